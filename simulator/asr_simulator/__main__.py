@@ -1,0 +1,5 @@
+"""Entry point of the ``asr-simulator`` command."""
+
+
+def main() -> None:
+    """Run the simulator."""
