@@ -1,5 +1,8 @@
 """Entry point: ``python -m vault_autoupdate`` and the ``vault-autoupdate`` command."""
 
+from vault_autoupdate.cli import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()

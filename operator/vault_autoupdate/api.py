@@ -1,0 +1,206 @@
+"""The ``VaultAutoUpdate`` resource as types: a Kubernetes object goes in, a `VaultAutoUpdate` comes out.
+
+The API server has applied the schema, its defaults and its CEL rules before the controller sees an object, but
+the command line reads the same manifest from a file, and a resource may be older than a rule. So everything is
+checked here too, all problems at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from vault_autoupdate.durations import format_duration, parse_duration
+from vault_autoupdate.resource_id import ArmId, parse_automation_account_id, parse_vault_id
+
+GROUP: Final = "asr.vault-autoupdate.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "VaultAutoUpdate"
+PLURAL: Final = "vaultautoupdates"
+REQUESTED_AT: Final = f"{GROUP}/requestedAt"
+"""Annotation: any change of its value means "look now"."""
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+FINALIZER: Final = f"{GROUP}/disable-auto-update"
+"""Held only by resources with ``deletionPolicy: Disable``."""
+
+__all__ = [
+    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "VERSION",
+    "AutoUpdate", "DeletionPolicy", "InvalidSpec", "Mode", "ObjectGone", "ObjectRef", "ResourceKey", "Spec",
+    "VaultAutoUpdate", "parse_resource",
+]  # fmt: skip
+
+
+class InvalidSpec(ValueError):
+    """A manifest that cannot be acted on; ``problems`` has one sentence for each thing to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class AutoUpdate(StrEnum):
+    """What ``agentAutoUpdateStatus`` of every mapping in scope should be."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class Mode(StrEnum):
+    """Whether differences are mended or only reported."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+class DeletionPolicy(StrEnum):
+    """What happens to the vault when its resource is deleted."""
+
+    RETAIN = "Retain"
+    DISABLE = "Disable"
+
+
+def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
+    def validate(value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        duration = parse_duration(str(value))
+        if not at_least <= duration <= at_most:
+            raise ValueError(
+                f"{value} is out of bounds: at least {format_duration(at_least)}, at most {format_duration(at_most)}"
+            )
+        return duration
+
+    return BeforeValidator(validate)
+
+
+class Spec(BaseModel):
+    """``spec`` of the resource, checked."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, arbitrary_types_allowed=True
+    )
+
+    vault_resource_id: Annotated[ArmId, BeforeValidator(lambda value: parse_vault_id(str(value)))]
+    auto_update: AutoUpdate
+    automation_account_resource_id: (
+        Annotated[ArmId, BeforeValidator(lambda value: parse_automation_account_id(str(value)))] | None
+    ) = None
+    mode: Mode = Mode.ENFORCE
+    suspend: bool = False
+    interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
+    job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+
+    @model_validator(mode="after")
+    def _account_fits(self) -> Spec:
+        account = self.automation_account_resource_id
+        if self.auto_update is AutoUpdate.ENABLED and account is None:
+            raise ValueError("automationAccountResourceId is required when autoUpdate is Enabled")
+        if account is not None and account.subscription.casefold() != self.vault_resource_id.subscription.casefold():
+            raise ValueError(
+                "automationAccountResourceId must be in the vault's subscription "
+                f"({self.vault_resource_id.subscription}): Site Recovery accepts no other"
+            )
+        return self
+
+
+@dataclass(frozen=True, order=True)
+class ResourceKey:
+    """Names one resource in the cluster."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """Names one object in the cluster: this very one, and not a later namesake."""
+
+    key: ResourceKey
+    uid: str
+
+
+class ObjectGone(Exception):
+    """The object is no longer in the cluster, or another one has its name."""
+
+
+@dataclass(frozen=True)
+class VaultAutoUpdate:
+    """One resource: what the user declared, and what the API server says of the object."""
+
+    key: ResourceKey
+    spec: Spec
+    uid: str = ""
+    generation: int = 0
+    created_at: datetime = LONG_AGO
+    deleting: bool = False
+    requested_at: str | None = None
+    """Value of the `REQUESTED_AT` annotation."""
+
+
+class _Metadata(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+    name: str = Field(min_length=1)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: datetime = LONG_AGO
+    deletion_timestamp: datetime | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    api_version: Literal["asr.vault-autoupdate.io/v1alpha1"]
+    kind: Literal["VaultAutoUpdate"]
+    metadata: _Metadata
+    spec: Spec
+    status: dict[str, Any] | None = None
+
+
+def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
+    """Turn a Kubernetes object or a manifest into a `VaultAutoUpdate`.
+
+    Raises:
+        InvalidSpec: something in it cannot be acted on; every problem is named with its field.
+    """
+    try:
+        manifest = _Manifest.model_validate(dict(body))
+    except ValidationError as error:
+        raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
+    metadata = manifest.metadata
+    return VaultAutoUpdate(
+        key=ResourceKey(metadata.namespace, metadata.name),
+        spec=manifest.spec,
+        uid=metadata.uid,
+        generation=metadata.generation,
+        created_at=metadata.creation_timestamp,
+        deleting=metadata.deletion_timestamp is not None,
+        requested_at=(metadata.annotations or {}).get(REQUESTED_AT),
+    )
+
+
+def _problem(entry: Any) -> str:
+    """One sentence for one of pydantic's errors, in the words of the manifest."""
+    where = ".".join(str(part) for part in entry["loc"])
+    match entry["type"]:
+        case "extra_forbidden":
+            return f"{where}: unknown field"
+        case "missing":
+            return f"{where}: required"
+        case "value_error":
+            return f"{where}: {entry['ctx']['error']}"
+        case _:
+            return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"

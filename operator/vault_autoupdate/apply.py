@@ -1,0 +1,166 @@
+"""Apply: send the PATCHes of a plan, several under way at a time, each tried a few times before it counts as failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
+from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, UntrustedLink
+from vault_autoupdate.jobs import Operation, Verdict, adopt
+from vault_autoupdate.plan import Action, Decision
+from vault_autoupdate.throttle import CallKind
+from vault_autoupdate.vault_pass import VaultPass
+
+_TRIES: Final = 4
+"""The first and three more, as the runbook does it."""
+_FAILURES_IN_A_ROW: Final = 20
+"""After so many changes that did not start, it is not the mappings: the pass ends and comes back later."""
+_CONCERN_ALL: Final = frozenset({401, 403})
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Apply"]
+
+
+class Apply:
+    """The changes of one pass. `advance` starts as many as may be under way; the tasks note their results."""
+
+    def __init__(self, vault_pass: VaultPass, decisions: Iterable[Decision]) -> None:
+        self._pass = vault_pass
+        self._pending = deque(decisions)
+        self._failures_in_a_row = 0
+        self._blocked: AzureError | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to start and nothing is under way."""
+        return not self.tasks and (not self._pending or self._blocked is not None)
+
+    def advance(self) -> None:
+        """Start changes up to the number that may be under way.
+
+        Raises:
+            AzureError: one that concerns all mappings alike, so that no further change makes sense now.
+        """
+        self.tasks = {task for task in self.tasks if not _ended(task)}
+        while self._pending and not self._blocked and len(self.tasks) < self._pass.timing.changes_at_once:
+            self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
+        self._announce()
+        if self._blocked and not self.tasks:
+            raise self._blocked
+
+    async def stop(self) -> None:
+        """Take back the changes that wait for their turn, and wait for the answers to those that have left."""
+        self._pending.clear()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks = set()
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell the throttle how much is coming, so that its pace leaves room for others."""
+        context = self._pass.context
+        self._pass.site_recovery.client.throttle.announce(
+            context.scope, CallKind.WRITE, context.key, len(self._pending) + len(self.tasks)
+        )
+
+    async def _change(self, decision: Decision) -> None:
+        """Bring one mapping under way, or note why that did not work."""
+        vault_pass, tries = self._pass, 0
+        while not vault_pass.superseded.is_set() and not self._blocked:
+            try:
+                answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
+            except AzureError as error:
+                if error.disposition is Disposition.WAIT:
+                    continue  # refused unseen: the throttle holds the next try back for as long as ARM said
+                tries += 1
+                if _concerns_all(error):
+                    self._blocked = error
+                    return
+                if error.disposition is not Disposition.RETRY or tries == _TRIES:
+                    self._note_failure(decision, error)
+                    return
+                await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
+                if await self._is_under_way_already(decision):
+                    return
+            else:
+                self._note_start(decision, answer.job_id, done=answer.done)
+                return
+
+    def _note_start(self, decision: Decision, job_id: str, *, done: bool) -> None:
+        vault_pass, state = self._pass, self._pass.state
+        key, now = decision.mapping.key, vault_pass.now()
+        run = vault_pass.begin_run()
+        run.patched += 1
+        self._failures_in_a_row = 0
+        state.attempts[key] = started(state.attempts.get(key), now, vault_pass.backoff)
+        state.paths[key] = decision.mapping.path
+        if done:
+            run.succeeded += 1
+            vault_pass.observer.job_ended(decision.mapping.path, Verdict.SUCCEEDED, 0.0, Explanation())
+            state.actions[key] = Action.KEEP
+        else:
+            state.operations[key] = Operation(decision.mapping.id, job_id, now)
+            state.actions[key] = Action.TRACK
+        log.info(
+            "changing %s: %s",
+            decision.mapping.path,
+            decision.reason,
+            extra=vault_pass.log_fields(mapping=decision.mapping.path, job=job_id),
+        )
+
+    def _note_failure(self, decision: Decision, error: AzureError) -> None:
+        vault_pass, state = self._pass, self._pass.state
+        key, now = decision.mapping.key, vault_pass.now()
+        vault_pass.begin_run().failed_to_start += 1
+        attempt = started(state.attempts.get(key), now, vault_pass.backoff)
+        explanation = Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+        vault_pass.observer.change_failed_to_start(decision.mapping.path, explanation)
+        state.attempts[key] = failed(attempt, FailureReason.FAILED_TO_START, explanation, now, vault_pass.backoff)
+        state.paths[key] = decision.mapping.path
+        state.actions[key] = Action.WAIT
+        log.warning(
+            "could not change %s: %s",
+            decision.mapping.path,
+            error,
+            extra=vault_pass.log_fields(mapping=decision.mapping.path, reason=error.reason),
+        )
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:
+            self._blocked = error
+
+    async def _is_under_way_already(self, decision: Decision) -> bool:
+        """After an answer that got lost: look whether the change got through, before it is sent again."""
+        vault_pass, state = self._pass, self._pass.state
+        try:
+            jobs = await vault_pass.site_recovery.jobs(
+                vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=1
+            )
+        except AzureError:
+            return False
+        known = {operation.job_id for operation in state.operations.values()} | state.given_up
+        for operation in adopt([decision.mapping], jobs, known=known, now=vault_pass.now()):
+            self._note_start(decision, operation.job_id, done=False)
+            return True
+        return False
+
+
+def _concerns_all(error: AzureError) -> bool:
+    """Whether every other mapping of the vault would get the same answer."""
+    if isinstance(error, ArmError):
+        return error.status in _CONCERN_ALL or error.status < 400
+    return isinstance(error, CredentialError | UntrustedLink)
+
+
+def _ended(task: asyncio.Task[None]) -> bool:
+    if not task.done():
+        return False
+    if not task.cancelled() and (error := task.exception()):
+        raise error
+    return True

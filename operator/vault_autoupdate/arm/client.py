@@ -1,0 +1,145 @@
+"""Calls to ARM from the event loop: through the throttle, into a thread, and again when it makes sense."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vault_autoupdate.arm.session import ArmCall, ArmReply
+from vault_autoupdate.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.throttle import CallKind, Throttle
+
+_TRIES: Final = 4
+"""One and three more, as the runbook does it."""
+_REMAINING = {
+    CallKind.READ: "x-ms-ratelimit-remaining-subscription-reads",
+    CallKind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",
+}
+
+__all__ = ["ArmClient", "CallContext", "CallObserver", "Transport"]
+
+
+class Transport(Protocol):
+    """What sends one call and blocks until its answer is there; `ArmSession` is the one."""
+
+    def send(self, call: ArmCall) -> ArmReply:
+        """Send ``call``; raises `AzureError`."""
+
+
+class CallObserver(Protocol):
+    """Is told of every call, for metrics."""
+
+    def call_finished(self, operation: str, code: str, seconds: float) -> None:
+        """One call to ARM has ended with an HTTP status, or the reason why there is none."""
+
+    def call_waited(self, kind: CallKind, seconds: float) -> None:
+        """A call has waited this long for its turn."""
+
+    def call_throttled(self, kind: CallKind) -> None:
+        """The server answered 429."""
+
+    def quota_reported(self, kind: CallKind, remaining: int) -> None:
+        """An answer told how much quota is left."""
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """On whose behalf a call is made."""
+
+    scope: str
+    """What shares a quota: subscription and region."""
+    key: str
+    """What takes turns within a scope: the vault."""
+    run_id: str
+    """Begins every client request id of a run, so that all its calls can be found together."""
+
+
+class ArmClient:
+    """Sends calls through a `Throttle` and a pool of threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        throttle: Throttle,
+        observer: CallObserver,
+        *,
+        connections: int = 32,
+        retry_pause: float = 2.0,
+    ) -> None:
+        self.throttle = throttle
+        self._retry_pause = retry_pause
+        self._transport = transport
+        self._observer = observer
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
+
+    def close(self) -> None:
+        """Let the threads end; calls under way are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def read(self, context: CallContext, operation: str, target: str) -> ArmReply:
+        """GET ``target``; transient errors and throttling are tried again, up to three times.
+
+        Raises:
+            AzureError: what the last try ended with.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return await self._once(context, CallKind.READ, operation, ArmCall("GET", target, _request_id(context)))
+            except AzureError as error:
+                if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
+                    raise
+                if error.disposition is Disposition.RETRY:
+                    asked = error.retry_after if isinstance(error, ArmError) else None
+                    await asyncio.sleep(max(self._retry_pause * 2 ** (attempt - 1), asked or 0.0))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def write(self, context: CallContext, operation: str, target: str, body: dict[str, object]) -> ArmReply:
+        """PATCH ``target``, once: whether it may be tried again is for the caller to find out.
+
+        A cancellation is obeyed while the call waits for its turn. Once it has left, its answer is waited for,
+        since that answer names the job.
+
+        Raises:
+            AzureError: what it ended with.
+        """
+        return await self._once(
+            context, CallKind.WRITE, operation, ArmCall("PATCH", target, _request_id(context), body)
+        )
+
+    async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
+        asked = time.monotonic()
+        async with self.throttle.call(context.scope, kind, context.key):
+            began = time.monotonic()
+            self._observer.call_waited(kind, began - asked)
+            try:
+                reply = await self._in_thread(call, wait_even_if_cancelled=kind is CallKind.WRITE)
+            except AzureError as error:
+                code = str(error.status) if isinstance(error, ArmError) else error.reason
+                self._observer.call_finished(operation, code, time.monotonic() - began)
+                if error.disposition is Disposition.WAIT:
+                    self._observer.call_throttled(kind)
+                    asked_for = error.retry_after if isinstance(error, ArmError) else None
+                    self.throttle.refused(context.scope, kind, asked_for)
+                raise
+        self._observer.call_finished(operation, str(reply.status), time.monotonic() - began)
+        if (left := reply.headers.get(_REMAINING[kind], "")).isdigit():
+            self._observer.quota_reported(kind, int(left))
+        return reply
+
+    async def _in_thread(self, call: ArmCall, *, wait_even_if_cancelled: bool) -> ArmReply:
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._transport.send, call)
+        if not wait_even_if_cancelled:
+            return await answer
+        while not answer.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({answer})
+        return answer.result()
+
+
+def _request_id(context: CallContext) -> str:
+    return f"{context.run_id}/{uuid.uuid4()}"

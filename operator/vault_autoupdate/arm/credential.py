@@ -1,0 +1,116 @@
+"""Who the process is to Azure: one credential of azure-identity, chosen by mode."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import AzureError as AzureCoreError
+from azure.identity import (
+    AzureCliCredential,
+    CertificateCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+    WorkloadIdentityCredential,
+)
+
+from vault_autoupdate.errors import CredentialError
+from vault_autoupdate.settings import Credential, InvalidSettings, Settings
+from vault_autoupdate.text import clean
+
+_REFRESH_BEFORE: Final = 300.0
+"""Seconds before its end at which a token is replaced, as azure-core's own policy does it."""
+
+_NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
+    Credential.WORKLOAD_IDENTITY: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
+    Credential.CLIENT_SECRET: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
+    Credential.CLIENT_CERTIFICATE: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"),
+}
+
+__all__ = ["TokenSource", "make_credential"]
+
+
+def make_credential(settings: Settings, environment: Mapping[str, str]) -> TokenCredential:
+    """Build the credential of the configured mode.
+
+    Raises:
+        InvalidSettings: a variable that the mode needs is not set.
+    """
+    mode = settings.credential
+    missing = [name for name in _NEEDED.get(mode, ()) if not environment.get(name)]
+    if missing:
+        raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
+    tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
+    authority = settings.authority_host
+    match mode:
+        case Credential.WORKLOAD_IDENTITY:
+            return WorkloadIdentityCredential(authority=authority)
+        case Credential.MANAGED_IDENTITY:
+            return ManagedIdentityCredential(client_id=client or None)
+        case Credential.CLIENT_SECRET:
+            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], authority=authority)
+        case Credential.CLIENT_CERTIFICATE:
+            return CertificateCredential(
+                tenant,
+                client,
+                environment["AZURE_CLIENT_CERTIFICATE_PATH"],
+                password=environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD"),
+                authority=authority,
+            )
+        case Credential.AZURE_CLI:
+            return AzureCliCredential(tenant_id=tenant)
+        case Credential.DEFAULT:
+            return DefaultAzureCredential(authority=authority)
+
+
+class TokenSource:
+    """Tokens for one audience, kept until shortly before they end. Used by many threads."""
+
+    def __init__(self, factory: Callable[[], TokenCredential], audience: str) -> None:
+        self._factory = factory
+        self._credential = factory()
+        self._scope = audience.rstrip("/") + "/.default"
+        self._lock = threading.Lock()
+        self._token: AccessToken | None = None
+
+    def token(self) -> str:
+        """Return a token that is good for some minutes.
+
+        Raises:
+            CredentialError: azure-identity could not get one; the message is its own, without secrets.
+        """
+        with self._lock:
+            token = self._token
+            if token is None or token.expires_on - time.time() < _REFRESH_BEFORE:
+                token = self._token = self._fetch(previous=token)
+            return token.token
+
+    def renew(self, refused: str) -> str:
+        """Return another token than ``refused``, which ARM did not take, if there is one to be had.
+
+        azure-identity keeps tokens itself and hands the same one out until it is about to end; a credential made
+        anew has none yet.
+
+        Raises:
+            CredentialError: as `token` does.
+        """
+        with self._lock:
+            if self._token is not None and self._token.token == refused:
+                self._credential = self._factory()
+                self._token = None
+        return self.token()
+
+    def _fetch(self, previous: AccessToken | None) -> AccessToken:
+        try:
+            return self._credential.get_token(self._scope)
+        except (AzureCoreError, ValueError, OSError) as error:
+            if previous is not None and previous.expires_on > time.time():
+                return previous  # it has some minutes left, and the next call asks again
+            raise CredentialError(
+                f"No token from the credential: {clean(error, 500)}",
+                recommended_action="Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables).",
+            ) from error

@@ -1,0 +1,192 @@
+"""The one place that speaks HTTP to Azure Resource Manager. Blocking; called from a pool of threads.
+
+What is kept here: the bearer token goes to the configured endpoint and nowhere else (no redirect is followed, a
+link to another host is refused, ``.netrc`` has no say), every call has a time-out as a whole, and every call
+carries an ``x-ms-client-request-id`` that Microsoft's support can find.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from vault_autoupdate import __version__
+from vault_autoupdate.arm.credential import TokenSource
+from vault_autoupdate.errors import MalformedReply, Unreachable, UntrustedLink, classify
+from vault_autoupdate.text import clean
+
+_CONNECT_TIMEOUT: Final = 10.0
+_LARGEST_BODY: Final = 64 * 1024 * 1024
+_CHUNK: Final = 64 * 1024
+
+__all__ = ["ArmCall", "ArmReply", "ArmSession"]
+
+
+@dataclass(frozen=True)
+class ArmCall:
+    """One request."""
+
+    method: str
+    target: str
+    """A path below the endpoint, or a link that ARM gave (``nextLink``)."""
+    request_id: str
+    """Goes out as ``x-ms-client-request-id``."""
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ArmReply:
+    """A successful answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Names in lower case. Signed URLs are among them: never log this."""
+    body: bytes = field(repr=False)
+
+    def document(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            MalformedReply: it is none.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            kind = self.headers.get("content-type", "no content type")
+            raise MalformedReply(
+                f"ARM answered {self.status} with {len(self.body)} bytes ({clean(kind, 80)}) that are not JSON.",
+                recommended_action="If this stays, look for a proxy that answers in ARM's place.",
+            ) from error
+
+
+class ArmSession:
+    """A `requests` session that is bound to one ARM endpoint."""
+
+    def __init__(
+        self, *, endpoint: str, api_version: str, tokens: TokenSource, timeout: float = 60.0, connections: int = 32
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._origin = _origin(self._endpoint)
+        self._api_version = api_version
+        self._tokens = tokens
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.mount(f"{self._endpoint}/", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+        self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(self, call: ArmCall) -> ArmReply:
+        """Send ``call`` and return the answer if it is a success.
+
+        A 401 is answered once with a fresh token.
+
+        Raises:
+            ArmError: any other answer.
+            Unreachable: no complete answer.
+            UntrustedLink: ``call.target`` leads to another host.
+            CredentialError: no token.
+        """
+        url = self._url(call.target)
+        token = self._tokens.token()
+        status, headers, body = self._exchange(call, url, token)
+        if status == requests.codes.unauthorized:
+            status, headers, body = self._exchange(call, url, self._tokens.renew(token))
+        if requests.codes.ok <= status < requests.codes.multiple_choices:
+            return ArmReply(status, headers, body)
+        raise classify(status, body, headers)
+
+    def _url(self, target: str) -> str:
+        if target.startswith("/") and not target.startswith("//"):
+            separator = "&" if "?" in target else "?"
+            return f"{self._endpoint}{target}{separator}api-version={self._api_version}"
+        if _origin(target) != self._origin:
+            raise UntrustedLink(
+                f"ARM gave a link to {clean(urlsplit(target).hostname or 'nowhere', 120)}, which is not followed.",
+                recommended_action="Only the configured endpoint ever gets a token: check it, and any proxy.",
+            )
+        return target
+
+    def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
+        deadline = time.monotonic() + self._timeout
+        try:
+            with self._session.request(
+                call.method,
+                url,
+                json=call.body,
+                headers={"x-ms-client-request-id": call.request_id, "x-ms-return-client-request-id": "true"},
+                auth=_Bearer(token, self._origin),
+                timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return response.status_code, headers, _read(response, deadline)
+        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
+            raise Unreachable(
+                f"No answer from {self._origin[1]}: {_cause(error)}.",
+                recommended_action="Check the network, DNS, proxy (HTTPS_PROXY) and CA bundle (REQUESTS_CA_BUNDLE).",
+            ) from error
+
+
+class _Bearer(AuthBase):
+    """Puts the token on a request, provided it goes to where the token may go."""
+
+    def __init__(self, token: str, origin: tuple[str, str, int | None]) -> None:
+        self._token = token
+        self._allowed = origin
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if _origin(request.url or "") != self._allowed:
+            raise UntrustedLink("A token was about to go to another host.")
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what has to be equal for a URL to be the endpoint's."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return ("", "", None)
+    return (parts.scheme, parts.hostname or "", port)
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body, unless it takes too long as a whole or grows too large."""
+    chunks, size = [], 0
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if time.monotonic() > deadline:
+            raise requests.exceptions.ReadTimeout("the answer took too long to arrive as a whole")
+        if size > _LARGEST_BODY:
+            raise requests.exceptions.ContentDecodingError("the answer is too large")
+    expected = response.headers.get("Content-Length", "")
+    if expected.isdigit() and not response.headers.get("Content-Encoding") and size != int(expected):
+        raise requests.exceptions.ConnectionError("the answer was cut off")
+    return b"".join(chunks)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost of the exceptions that libraries wrap around each other, as a short text."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return clean(f"{type(error).__name__}: {error}", 200)

@@ -1,0 +1,112 @@
+"""The calls to Site Recovery, typed. Each follows all pages and never leaves the configured host."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
+
+from vault_autoupdate.arm import wire
+from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.errors import ArmError, Disposition, MalformedReply
+from vault_autoupdate.observed import ContainerMapping, Job, Vault
+from vault_autoupdate.plan import Goal
+from vault_autoupdate.resource_id import ArmId
+
+_MOST_PAGES: Final = 2000
+_NOT_FOUND: Final = 404
+_ACCEPTED: Final = 202
+
+__all__ = ["SiteRecovery", "Started"]
+
+
+class Started:
+    """What came of a PATCH that was accepted."""
+
+    def __init__(self, job_id: str, *, done: bool) -> None:
+        self.job_id = job_id
+        """The job's GUID; empty when none was named."""
+        self.done = done
+        """Whether ARM answered that it is done already (200), so that there is nothing to wait for."""
+
+
+class SiteRecovery:
+    """Site Recovery's API for one identity in one cloud."""
+
+    def __init__(self, client: ArmClient) -> None:
+        self.client = client
+
+    async def vault(self, context: CallContext, vault_id: ArmId) -> Vault:
+        """Read the vault itself. Raises `AzureError`."""
+        reply = await self.client.read(context, "get_vault", vault_id.text)
+        return wire.vault(reply.document())
+
+    async def mappings(self, context: CallContext, vault_id: ArmId) -> list[ContainerMapping]:
+        """Read all container mappings of the vault. Raises `AzureError`."""
+        found: dict[str, ContainerMapping] = {}
+        target = f"{vault_id.text}/replicationProtectionContainerMappings"
+        async for page in self._pages(context, "list_mappings", target):
+            found.update((mapping.key, mapping) for mapping in wire.mappings_page(page))
+        return list(found.values())
+
+    async def mapping(self, context: CallContext, mapping_id: str) -> ContainerMapping:
+        """Read one mapping. Raises `AzureError`."""
+        reply = await self.client.read(context, "get_mapping", mapping_id)
+        return wire.mapping(reply.document())
+
+    async def update(self, context: CallContext, mapping: ContainerMapping, goal: Goal) -> Started:
+        """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
+        reply = await self.client.write(context, "update_mapping", mapping.id, wire.patch_body(goal))
+        return Started(wire.job_id_of(reply.headers), done=reply.status != _ACCEPTED)
+
+    async def jobs(
+        self, context: CallContext, vault_id: ArmId, *, until_seen: Collection[str] | None = None, most_pages: int = 100
+    ) -> list[Job]:
+        """Read the vault's recent jobs.
+
+        Args:
+            context: on whose behalf.
+            vault_id: the vault.
+            until_seen: names of jobs (casefolded) after which no further page is read; None reads all pages. No
+                order of the list is relied upon, but the service lists the newest first, so that few pages do.
+            most_pages: how many pages to read at the most; the jobs of a vault go back for weeks.
+
+        Raises:
+            AzureError: a page could not be read.
+        """
+        missing = set(until_seen) if until_seen is not None else None
+        found: list[Job] = []
+        pages = 0
+        async for page in self._pages(context, "list_jobs", f"{vault_id.text}/replicationJobs"):
+            pages += 1
+            jobs = wire.jobs_page(page)
+            found += jobs
+            if missing is not None:
+                missing.difference_update(job.key for job in jobs)
+            if pages == most_pages or (missing is not None and not missing):
+                break
+        return found
+
+    async def job(self, context: CallContext, vault_id: ArmId, name: str) -> Job | None:
+        """Read one job with its errors; None when Site Recovery does not know it (any more). Raises `AzureError`."""
+        try:
+            reply = await self.client.read(context, "get_job", f"{vault_id.text}/replicationJobs/{name}")
+        except ArmError as error:
+            if error.status == _NOT_FOUND and error.disposition is Disposition.STALL:
+                return None
+            raise
+        return wire.job(reply.document())
+
+    async def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
+        seen: set[str] = set()
+        following: str | None = target
+        while following:
+            seen.add(following)
+            document = (await self.client.read(context, operation, following)).document()
+            yield document
+            following = wire.next_link(document)
+            if following and (following in seen or len(seen) >= _MOST_PAGES):
+                raise MalformedReply(
+                    f"The pages of {operation} never end: a nextLink leads to a page that was read already."
+                    if following in seen
+                    else f"More than {_MOST_PAGES} pages of {operation}."
+                )

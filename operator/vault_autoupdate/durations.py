@@ -1,0 +1,51 @@
+"""Durations as Go and Kubernetes write them: ``90s``, ``0.15s``, ``1h30m``.
+
+The format is that of Go's ``time.ParseDuration``: one or more decimal numbers, each with a unit. Signs are
+left out on purpose, since nothing here may be negative.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+_UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)", re.ASCII)
+_LONGEST = timedelta(days=3650)
+_MAX_TEXT = 64
+
+__all__ = ["format_duration", "parse_duration"]
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the length of time that ``text`` names.
+
+    Raises:
+        ValueError: the text is not a duration, with a message that shows what one looks like.
+    """
+    if text == "0":
+        return timedelta()
+    position, seconds = 0, 0.0
+    while len(text) <= _MAX_TEXT and (part := _PART.match(text, position)):
+        seconds += float(part[1]) * _UNIT_SECONDS[part[2]]
+        position = part.end()
+    if position == 0 or position != len(text):
+        raise ValueError(f"{text[:_MAX_TEXT]!r} is not a duration: write it like 90s, 0.5s, 15m or 1h30m")
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than ten years")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return ``duration`` as a short text that `parse_duration` reads back: ``1h30m``, ``45s``, ``0.15s``."""
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    whole = round(seconds)
+    if abs(seconds - whole) > 1e-6 and seconds < 60:
+        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if value]
+    return "".join(parts)

@@ -1,0 +1,134 @@
+"""The only writes to Kubernetes: status, finalizer, Events. Through the official client, so that every login works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from vault_autoupdate.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectGone, ObjectRef
+from vault_autoupdate.situation import Situation
+from vault_autoupdate.text import clean
+
+COMPONENT: Final = "vault-autoupdate"
+_JSON_PATCH: Final = "application/json-patch+json"
+_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_GONE: Final = frozenset({404, 410, 422})
+"""Not there (any more), or another object under the same name: the test of its uid failed."""
+_TIMEOUT: Final = 30.0
+_NOTE_BYTES: Final = 1000
+"""The API allows 1 kB for the note of an Event."""
+
+log = logging.getLogger(__name__)
+
+__all__ = ["COMPONENT", "KubeWriter", "connect"]
+
+
+async def connect() -> client.ApiClient:
+    """Log in from within a pod, else by kubeconfig (exec plugins included)."""
+    try:
+        config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client's package has no types here
+    except config.ConfigException:
+        await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
+    return client.ApiClient()
+
+
+class KubeWriter:
+    """Writes what the controller has to say."""
+
+    def __init__(self, api: client.ApiClient, *, instance: str) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._events = client.EventsV1Api(api)
+        self._instance = instance
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
+        """Replace the whole status.
+
+        Raises:
+            ObjectGone: there is nothing to write to.
+            ApiException, OSError: the API server would not have it, also after several tries.
+        """
+        patch = [_same_object(ref), {"op": "add", "path": "/status", "value": status}]
+        await self._patch(self._objects.patch_namespaced_custom_object_status, ref, patch)
+
+    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        """Add our finalizer to an object that has ``finalizers``. Raises as `write_status`."""
+        change: dict[str, Any] = (
+            {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}
+            if finalizers
+            else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
+        )
+        await self._patch(self._objects.patch_namespaced_custom_object, ref, [_same_object(ref), change])
+
+    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        """Take our finalizer off an object that has ``finalizers``. Raises as `write_status`."""
+        path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
+        patch = [
+            _same_object(ref),
+            {"op": "test", "path": path, "value": FINALIZER},
+            {"op": "remove", "path": path},
+        ]
+        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
+
+    async def event(self, ref: ObjectRef, situation: Situation) -> None:
+        """Post an Event about a transition. One that cannot be posted is logged and forgotten."""
+        now = datetime.now(UTC)
+        event = client.EventsV1Event(
+            metadata=client.V1ObjectMeta(
+                name=f"{ref.key.name[:200]}.{uuid.uuid4().hex[:16]}", namespace=ref.key.namespace
+            ),
+            event_time=now,
+            reporting_controller=f"{GROUP}/{COMPONENT}",
+            reporting_instance=self._instance[:128],
+            action="Reconcile",
+            reason=situation.reason[:128],
+            type="Warning" if situation.is_warning else "Normal",
+            note=clean(situation.message, _NOTE_BYTES),
+            regarding=client.V1ObjectReference(
+                api_version=API_VERSION, kind=KIND, name=ref.key.name, namespace=ref.key.namespace, uid=ref.uid
+            ),
+        )
+        try:
+            await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=_TIMEOUT)
+        except (ApiException, OSError, TimeoutError) as error:
+            log.warning("an Event could not be posted: %s", _short(error), extra={"resource": str(ref.key)})
+
+    async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]]) -> None:
+        for pause in (*_PAUSES, None):
+            try:
+                await method(
+                    GROUP,
+                    VERSION,
+                    ref.key.namespace,
+                    PLURAL,
+                    ref.key.name,
+                    patch,
+                    _content_type=_JSON_PATCH,
+                    _request_timeout=_TIMEOUT,
+                )
+            except (ApiException, OSError, TimeoutError) as error:
+                if isinstance(error, ApiException) and error.status in _GONE:
+                    raise ObjectGone(str(ref.key)) from error
+                if pause is None:
+                    raise
+                log.warning("%s could not be written, again in %s s: %s", ref.key, pause, _short(error))
+                await asyncio.sleep(pause)
+            else:
+                return
+
+
+def _same_object(ref: ObjectRef) -> dict[str, Any]:
+    """Refuses the patch if the object was deleted and made anew meanwhile."""
+    return {"op": "test", "path": "/metadata/uid", "value": ref.uid}
+
+
+def _short(error: BaseException) -> str:
+    if isinstance(error, ApiException):
+        return f"{error.status} {clean(error.reason, 200)}"
+    return f"{type(error).__name__} {clean(error, 200)}"

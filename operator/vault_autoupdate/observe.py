@@ -1,0 +1,108 @@
+"""Observe: read what the vault says and decide what follows from it. Reads only."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from vault_autoupdate.errors import ArmError, AzureError
+from vault_autoupdate.jobs import adopt, unidentified_running
+from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.plan import Action, Plan, make_plan
+from vault_autoupdate.vault_pass import VaultPass
+
+_FORBIDDEN: Final = 403
+_PAGES_FOR_ADOPTION: Final = 10
+"""Pages of jobs that are searched for running ones; the newest come first."""
+
+log = logging.getLogger(__name__)
+
+__all__ = ["is_as_declared", "observe"]
+
+
+async def observe(vault_pass: VaultPass) -> Plan:
+    """Read the vault's mappings, and its jobs if something differs, and plan.
+
+    Takes what was found into the pass's state: where each mapping stands, and jobs of others that are adopted.
+
+    Raises:
+        AzureError: the vault could not be read.
+    """
+    await _locate(vault_pass)
+    state, site_recovery = vault_pass.state, vault_pass.site_recovery
+    vault_id = vault_pass.resource.spec.vault_resource_id
+    mappings = await site_recovery.mappings(vault_pass.context, vault_id)
+    present = {mapping.key for mapping in mappings}
+    state.operations = {key: operation for key, operation in state.operations.items() if key in present}
+    plan = _plan(vault_pass, mappings)
+    if state.assume_omitted(plan):
+        plan = _plan(vault_pass, mappings)
+    if plan.actionable:
+        await _find_running_jobs(vault_pass, mappings, plan)
+        plan = _plan(vault_pass, mappings)
+    state.look(plan)
+    if plan.actionable:
+        counts = plan.counts
+        vault_pass.observer.drift_found(counts[Action.PATCH], counts[Action.REPAIR])
+        for decision in plan.actionable:
+            log.debug("%s: %s", decision.mapping.path, decision.reason, extra=vault_pass.log_fields())
+    return plan
+
+
+async def _locate(vault_pass: VaultPass) -> None:
+    """Learn the vault's region, once: it decides which limits its calls count against.
+
+    An identity that may manage the mappings but not read the vault goes by the subscription instead.
+    """
+    state = vault_pass.state
+    vault_id = vault_pass.resource.spec.vault_resource_id
+    if state.location or (state.vault_name and state.actions):
+        return
+    try:
+        vault = await vault_pass.site_recovery.vault(vault_pass.context, vault_id)
+    except ArmError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        log.info("the vault itself may not be read: its limits are the subscription's", extra=vault_pass.log_fields())
+        state.vault_name = vault_id.name
+    else:
+        state.vault_name, state.location = vault.name, vault.location
+
+
+async def _find_running_jobs(vault_pass: VaultPass, mappings: list[ContainerMapping], plan: Plan) -> None:
+    """Adopt the jobs that are at work on mappings that differ: patching those again would start a second one."""
+    state = vault_pass.state
+    jobs = await vault_pass.site_recovery.jobs(
+        vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=_PAGES_FOR_ADOPTION
+    )
+    ours = {operation.job_id.casefold() for operation in state.operations.values()}
+    differing = {decision.mapping.key for decision in plan.actionable}
+    adopted = {
+        operation.key: operation
+        for operation in adopt(mappings, jobs, known=ours | state.given_up, now=vault_pass.now())
+        if operation.key in differing
+    }
+    for operation in adopted.values():
+        log.info("found a running job: tracking it", extra=vault_pass.log_fields(job=operation.job_id))
+    state.operations.update(adopted)
+    vault_pass.unidentified = []
+    if state.interrupted and state.run:
+        identified = dict.fromkeys((*ours, *state.given_up))
+        identified.update((operation.job_id.casefold(), None) for operation in adopted.values())
+        vault_pass.unidentified = unidentified_running(jobs, identified=identified, since=state.run.started_at)
+
+
+def _plan(vault_pass: VaultPass, mappings: list[ContainerMapping]) -> Plan:
+    state = vault_pass.state
+    return make_plan(vault_pass.goal, mappings, running=state.operations, attempts=state.attempts, now=vault_pass.now())
+
+
+async def is_as_declared(vault_pass: VaultPass, mapping_id: str) -> bool | None:
+    """Read one mapping and tell whether it is as declared; None when it cannot be read now."""
+    try:
+        mapping = await vault_pass.site_recovery.mapping(vault_pass.context, mapping_id)
+    except AzureError as error:
+        log.info("a mapping could not be read: %s", error, extra=vault_pass.log_fields())
+        return None
+    plan = make_plan(vault_pass.goal, [mapping], running=(), attempts={}, now=vault_pass.now())
+    return plan.decisions[0].action is not Action.PATCH

@@ -1,0 +1,164 @@
+"""One pass over one vault: observe, plan, apply, track, until nothing is left to do. Orchestrates, decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from vault_autoupdate import situation
+from vault_autoupdate.api import Mode, VaultAutoUpdate
+from vault_autoupdate.apply import Apply
+from vault_autoupdate.arm.site_recovery import SiteRecovery
+from vault_autoupdate.errors import AzureError
+from vault_autoupdate.observe import observe
+from vault_autoupdate.plan import Decision, Plan
+from vault_autoupdate.situation import Situation
+from vault_autoupdate.state import VaultState
+from vault_autoupdate.track import next_poll, poll
+from vault_autoupdate.vault_pass import Report, RunObserver, Timing, VaultPass
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Outcome", "Reconciler"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a pass ended."""
+
+    situation: Situation
+    error: AzureError | None = None
+    superseded: bool = False
+    """The pass stopped early because the resource changed or the process is to end."""
+
+
+class Reconciler:
+    """Makes vaults match resources. One for the process; passes over different vaults run side by side."""
+
+    def __init__(
+        self,
+        site_recovery: SiteRecovery,
+        timing: Timing,
+        observer: RunObserver,
+        *,
+        scope: Callable[[VaultAutoUpdate, str], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._site_recovery = site_recovery
+        self._timing = timing
+        self._observer = observer
+        self._scope = scope
+        self._now = now
+
+    async def reconcile(
+        self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
+    ) -> Outcome:
+        """Work on the vault of ``resource`` until it is as declared, or as near to that as it gets for now.
+
+        Args:
+            resource: what is declared.
+            state: what is known of the vault; changed in place.
+            report: is called now and then while work goes on.
+            superseded: once it is set, nothing more is started and the pass ends as soon as it can.
+        """
+        vault_pass = self._begin(resource, state, report, superseded)
+        try:
+            finished = await _until_settled(vault_pass)
+        except AzureError as error:
+            state.errors_in_a_row += 1
+            log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason))
+            return Outcome(situation.failing(error, state, deleting=resource.deleting), error)
+        state.errors_in_a_row = 0
+        if not finished:
+            return Outcome(situation.working(resource, state), superseded=True)
+        return Outcome(situation.settled(resource, state))
+
+    async def plan(self, resource: VaultAutoUpdate) -> Plan:
+        """Look at the vault of ``resource`` and say what would be done, without doing it.
+
+        Raises:
+            AzureError: the vault could not be read.
+        """
+
+        async def nobody(_: Situation) -> None:
+            return
+
+        return await observe(self._begin(resource, VaultState(), nobody, asyncio.Event()))
+
+    def _begin(
+        self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
+    ) -> VaultPass:
+        return VaultPass(
+            resource=resource,
+            state=state,
+            site_recovery=self._site_recovery,
+            timing=self._timing,
+            observer=self._observer,
+            report_to=report,
+            superseded=superseded,
+            now=self._now,
+            scope=self._scope,
+        )
+
+
+async def _until_settled(vault_pass: VaultPass) -> bool:
+    """Look and work in turn until a look finds nothing to do; False when the pass was superseded before."""
+    state = vault_pass.state
+    while True:
+        plan = await observe(vault_pass)
+        if vault_pass.superseded.is_set():
+            return False
+        to_change = (
+            plan.actionable if vault_pass.resource.spec.mode is Mode.ENFORCE or vault_pass.resource.deleting else ()
+        )
+        if to_change and _must_wait_for_unidentified(vault_pass):
+            waited_for = (
+                f"Waiting for {len(vault_pass.unidentified)} jobs that a process before this one may have started."
+            )
+            await vault_pass.report(at_once=True, note=waited_for)
+            await vault_pass.pause(vault_pass.timing.poll_max)
+            continue
+        state.interrupted = False
+        if not to_change and not state.operations:
+            if state.run and state.run.completed_at is None:
+                state.run.completed_at = vault_pass.now()
+            return True
+        vault_pass.begin_run()
+        await vault_pass.report(at_once=True)
+        await _work(vault_pass, to_change)
+
+
+def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:
+    """After a kill in mid-run, running jobs without a known mapping may be ours: let them end before patching."""
+    run = vault_pass.state.run
+    if not vault_pass.unidentified or run is None:
+        return False
+    return vault_pass.now() - run.started_at < vault_pass.resource.spec.job_timeout
+
+
+async def _work(vault_pass: VaultPass, to_change: tuple[Decision, ...]) -> None:
+    """Apply and track side by side until every change has come to an end, or the pass is superseded."""
+    loop = asyncio.get_running_loop()
+    operations = vault_pass.state.operations
+    apply = Apply(vault_pass, to_change)
+    superseded = asyncio.create_task(vault_pass.superseded.wait())
+    poll_at: float | None = None
+    try:
+        apply.advance()
+        while (not apply.finished or operations) and not superseded.done():
+            if operations and poll_at is None:
+                poll_at = loop.time() + next_poll(vault_pass).total_seconds()
+                await vault_pass.report()
+            wait = max(0.0, poll_at - loop.time()) if poll_at is not None else None
+            await asyncio.wait({superseded, *apply.tasks}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            apply.advance()
+            if poll_at is not None and loop.time() >= poll_at:
+                await poll(vault_pass)
+                poll_at = None
+            await vault_pass.report()
+    finally:
+        superseded.cancel()
+        await apply.stop()

@@ -1,0 +1,141 @@
+"""ARM resource ids: parse, compare, print.
+
+ARM treats ids without regard to letter case and does not keep it: a client that asks for ``/subscriptions/…``
+gets ids that begin with ``/Subscriptions/`` back. Every comparison here goes through a case-folded key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
+_ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
+
+__all__ = [
+    "ArmId",
+    "InvalidResourceId",
+    "is_guid",
+    "mapping_id",
+    "mapping_path",
+    "parse_automation_account_id",
+    "parse_vault_id",
+]
+
+
+class InvalidResourceId(ValueError):
+    """A text that is not the ARM id that was asked for; the message says what to write instead."""
+
+
+@dataclass(frozen=True, slots=False)
+class ArmId:
+    """The id of a resource in a resource group, as it was written."""
+
+    text: str
+    subscription: str
+    resource_group: str
+    provider: str
+    """Namespace and type, for example ``Microsoft.RecoveryServices/vaults``."""
+    name: str
+
+    @cached_property
+    def key(self) -> str:
+        """The id for comparing: equal for two spellings of one resource."""
+        return self.text.casefold()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def is_guid(text: str) -> bool:
+    """Tell whether ``text`` is a GUID in the 8-4-4-4-12 form."""
+    return _GUID.fullmatch(text) is not None
+
+
+def parse_vault_id(text: str) -> ArmId:
+    """Parse the id of a Recovery Services vault.
+
+    The checks and their order are those of Microsoft's runbook (starts with ``/subscriptions``, pairs of names
+    and values, exactly four pairs), and then what it leaves to ARM: the subscription is a GUID and the type is
+    that of a vault.
+
+    Raises:
+        InvalidResourceId: with a message of its own for each check.
+    """
+    return _parse(
+        text,
+        what="vault id",
+        provider=_VAULT_PROVIDER,
+        example="/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.RecoveryServices/vaults/<name>",
+    )
+
+
+def parse_automation_account_id(text: str) -> ArmId:
+    """Parse the id of an Automation account.
+
+    Raises:
+        InvalidResourceId: with a message that says what is wrong and what to write.
+    """
+    return _parse(
+        text,
+        what="automation account id",
+        provider=_ACCOUNT_PROVIDER,
+        example=(
+            "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.Automation/automationAccounts/<name>"
+        ),
+    )
+
+
+def mapping_path(mapping_id: str) -> str:
+    """Return the part of a container mapping's id that tells it from others in its vault.
+
+    ``fabric/container/mapping``, in the letter case given; an id of another form comes back whole, since it is
+    only for people to read and for keys.
+    """
+    segments = mapping_id.split("/")
+    lowered = [segment.casefold() for segment in segments]
+    try:
+        fabric = segments[lowered.index("replicationfabrics") + 1]
+        container = segments[lowered.index("replicationprotectioncontainers") + 1]
+        mapping = segments[lowered.index("replicationprotectioncontainermappings") + 1]
+    except (ValueError, IndexError):
+        return mapping_id
+    return f"{fabric}/{container}/{mapping}"
+
+
+def mapping_id(vault: ArmId, path: str) -> str:
+    """Return the id of the mapping that `mapping_path` gave ``path`` for."""
+    segments = path.split("/")
+    if len(segments) != 3:
+        return path
+    fabric, container, mapping = segments
+    return (
+        f"{vault.text}/replicationFabrics/{fabric}/replicationProtectionContainers/{container}"
+        f"/replicationProtectionContainerMappings/{mapping}"
+    )
+
+
+def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
+    def refuse(problem: str) -> InvalidResourceId:
+        return InvalidResourceId(f"the {what} {problem}; expected {example}")
+
+    if not re.match(r"/subscriptions(/|$)", text, re.IGNORECASE):
+        raise refuse("must start with /subscriptions")
+    tokens = text.removeprefix("/").split("/")
+    if len(tokens) % 2:
+        raise refuse("must be made of pairs of names and values")
+    if len(tokens) != 8:
+        raise refuse(f"must have exactly four pairs of names and values, not {len(tokens) // 2}")
+    if not all(tokens) or any(character.isspace() for character in text):
+        raise refuse("must have no empty parts and no white space")
+    if tokens[2].casefold() != "resourcegroups" or tokens[4].casefold() != "providers":
+        raise refuse("must name a resource group and then a provider")
+    if not is_guid(tokens[1]):
+        raise refuse("must have the subscription's GUID after /subscriptions/")
+    if f"{tokens[5]}/{tokens[6]}".casefold() != provider:
+        raise refuse(f"must be of type {example.split('/providers/')[1].rsplit('/', 1)[0]}")
+    return ArmId(
+        text=text, subscription=tokens[1], resource_group=tokens[3], provider="/".join(tokens[5:7]), name=tokens[7]
+    )

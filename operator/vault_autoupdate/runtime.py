@@ -1,0 +1,154 @@
+"""Puts the parts together: from settings to something that can reconcile, and from that to a running operator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prometheus_client import start_http_server
+
+from vault_autoupdate import __version__
+from vault_autoupdate.api import ResourceKey, VaultAutoUpdate
+from vault_autoupdate.arm.client import ArmClient, CallObserver
+from vault_autoupdate.arm.credential import TokenSource, make_credential
+from vault_autoupdate.arm.session import ArmSession
+from vault_autoupdate.arm.site_recovery import SiteRecovery
+from vault_autoupdate.controller import watch
+from vault_autoupdate.fleet import Fleet
+from vault_autoupdate.health import HealthServer
+from vault_autoupdate.kube import KubeWriter, connect
+from vault_autoupdate.metrics import Metrics
+from vault_autoupdate.queue import WorkQueue
+from vault_autoupdate.reconcile import Reconciler
+from vault_autoupdate.settings import Settings
+from vault_autoupdate.throttle import CallKind, Throttle
+from vault_autoupdate.vault_pass import RunObserver, Timing
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Core", "open_core", "run_operator"]
+
+
+@dataclass(frozen=True)
+class Core:
+    """What both the operator and the command line need."""
+
+    settings: Settings
+    throttle: Throttle
+    reconciler: Reconciler
+    site_recovery: SiteRecovery
+    timing: Timing
+
+    def scope(self, resource: VaultAutoUpdate, region: str) -> str:
+        """What shares a quota: the subscription and region; the subscription alone if so set, or no region is known."""
+        subscription = resource.spec.vault_resource_id.subscription.casefold()
+        return f"{subscription}/{region}" if region and self.settings.budget_scope == "region" else subscription
+
+    def paused_for(self, resource: VaultAutoUpdate, region: str) -> float:
+        """Seconds for which Azure wants to be left alone about this vault."""
+        scope = self.scope(resource, region)
+        return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
+
+
+@contextmanager
+def open_core(
+    settings: Settings, environment: Mapping[str, str], *, calls: CallObserver, runs: RunObserver
+) -> Iterator[Core]:
+    """Build the core, and close its connections afterwards.
+
+    Raises:
+        InvalidSettings: the credential's variables are not complete.
+    """
+    make_credential(settings, environment)  # so that what is missing is said now
+    tokens = TokenSource(lambda: make_credential(settings, environment), settings.arm_audience)
+    session = ArmSession(
+        endpoint=settings.arm_endpoint,
+        api_version=settings.api_version,
+        tokens=tokens,
+        timeout=settings.request_timeout.total_seconds(),
+        connections=settings.max_connections,
+    )
+    throttle = Throttle({CallKind.WRITE: settings.write_limit, CallKind.READ: settings.read_limit})
+    client = ArmClient(
+        session,
+        throttle,
+        calls,
+        connections=settings.max_connections,
+        retry_pause=settings.retry_pause.total_seconds(),
+    )
+    timing = Timing(
+        poll_min=settings.job_poll_min,
+        poll_max=settings.job_poll_max,
+        retry_pause=settings.retry_pause,
+        retry_min=settings.retry_min,
+        retry_max=settings.retry_max,
+        status_interval=settings.status_interval,
+        changes_at_once=settings.max_connections,
+    )
+    site_recovery = SiteRecovery(client)
+    core: Core
+
+    def scope(resource: VaultAutoUpdate, region: str) -> str:
+        return core.scope(resource, region)
+
+    reconciler = Reconciler(site_recovery, timing, runs, scope=scope, now=utc_now)
+    core = Core(settings, throttle, reconciler, site_recovery, timing)
+    try:
+        yield core
+    finally:
+        client.close()
+        session.close()
+
+
+def utc_now() -> datetime:
+    """The present."""
+    return datetime.now(UTC)
+
+
+async def run_operator(settings: Settings) -> None:
+    """Run until the process is told to end.
+
+    Raises:
+        InvalidSettings: the credential's variables are not complete.
+        OSError: an address to listen on is taken.
+    """
+    metrics = Metrics()
+    with open_core(settings, os.environ, calls=metrics, runs=metrics) as core:
+        api = await connect()
+        ready = asyncio.Event()
+        queue: WorkQueue[ResourceKey]
+
+        def wake(key: ResourceKey, delay: float) -> None:
+            queue.add(key, delay)
+
+        fleet = Fleet(
+            reconciler=core.reconciler,
+            writer=KubeWriter(api, instance=os.environ.get("POD_NAME") or socket.gethostname()),
+            timing=core.timing,
+            observer=metrics,
+            wake=wake,
+            startup_spread=settings.startup_spread,
+            paused_for=core.paused_for,
+            now=utc_now,
+        )
+        queue = WorkQueue(fleet.work)
+        metrics.watch(fleet, queue, core.throttle)
+        health = HealthServer(settings.health_address, overdue=lambda: queue.oldest_overdue, ready=ready.is_set)
+        await health.start()
+        server, thread = start_http_server(
+            settings.metrics_address.port, settings.metrics_address.host, metrics.registry
+        )
+        log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
+        try:
+            await watch(fleet, queue, settings.watch_namespaces, ready=ready)
+        finally:
+            server.shutdown()
+            thread.join()
+            await health.stop()
+            await api.close()  # type: ignore[no-untyped-call]  # the client's package has no types here

@@ -1,0 +1,223 @@
+"""Configuration of the process: flags and ``VAULT_AUTOUPDATE_*`` variables, read once, all errors at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from vault_autoupdate.arm.clouds import CLOUDS
+from vault_autoupdate.budget import Limit, parse_limits
+from vault_autoupdate.durations import parse_duration
+
+PREFIX: Final = "VAULT_AUTOUPDATE_"
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+__all__ = ["PREFIX", "Address", "Credential", "InvalidSettings", "Settings", "load_settings"]
+
+
+class InvalidSettings(ValueError):
+    """The configuration cannot be used; ``problems`` has one line for each value to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Credential(StrEnum):
+    """How the process proves who it is to Azure; each is a class of azure-identity."""
+
+    WORKLOAD_IDENTITY = "workload-identity"
+    MANAGED_IDENTITY = "managed-identity"
+    CLIENT_SECRET = "client-secret"  # noqa: S105 - the name of a mode
+    CLIENT_CERTIFICATE = "client-certificate"
+    AZURE_CLI = "azure-cli"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server of ours listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})", str(value).strip())
+    if not match or int(match[3]) > 65535:
+        raise ValueError(f"{value!r} is not an address: write host:port, for example 0.0.0.0:8080")
+    return Address(match[1] or match[2] or "0.0.0.0", int(match[3]))  # noqa: S104 - in a pod the kubelet must reach it
+
+
+def _limits(value: object) -> tuple[Limit, ...]:
+    return value if isinstance(value, tuple) else parse_limits(str(value))
+
+
+def _duration(value: object) -> timedelta:
+    duration = value if isinstance(value, timedelta) else parse_duration(str(value))
+    if duration <= timedelta():
+        raise ValueError("must be longer than nothing")
+    return duration
+
+
+def _namespaces(value: object) -> tuple[str, ...]:
+    if isinstance(value, tuple):
+        return value
+    names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{name!r} is not a namespace name")
+    return names
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` can only be this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _arm_endpoint(value: object) -> str:
+    text = str(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.username or parts.path:
+        raise ValueError(f"{value!r} is not an endpoint: write https://host")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("plain http is only allowed to this machine itself: a token would be readable on its way")
+    return text
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set. The field's name is the flag's (``--arm-endpoint``) and the variable's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    cloud: Literal["AzurePublic", "AzureUSGovernment", "AzureChina"] = Field(
+        "AzurePublic", description="Azure cloud: its endpoints and its limits."
+    )
+    arm_endpoint: Annotated[str, BeforeValidator(_arm_endpoint)] = Field(
+        "", description="Azure Resource Manager instead of the cloud's own; https, or http to this machine."
+    )
+    arm_audience: str = Field("", description="Audience of the token instead of the cloud's own.")
+    authority_host: str = Field("", description="Host that issues tokens instead of the cloud's own.")
+    api_version: str = Field(
+        "2025-08-01", pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="API version of Site Recovery."
+    )
+    credential: Credential = Field(Credential.DEFAULT, description="How to log in to Azure.")
+    write_limit: Annotated[tuple[Limit, ...], BeforeValidator(_limits)] = Field(
+        (), description="Writes to a subscription and region: count/window, several with commas."
+    )
+    read_limit: Annotated[tuple[Limit, ...], BeforeValidator(_limits)] = Field(
+        (), description="Reads of a subscription and region: count/window, several with commas."
+    )
+    budget_scope: Literal["region", "subscription"] = Field(
+        "region", description="What shares the limits: the vaults of a region in a subscription, or all of them."
+    )
+    job_poll_min: Duration = Field(timedelta(seconds=3), description="Soonest look at the jobs after a change.")
+    job_poll_max: Duration = Field(timedelta(seconds=30), description="Longest time between two looks at running jobs.")
+    retry_pause: Duration = Field(
+        timedelta(seconds=2), description="Wait before a call that failed is sent again, up to three times; it doubles."
+    )
+    retry_min: Duration = Field(
+        timedelta(minutes=1), description="First wait before a failed mapping or vault is tried again; it doubles."
+    )
+    retry_max: Duration = Field(timedelta(hours=24), description="Longest wait before another try.")
+    request_timeout: Duration = Field(timedelta(seconds=60), description="Longest time for one call to ARM.")
+    max_connections: int = Field(32, ge=1, le=512, description="Calls to ARM under way at the same time.")
+    status_interval: Duration = Field(
+        timedelta(seconds=5), description="Shortest time between two status writes of a resource under way."
+    )
+    startup_spread: Duration = Field(
+        timedelta(minutes=5), description="Unchanged resources are looked at within this time after a start."
+    )
+    watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
+        (), description="Namespaces to watch, separated by commas; empty for all."
+    )
+    metrics_address: Annotated[Address, BeforeValidator(_address)] = Field(
+        Address("0.0.0.0", 9090),  # noqa: S104
+        description="Where /metrics is served.",
+    )
+    health_address: Annotated[Address, BeforeValidator(_address)] = Field(
+        Address("0.0.0.0", 8080),  # noqa: S104
+        description="Where /healthz and /readyz are served.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity logged.")
+    log_format: Literal["console", "json"] = Field("console", description="Form of the log lines.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_cloud(cls, values: Any) -> Any:
+        """Take the endpoints and limits that were not given from the cloud."""
+        cloud = CLOUDS.get(values.get("cloud", "AzurePublic"))
+        if cloud is None:
+            return values
+        filled = {
+            "arm_endpoint": cloud.arm_endpoint,
+            "arm_audience": cloud.arm_audience,
+            "authority_host": cloud.authority_host,
+            "write_limit": cloud.write_limit,
+            "read_limit": cloud.read_limit,
+        }
+        return {**filled, **{name: value for name, value in values.items() if value not in ("", None)}}
+
+    @model_validator(mode="after")
+    def _order(self) -> Settings:
+        if self.job_poll_min > self.job_poll_max:
+            raise ValueError("job_poll_min must not be longer than job_poll_max")
+        if self.retry_min > self.retry_max:
+            raise ValueError("retry_min must not be longer than retry_max")
+        return self
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return PREFIX + field.upper()
+
+
+def load_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Build the settings from flags (which win) and environment variables.
+
+    Raises:
+        InvalidSettings: with every problem, each naming its variable and flag.
+    """
+    values = {
+        field: value
+        for field in Settings.model_fields
+        if (value := flags.get(field) or environment.get(variable(field), "")) != ""
+    }
+    problems = [
+        f"{name}: no such setting"
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+    ]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_problem(entry) for entry in error.errors()]
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def _problem(entry: Any) -> str:
+    field = str(entry["loc"][0]) if entry["loc"] else ""
+    where = f"{variable(field)} (--{field.replace('_', '-')}): " if field else ""
+    reason = str(entry["ctx"]["error"]) if entry["type"] == "value_error" else entry["msg"]
+    return f"{where}{reason}"

@@ -1,0 +1,177 @@
+"""What is remembered of one vault between two looks at it, and what a restart gets back from the status. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.jobs import Operation
+from vault_autoupdate.plan import Action, Plan
+from vault_autoupdate.resource_id import ArmId, mapping_id
+
+__all__ = ["Run", "VaultState", "restore"]
+
+
+@dataclass
+class Run:
+    """One stretch of work on a vault, from the first change to the end of the last job: the runbook's task."""
+
+    id: str
+    started_at: datetime
+    completed_at: datetime | None = None
+    patched: int = 0
+    """PATCHes that ARM accepted."""
+    succeeded: int = 0
+    failed: int = 0
+    failed_to_start: int = 0
+    timed_out: int = 0
+
+
+@dataclass
+class VaultState:
+    """Everything known of a vault that one resource manages."""
+
+    vault_name: str = ""
+    location: str = ""
+    actions: dict[str, Action] = field(default_factory=dict)
+    """By mapping key: where each mapping stands; empty before the first look."""
+    operations: dict[str, Operation] = field(default_factory=dict)
+    """By mapping key: the jobs in flight."""
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    """By mapping key: what was tried and has not made the mapping right."""
+    paths: dict[str, str] = field(default_factory=dict)
+    """By mapping key: how to name it to people."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """By mapping key: why it differs, for the first few that do."""
+    given_up: set[str] = field(default_factory=set)
+    """Jobs (casefolded names) that ran longer than they may; they are not adopted again."""
+    run: Run | None = None
+    interrupted: bool = False
+    """Whether this process found a run that another one had not finished."""
+    omitted: tuple[int, Attempt] | None = None
+    """After a restart: how many failures the status had no room for, and one of those that it had."""
+    errors_in_a_row: int = 0
+
+    @property
+    def counts(self) -> Counter[Action]:
+        """How many mappings stand where."""
+        return Counter(self.actions.values())
+
+    def assume_omitted(self, plan: Plan) -> bool:
+        """After a restart, treat mappings that differ like the failures that the status had no room for.
+
+        Otherwise every restart would try them all at once, however often they failed. Returns whether any was.
+        """
+        if self.omitted is None:
+            return False
+        count, like = self.omitted
+        self.omitted = None
+        unknown = [d.mapping.key for d in plan.actionable if d.mapping.key not in self.attempts]
+        self.attempts.update((key, like) for key in unknown[:count])
+        return bool(unknown)
+
+    def look(self, plan: Plan) -> None:
+        """Take over what an observation found. What is right again needs no further attempts."""
+        self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
+        present = {decision.mapping.key: decision for decision in plan.decisions}
+        self.attempts = {
+            key: attempt
+            for key, attempt in self.attempts.items()
+            if key in present and present[key].action not in {Action.KEEP, Action.IGNORE}
+        }
+        differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
+        self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
+        self.samples = {d.mapping.path: d.reason for d in differing[:3]}
+
+
+def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> VaultState:
+    """Rebuild the state from the status that an earlier process wrote.
+
+    A status that cannot be read is as good as none: the vault itself tells what is to be done, and jobs are
+    found again in its list.
+    """
+    state = VaultState()
+    if not isinstance(status, Mapping):
+        return state
+    state.location = _text(status.get("location"))
+    state.vault_name = _text(status.get("vaultName"))
+    state.run = _run(status.get("lastRun"))
+    state.interrupted = state.run is not None and state.run.completed_at is None
+    for entry in _entries(status.get("operations")):
+        started_at = _time(entry.get("startedAt"))
+        if path := _text(entry.get("mapping")):
+            operation = Operation(
+                mapping_id(vault, path),
+                _text(entry.get("jobId")),
+                started_at or now,
+                adopted=True,
+            )
+            state.operations[operation.key] = operation
+            state.paths[operation.key] = path
+    for entry in _entries(status.get("failures")):
+        if (attempt := _attempt(entry)) and (path := _text(entry.get("mapping"))):
+            key = mapping_id(vault, path).casefold()
+            state.attempts[key] = attempt
+            state.paths[key] = path
+    if (omitted := _count(status.get("failuresOmitted"))) and state.attempts:
+        state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
+    return state
+
+
+def _run(entry: object) -> Run | None:
+    if not isinstance(entry, Mapping) or not (started_at := _time(entry.get("startedAt"))):
+        return None
+    return Run(
+        id=_text(entry.get("id")),
+        started_at=started_at,
+        completed_at=_time(entry.get("completedAt")),
+        patched=_count(entry.get("patched")),
+        succeeded=_count(entry.get("succeeded")),
+        failed=_count(entry.get("failed")),
+        failed_to_start=_count(entry.get("failedToStart")),
+        timed_out=_count(entry.get("timedOut")),
+    )
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
+    last_at, next_at = _time(entry.get("lastAttemptAt")), _time(entry.get("nextAttemptAt"))
+    reason = entry.get("reason")
+    if not last_at or not next_at or reason not in set(FailureReason):
+        return None
+    return Attempt(
+        count=max(1, _count(entry.get("attempts"))),
+        last_at=last_at,
+        next_at=next_at,
+        reason=FailureReason(reason),
+        explanation=Explanation(
+            code=_text(entry.get("code")),
+            message=_text(entry.get("message")),
+            possible_causes=_text(entry.get("possibleCauses")),
+            recommended_action=_text(entry.get("recommendedAction")),
+        ),
+        job_id=_text(entry.get("jobId")),
+    )
+
+
+def _entries(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,202 @@
+"""The status document: from a `VaultState` and a `Situation` to what ``kubectl get -o yaml`` shows. Pure.
+
+Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` failures, every text cut to size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from vault_autoupdate.api import VaultAutoUpdate
+from vault_autoupdate.attempts import Attempt
+from vault_autoupdate.plan import Action
+from vault_autoupdate.resource_id import mapping_path
+from vault_autoupdate.situation import Situation, is_worst_first
+from vault_autoupdate.state import Run, VaultState
+from vault_autoupdate.text import clean
+
+MOST_OPERATIONS: Final = 150
+MOST_FAILURES: Final = 20
+_OPERATIONS_BYTES: Final = 45_000
+_TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt"})
+
+__all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs", "format_time"]
+
+
+def build_status(
+    resource: VaultAutoUpdate | None,
+    state: VaultState,
+    situation: Situation,
+    previous: Mapping[str, Any],
+    now: datetime,
+    *,
+    generation: int | None = None,
+    handled_request: str | None = None,
+) -> dict[str, Any]:
+    """Build the whole status.
+
+    Args:
+        resource: what is declared; None when it could not be read.
+        state: what is known of the vault. Before the first look at it, what ``previous`` says of the mappings stays.
+        situation: what the conditions are to say.
+        previous: the status as it is now, for transition times and for what is kept.
+        now: the present.
+        generation: the generation spoken about, where there is no ``resource``.
+        handled_request: value of the ``requestedAt`` annotation that this status answers.
+    """
+    observed = resource.generation if resource else (generation or 0)
+    status: dict[str, Any] = {
+        "observedGeneration": observed,
+        "conditions": _conditions(situation, observed, previous, now),
+    }
+    if state.actions:
+        status.update(_mappings(state))
+    else:
+        status.update({key: previous[key] for key in ("mappings", "compliantSummary") if key in previous})
+    for key, value in (("vaultName", state.vault_name), ("location", state.location)):
+        if value or key in previous:
+            status[key] = clean(value or previous[key], 64)
+    status.update(_operations(state))
+    status.update(_failures(state))
+    if state.run:
+        status["lastRun"] = _run(state.run)
+    handled = handled_request if handled_request is not None else previous.get("lastHandledReconcileAt")
+    if handled is not None:
+        status["lastHandledReconcileAt"] = clean(handled, 256)
+    return status
+
+
+def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Tell whether ``new`` says anything that ``old`` does not, points in time apart.
+
+    ``completedAt`` counts: that it is there at all is news.
+    """
+    return bool(_without_times(old) != _without_times(new))
+
+
+def format_time(time: datetime) -> str:
+    """A point in time as Kubernetes writes it: UTC, whole seconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _conditions(
+    situation: Situation, generation: int, previous: Mapping[str, Any], now: datetime
+) -> list[dict[str, Any]]:
+    wanted = [("Ready", situation.ready)]
+    if situation.reconciling:
+        wanted.append(("Reconciling", "True"))
+    if situation.stalled:
+        wanted.append(("Stalled", "True"))
+    before = {
+        condition.get("type"): condition
+        for condition in previous.get("conditions") or ()
+        if isinstance(condition, Mapping)
+    }
+    return [
+        {
+            "type": kind,
+            "status": value,
+            "observedGeneration": generation,
+            "lastTransitionTime": (
+                before[kind]["lastTransitionTime"]
+                if before.get(kind, {}).get("status") == value and "lastTransitionTime" in before[kind]
+                else format_time(now)
+            ),
+            "reason": situation.reason,
+            "message": situation.message,
+        }
+        for kind, value in wanted
+    ]
+
+
+def _mappings(state: VaultState) -> dict[str, Any]:
+    counts = state.counts
+    total = sum(counts.values())
+    in_scope = total - counts[Action.IGNORE]
+    return {
+        "mappings": {
+            "total": total,
+            "inScope": in_scope,
+            "compliant": counts[Action.KEEP],
+            "drifted": counts[Action.PATCH] + counts[Action.REPAIR],
+            "updating": counts[Action.TRACK],
+            "failed": counts[Action.WAIT],
+            "ignored": counts[Action.IGNORE],
+        },
+        "compliantSummary": f"{counts[Action.KEEP]}/{in_scope}",
+    }
+
+
+def _operations(state: VaultState) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    size = 0
+    for operation in sorted(state.operations.values(), key=lambda operation: operation.started_at):
+        entry: dict[str, Any] = {
+            "mapping": clean(mapping_path(operation.mapping_id), 500),
+            "startedAt": format_time(operation.started_at),
+        }
+        if operation.job_id:
+            entry["jobId"] = clean(operation.job_id, 64)
+        if operation.adopted:
+            entry["adopted"] = True
+        size += len(json.dumps(entry, ensure_ascii=False).encode())
+        if len(entries) == MOST_OPERATIONS or size > _OPERATIONS_BYTES:
+            break
+        entries.append(entry)
+    omitted = len(state.operations) - len(entries)
+    return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
+
+
+def _failures(state: VaultState) -> dict[str, Any]:
+    waiting = [
+        (key, attempt)
+        for key, attempt in state.attempts.items()
+        if not state.actions or state.actions.get(key) is Action.WAIT
+    ]
+    waiting.sort(key=lambda item: (is_worst_first(item[1]), item[0]))
+    shown = [_failure(state.paths.get(key, key), attempt) for key, attempt in waiting[:MOST_FAILURES]]
+    omitted = len(waiting) - len(shown)
+    return {**({"failures": shown} if shown else {}), **({"failuresOmitted": omitted} if omitted else {})}
+
+
+def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
+    explanation = attempt.explanation
+    texts = {
+        "code": clean(explanation.code, 120),
+        "message": clean(explanation.message, 400),
+        "possibleCauses": clean(explanation.possible_causes, 400),
+        "recommendedAction": clean(explanation.recommended_action, 400),
+        "jobId": clean(attempt.job_id, 64),
+    }
+    return {
+        "mapping": clean(path, 500),
+        "reason": str(attempt.reason),
+        **{key: text for key, text in texts.items() if text},
+        "attempts": attempt.count,
+        "lastAttemptAt": format_time(attempt.last_at),
+        "nextAttemptAt": format_time(attempt.next_at),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": clean(run.id, 64),
+        "startedAt": format_time(run.started_at),
+        **({"completedAt": format_time(run.completed_at)} if run.completed_at else {}),
+        "patched": run.patched,
+        "succeeded": run.succeeded,
+        "failed": run.failed,
+        "failedToStart": run.failed_to_start,
+        "timedOut": run.timed_out,
+    }
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_times(entry) for key, entry in value.items() if key not in _TIMES}
+    if isinstance(value, list):
+        return [_without_times(entry) for entry in value]
+    return value

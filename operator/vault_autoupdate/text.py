@@ -1,0 +1,36 @@
+"""Text from elsewhere, made fit for a status, an Event, a log line or a terminal."""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*")
+_BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_ELLIPSIS = "…"
+
+__all__ = ["clean", "plural"]
+
+
+def clean(text: object, max_bytes: int) -> str:
+    """Return ``text`` on one line, without control characters, query strings of URLs or bearer tokens.
+
+    Site Recovery signs the URLs of operations, so what stands behind the ``?`` is as good as a secret.
+
+    Args:
+        text: anything; None gives an empty text.
+        max_bytes: the most bytes of UTF-8 that come back; what is cut is marked by an ellipsis.
+    """
+    if text is None:
+        return ""
+    flat = _CONTROL.sub(" ", str(text)[: 4 * max_bytes]).strip()
+    flat = _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat))
+    encoded = flat.encode("utf-8", "replace")
+    if len(encoded) <= max_bytes:
+        return encoded.decode()
+    return encoded[: max(0, max_bytes - 3)].decode("utf-8", "ignore") + _ELLIPSIS
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 mapping``, ``2 mappings``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
