@@ -21,3 +21,7 @@ $(STAMP): pyproject.toml simulator/pyproject.toml uv.lock tools/uv.txt
 
 .PHONY: setup
 setup: $(STAMP) ## Create .venv from the lock file
+
+.PHONY: demo
+demo: $(STAMP) ## The main job, end to end, on this machine alone (KEEP=1 leaves it running)
+	@KEEP=$(KEEP) $(BIN)/python -m demo

@@ -45,6 +45,10 @@ async def watch(
         settings.posting.enabled = False  # Events are ours
         settings.process.ultimate_exiting_timeout = 25
 
+    @kopf.on.login(registry=registry)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_via_client(**kwargs)  # the official client: in a pod, by kubeconfig, with exec plugins
+
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
         if event["type"] == "DELETED":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,13 +31,15 @@ log = logging.getLogger(__name__)
 __all__ = ["COMPONENT", "KubeWriter", "connect"]
 
 
-async def connect() -> client.ApiClient:
+@asynccontextmanager
+async def connect() -> AsyncIterator[client.ApiClient]:
     """Log in from within a pod, else by kubeconfig (exec plugins included)."""
     try:
         config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client's package has no types here
     except config.ConfigException:
         await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
-    return client.ApiClient()
+    async with client.ApiClient() as api:
+        yield api
 
 
 class KubeWriter:

@@ -7,11 +7,9 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from prometheus_client import start_http_server
 
 from vault_autoupdate import __version__
 from vault_autoupdate.api import ResourceKey, VaultAutoUpdate
@@ -20,8 +18,8 @@ from vault_autoupdate.arm.credential import TokenSource, make_credential
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.controller import watch
+from vault_autoupdate.endpoints import serve_health, serve_metrics
 from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.health import HealthServer
 from vault_autoupdate.kube import KubeWriter, connect
 from vault_autoupdate.metrics import Metrics
 from vault_autoupdate.queue import WorkQueue
@@ -119,14 +117,15 @@ async def run_operator(settings: Settings) -> None:
         OSError: an address to listen on is taken.
     """
     metrics = Metrics()
-    with open_core(settings, os.environ, calls=metrics, runs=metrics) as core:
-        api = await connect()
+    async with AsyncExitStack() as stack:
+        core = stack.enter_context(open_core(settings, os.environ, calls=metrics, runs=metrics))
         ready = asyncio.Event()
         queue: WorkQueue[ResourceKey]
 
         def wake(key: ResourceKey, delay: float) -> None:
             queue.add(key, delay)
 
+        api = await stack.enter_async_context(connect())
         fleet = Fleet(
             reconciler=core.reconciler,
             writer=KubeWriter(api, instance=os.environ.get("POD_NAME") or socket.gethostname()),
@@ -139,16 +138,9 @@ async def run_operator(settings: Settings) -> None:
         )
         queue = WorkQueue(fleet.work)
         metrics.watch(fleet, queue, core.throttle)
-        health = HealthServer(settings.health_address, overdue=lambda: queue.oldest_overdue, ready=ready.is_set)
-        await health.start()
-        server, thread = start_http_server(
-            settings.metrics_address.port, settings.metrics_address.host, metrics.registry
+        await stack.enter_async_context(
+            serve_health(settings.health_address, overdue=lambda: queue.oldest_overdue, ready=ready.is_set)
         )
+        await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
-        try:
-            await watch(fleet, queue, settings.watch_namespaces, ready=ready)
-        finally:
-            server.shutdown()
-            thread.join()
-            await health.stop()
-            await api.close()  # type: ignore[no-untyped-call]  # the client's package has no types here
+        await watch(fleet, queue, settings.watch_namespaces, ready=ready)
