@@ -1,5 +1,127 @@
 """Entry point of the ``asr-simulator`` command."""
 
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
 
+import click
+
+from . import Scenario, ScenarioError, __version__, create_app, load_scenario
+from .clock import Clock
+from .server import start
+
+USAGE_ERROR = 2
+
+
+@click.group()
+@click.version_option(__version__, prog_name="asr-simulator")
 def main() -> None:
-    """Run the simulator."""
+    """Stand in for Azure Resource Manager and Site Recovery over real HTTP."""
+
+
+_scenario_option = click.option(
+    "--scenario",
+    "path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML file that says what exists and how it behaves.",
+)
+
+
+@main.command()
+@_scenario_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port.")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='Write {"url", "port", "pid"} here once the port is open.',
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Simulated seconds per real second, instead of the scenario's.",
+)
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="Least severity that is logged to standard error.",
+)
+def serve(
+    *, path: Path, host: str, port: int, ready_file: Path | None, time_scale: float | None, log_level: str
+) -> None:
+    """Serve a scenario until SIGTERM or SIGINT."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    scenario = _load(path)
+    if time_scale is not None:
+        scenario = scenario.model_copy(update={"time_scale": time_scale})
+    try:
+        asyncio.run(_serve(scenario, host, port, ready_file))
+    except OSError as error:
+        click.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@_scenario_option
+def check(path: Path) -> None:
+    """Validate a scenario and sum it up."""
+    scenario = _load(path)
+    click.echo(f"time scale {scenario.time_scale:g}, seed {scenario.seed}")
+    throttle = scenario.throttle
+    click.echo(
+        f"limits: writes {throttle.writes}, reads {throttle.reads}, "
+        f"{'enforced' if throttle.enabled else 'counted only'}; "
+        f"Resource Manager buckets {'on' if throttle.arm.enabled else 'off'}"
+    )
+    for spec in scenario.vaults:
+        kinds = Counter(mapping.kind for mapping in spec.mappings)
+        if spec.mix is not None:
+            kinds.update(spec.mix.counts())
+        listed = ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
+        click.echo(f"vault {spec.name} ({spec.location}): {kinds.total()} mappings: {listed or 'none'}")
+
+
+def _load(path: Path) -> Scenario:
+    try:
+        return load_scenario(path)
+    except ScenarioError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(USAGE_ERROR)
+
+
+async def _serve(scenario: Scenario, host: str, port: int, ready_file: Path | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner, bound = await start(create_app(scenario, clock=Clock(scenario.time_scale)), host, port)
+    try:
+        url = f"http://{host}:{bound}"
+        click.echo(f"serving on {url}")
+        if ready_file is not None:
+            _write_atomically(ready_file, json.dumps({"url": url, "port": bound, "pid": os.getpid()}))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or nothing."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    Path(name).replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""API versions that exist, as far as they were seen in published specifications, SDKs and recordings."""
+
+SITE_RECOVERY_VERSIONS = (
+    "2016-08-10",
+    "2018-01-10",
+    "2018-07-10",
+    "2021-02-10",
+    "2021-03-01",
+    "2021-04-01",
+    "2021-06-01",
+    "2021-07-01",
+    "2021-08-01",
+    "2021-10-01",
+    "2021-11-01",
+    "2021-12-01",
+    "2022-01-01",
+    "2022-02-01",
+    "2022-03-01",
+    "2022-08-01",
+    "2022-10-01",
+    "2023-06-01",
+    "2023-08-01",
+    "2024-04-01",
+    "2025-01-01",
+    "2025-08-01",
+    "2026-01-01",
+    "2026-03-31-preview",
+)
+_VAULT_ONLY = ("2023-02-01", "2026-11-01")
+VAULT_VERSIONS = tuple(sorted((*SITE_RECOVERY_VERSIONS, *_VAULT_ONLY)))
+"""Versions of the vault itself: two were seen; that it knows all of Site Recovery's as well is inferred."""
+
+
+def supported_versions(*, is_vault: bool) -> tuple[str, ...]:
+    """Return the versions of a vault, or of what lies below it."""
+    return VAULT_VERSIONS if is_vault else SITE_RECOVERY_VERSIONS

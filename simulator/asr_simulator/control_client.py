@@ -1,0 +1,140 @@
+"""A synchronous client of the control endpoint; needs nothing but the standard library."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any, cast
+
+from .control_types import FaultState, MappingState, PatchRecord, RequestRecord, State, Stats
+
+_TIMEOUT = 30.0
+
+
+class ControlRefusedError(Exception):
+    """The control endpoint refused a request; carries every problem that it named."""
+
+    def __init__(self, status: int, problems: list[str]) -> None:
+        super().__init__(f"{status}: {'; '.join(problems)}")
+        self.status = status
+        self.problems = problems
+
+
+class ControlClient:
+    """Talks to ``/_simulator/`` of a simulator on this machine."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base = base_url.rstrip("/")
+        # Never through a proxy: the simulator only listens to this machine.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def state(self) -> State:
+        """Sum up everything."""
+        return cast("State", self._get("state"))
+
+    def mappings(self, vault: str | None = None) -> list[MappingState]:
+        """Show the mappings of a vault as they are."""
+        return cast("list[MappingState]", self._get("mappings", vault=vault)["mappings"])
+
+    def requests(
+        self,
+        *,
+        since: int = 0,
+        limit: int = 1000,
+        kind: str | None = None,
+        method: str | None = None,
+        vault: str | None = None,
+    ) -> list[RequestRecord]:
+        """Show the newest requests."""
+        page = self._get("requests", since=since, limit=limit, kind=kind, method=method, vault=vault)
+        return cast("list[RequestRecord]", page["requests"])
+
+    def patches(self, vault: str | None = None) -> dict[str, PatchRecord]:
+        """Show what was done to each mapping that was PATCHed, by ARM id."""
+        records = cast("list[PatchRecord]", self._get("patches", vault=vault)["patches"])
+        return {record["id"]: record for record in records}
+
+    def stats(self) -> Stats:
+        """Show all counts."""
+        return cast("Stats", self._get("stats"))
+
+    def faults(self) -> list[FaultState]:
+        """Show the waiting faults."""
+        return cast("list[FaultState]", self._get("faults")["faults"])
+
+    def add_fault(self, kind: str, **parameters: Any) -> str:
+        """Arm a fault; returns its id."""
+        return str(self._post("faults", {"kind": kind, **parameters})["id"])
+
+    def clear_faults(self) -> int:
+        """Take all faults back; returns how many there were."""
+        return int(self._call("DELETE", "faults", None)["removed"])
+
+    def remove_fault(self, identifier: str) -> None:
+        """Take one fault back."""
+        self._call("DELETE", f"faults/{identifier}", None)
+
+    def drift(
+        self,
+        change: str,
+        *,
+        vault: str | None = None,
+        mappings: list[str] | None = None,
+        count: int | None = None,
+        curable: bool = True,
+    ) -> list[str]:
+        """Change mappings behind everybody's back; returns the names of those that were changed."""
+        wish = {
+            "vault": vault,
+            "change": change,
+            "mappings": mappings or [],
+            "count": count,
+            "curable": curable,
+        }
+        return cast("list[str]", self._post("drift", wish)["changed"])
+
+    def add_mappings(self, *, vault: str | None = None, **counts: int) -> list[str]:
+        """Add mappings, so many of each kind; returns their names."""
+        return cast("list[str]", self._post("mappings", {"vault": vault, "add": counts})["added"])
+
+    def remove_mappings(self, *, vault: str | None = None, names: list[str] | None = None, count: int = 0) -> list[str]:
+        """Remove mappings by name, or so many from the end; returns their names."""
+        wish = {"vault": vault, "remove": names or [], "remove_count": count}
+        return cast("list[str]", self._post("mappings", wish)["removed"])
+
+    def settings(self, **sections: Any) -> dict[str, Any]:
+        """Replace sections: throttle, jobs, latency, patch_failure_share, time_scale; returns what now applies."""
+        return self._post("settings", sections)
+
+    def advance(self, simulated_seconds: float) -> float:
+        """Jump ahead in simulated time; returns the new time."""
+        return float(self._post("clock", {"advance": simulated_seconds})["simulated"])
+
+    def reset_stats(self) -> None:
+        """Forget counts, peaks and the records of PATCHes."""
+        self._post("reset-stats", {})
+
+    def _get(self, name: str, **query: str | int | None) -> dict[str, Any]:
+        given = {key: value for key, value in query.items() if value is not None}
+        return self._call("GET", f"{name}?{urllib.parse.urlencode(given)}" if given else name, None)
+
+    def _post(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
+        return self._call("POST", name, document)
+
+    def _call(self, method: str, name: str, document: dict[str, Any] | None) -> dict[str, Any]:
+        data = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"{self._base}/_simulator/{name}", data=data, method=method)  # noqa: S310
+        request.add_header("Content-Type", "application/json")
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT) as response:
+                return cast("dict[str, Any]", json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlRefusedError(error.code, _problems(error.read())) from None
+
+
+def _problems(body: bytes) -> list[str]:
+    try:
+        return [str(problem) for problem in json.loads(body)["errors"]]
+    except (ValueError, KeyError, TypeError):
+        return [body.decode(errors="replace")]

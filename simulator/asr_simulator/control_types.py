@@ -1,0 +1,132 @@
+"""Documents of the control endpoint, shared by the server and the client."""
+
+from typing import Any, TypedDict
+
+
+class RequestRecord(TypedDict):
+    """One request in the log."""
+
+    sequence: int
+    simulated: float
+    real: float
+    method: str
+    kind: str
+    path: str
+    status: int
+    code: str
+    fault: str
+    vault: str
+    mapping: str
+    job: str
+    client_request_id: str
+    user_agent: str
+    scope: str
+
+
+class RequestLogPage(TypedDict):
+    """Requests from the log, and the number from which to go on."""
+
+    requests: list[RequestRecord]
+    last_sequence: int
+
+
+class VaultState(TypedDict):
+    """What a vault holds."""
+
+    id: str
+    name: str
+    location: str
+    total: int
+    by_status: dict[str, int]
+    """A2A mappings by agentAutoUpdateStatus; others under ``none``."""
+    compliant: int
+    """Paired A2A mappings that are Enabled with the vault's account, managed identity, and no health errors."""
+    unhealthy: int
+    unpaired: int
+    jobs: dict[str, int]
+    """Mapping and background jobs by state."""
+
+
+class State(TypedDict):
+    """The simulator at a glance."""
+
+    simulated: float
+    real: float
+    time_scale: float
+    vaults: list[VaultState]
+    faults: int
+    tokens_issued: int
+    requests: int
+
+
+class MappingState(TypedDict):
+    """One mapping as it really is, whatever a client has been told."""
+
+    id: str
+    name: str
+    provider: str | None
+    state: str
+    status: str
+    authentication: str
+    account: str | None
+    schedule: str | None
+    health_category: str | None
+    active_job: str | None
+
+
+class PatchRecord(TypedDict):
+    """What was done to one mapping."""
+
+    id: str
+    name: str
+    vault: str
+    accepted: int
+    refused: int
+    outcomes: dict[str, int]
+    running: bool
+
+
+class KindStats(TypedDict):
+    """Counts of one kind of call (reads or writes) in one scope."""
+
+    served: int
+    throttled: int
+    throttled_by_arm: int
+    in_window: int
+    """Calls in the window that ends now."""
+    peak_in_window: int
+    """Most calls that any window has held."""
+    limit: int
+    window: float
+
+
+class ScopeStats(TypedDict):
+    """Counts of one (subscription, region)."""
+
+    subscription: str
+    region: str
+    reads: KindStats
+    writes: KindStats
+    """Includes the other client's writes."""
+    own_peak_writes_in_window: int
+    """Most writes in any window without the other client's."""
+
+
+class Stats(TypedDict):
+    """All counts."""
+
+    scopes: list[ScopeStats]
+    requests: int
+    responses: dict[str, int]
+    """Requests by status code; ``0`` for connections closed without an answer."""
+    calls: dict[str, int]
+    """Requests by ``METHOD kind``."""
+
+
+class FaultState(TypedDict):
+    """A fault that is waiting or at work."""
+
+    id: str
+    hits: int
+    left: int | None
+    fault: dict[str, Any]

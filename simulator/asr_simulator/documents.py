@@ -1,0 +1,69 @@
+"""Bodies about a vault as a whole."""
+
+from collections import Counter
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from .vault import Vault
+
+
+def vault_document(vault: Vault) -> dict[str, Any]:
+    """Build the vault itself: the fields are seen in a recording, the identity in the published model."""
+    return {
+        "location": vault.spec.location,
+        "name": vault.spec.name,
+        "etag": f'W/"{uuid5(NAMESPACE_URL, vault.id)}"',
+        "tags": {},
+        "identity": {"type": "None"},
+        "properties": {
+            "provisioningState": "Succeeded",
+            "privateEndpointStateForBackup": "None",
+            "privateEndpointStateForSiteRecovery": "None",
+            "publicNetworkAccess": "Enabled",
+        },
+        "id": vault.id,
+        "type": "Microsoft.RecoveryServices/vaults",
+        "sku": {"name": "Standard"},
+    }
+
+
+def vault_health(vault: Vault) -> dict[str, Any]:
+    """Build the vault's health (published example); that auto-update errors count for containers is inferred."""
+    categories = Counter(
+        (mapping.ailment.category, mapping.ailment.level, mapping.ailment.summary)
+        for mapping in vault.ordered
+        if mapping.is_unhealthy and mapping.ailment is not None
+    )
+    issues: list[dict[str, Any]] = [
+        {
+            "summaryCode": "900200",
+            "category": category,
+            "severity": "Error" if level == "Critical" else "Warning",
+            "summaryMessage": summary,
+            "affectedResourceType": "ProtectionContainers",
+            "affectedResourceSubtype": "",
+            "affectedResourceCorrelationIds": [],
+        }
+        for category, level, summary in categories
+    ]
+    return {
+        "id": f"{vault.path}/replicationVaultHealth/Default",
+        "name": "Default",
+        "type": "Microsoft.RecoveryServices/vaults/replicationVaultHealth",
+        "properties": {
+            "vaultErrors": [],
+            "protectedItemsHealth": {"resourceCount": 0, "issues": []},
+            "fabricsHealth": {"resourceCount": len({fabric for fabric, _ in vault.containers}), "issues": []},
+            "containersHealth": {"resourceCount": len(vault.containers), "issues": issues},
+        },
+    }
+
+
+def vault_setting(vault: Vault) -> dict[str, Any]:
+    """Build the vault's only setting object (published example): it has nothing to do with auto-update."""
+    return {
+        "id": f"{vault.path}/replicationVaultSettings/default",
+        "name": "default",
+        "type": "Microsoft.RecoveryServices/vaults/replicationVaultSettings",
+        "properties": {"migrationSolutionId": None, "vmwareToAzureProviderType": None},
+    }

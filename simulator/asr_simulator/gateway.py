@@ -1,0 +1,199 @@
+"""The HTTP side: what happens to every request before and after it is answered.
+
+Order, as far as it is known: authentication, API version, limits, subscription and group, authorization, the call.
+Faults that stand for the network or the gateway strike before all of that.
+"""
+
+import asyncio
+import math
+import random
+from dataclasses import replace
+from uuid import UUID
+
+from aiohttp import web
+
+from . import arm_errors
+from .api_versions import supported_versions
+from .arm_errors import Answer, ArmError
+from .fault_effects import after_processing, instead_of_processing
+from .faults import Fault
+from .request_log import LogEntry
+from .routes import Route, RouteKind, action_of, match_path
+from .signing import Claims
+from .site_recovery import Call, SiteRecovery
+from .world import World
+
+TOKEN_PATH = "/msi/token"  # noqa: S105 - a path
+_WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
+_VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS})
+"""Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
+_COMMON_HEADERS = {  # in user reports of real answers
+    "Cache-Control": "no-cache",
+    "Pragma": "no-cache",
+    "Expires": "-1",
+    "Server": "Kestrel",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Gateway:
+    """Handles every request that is not for the control endpoint."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._service = SiteRecovery(world)
+        self._ids = random.Random(f"{world.scenario.seed} request ids")
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, log it, and let a fault strike if one is waiting for it."""
+        world = self._world
+        # The body first: from the clock's reading to the end of processing nothing may come between, so that
+        # requests are counted and processed in the order of their times.
+        body = await request.read() if request.can_read_body else b""
+        arrived, real = world.clock.now(), world.clock.real()
+        path = request.path
+        route = Route(RouteKind.TOKEN) if path == TOKEN_PATH else match_path(path)
+        hit = world.faults.take(request.method, route) if world.faults else None
+        fault, fault_id = hit or (None, "")
+        code = ""
+        headers = self._own_headers(request)
+        status = 0
+        try:
+            if fault is not None and fault.is_gateway:
+                response = await instead_of_processing(fault, request, world.tokens, headers)
+            else:
+                answer, code = self._process(request, route, body=body, arrived=arrived, fault=fault)
+                headers.update(answer.headers)
+                if route.kind is not RouteKind.TOKEN and world.latency.max > 0:
+                    await asyncio.sleep(self._ids.uniform(world.latency.min, world.latency.max))
+                response = await after_processing(fault, request, answer, headers)
+            status = 0 if request.transport is None or request.transport.is_closing() else response.status
+        finally:
+            client_id = request.headers.get("x-ms-client-request-id", "")
+            entry = LogEntry(
+                simulated=arrived,
+                real=real,
+                method=request.method,
+                kind=route.kind.value,
+                path=path,
+                status=status,
+                code=code,
+                fault=fault_id,
+                vault=route.vault,
+                mapping=route.mapping,
+                job=route.job,
+                client_request_id=client_id,
+                user_agent=request.headers.get("User-Agent", ""),
+                scope=self._scope_name(route),
+            )
+            world.log.add(entry)
+            world.responses[str(status)] += 1
+            world.calls[f"{request.method} {route.kind.value}"] += 1
+        return response
+
+    def _process(
+        self, request: web.Request, route: Route, *, body: bytes, arrived: float, fault: Fault | None
+    ) -> tuple[Answer, str]:
+        query = request.query
+        if route.kind is RouteKind.TOKEN:
+            if request.method != "GET":
+                return arm_errors.method_not_allowed(request.method).answer(), ""
+            return self._world.tokens.answer_token_request(query, request.headers), ""
+        extra: dict[str, str] = {}
+        try:
+            claims = self._world.tokens.authenticate(request.headers.get("Authorization"))
+            self._check_version(route, query.get("api-version"))
+            self._check_place(route, request.path)
+            extra = self._check_limits(route, request.method, claims, arrived)
+            if route.kind is RouteKind.UNKNOWN:
+                raise arm_errors.no_such_route(request.path)
+            self._check_rights(route, request.method, claims)
+            call = Call(
+                method=request.method,
+                route=route,
+                path=request.path,
+                query=query,
+                base_url=f"{request.scheme}://{request.host}",
+                body=body,
+                now=arrived,
+                fault=fault,
+            )
+            answer = self._service.answer(call)
+        except ArmError as error:
+            self._complete_details(error, request)
+            answer = error.answer()
+            answer.headers |= extra
+            return answer, error.code
+        answer.headers |= extra
+        return answer, ""
+
+    def _check_version(self, route: Route, version: str | None) -> None:
+        if not version:
+            raise arm_errors.missing_api_version()
+        supported = supported_versions(is_vault=route.kind in _VAULT_SERVICE)
+        if version not in supported:
+            raise arm_errors.unknown_api_version(version, supported)
+
+    def _check_place(self, route: Route, path: str) -> None:
+        if not route.subscription:
+            raise arm_errors.no_such_route(path)
+        groups = self._world.groups.get(route.subscription.lower())
+        if groups is None:
+            raise arm_errors.subscription_not_found(route.subscription)
+        if route.resource_group and route.resource_group.lower() not in groups:
+            raise arm_errors.resource_group_not_found(route.resource_group)
+
+    def _check_limits(self, route: Route, method: str, claims: Claims, arrived: float) -> dict[str, str]:
+        """Count the call; returns the headers that tell what is left."""
+        is_write = method in _WRITES
+        kind = "write" if is_write else "read"
+        limits = self._world.throttle.scope(route.subscription, self._region(route), arrived)
+        verdict = limits.admit(arrived, write=is_write, site_recovery=route.kind not in _VAULT_SERVICE)
+        if verdict.wait == 0:
+            remaining = limits.remaining(arrived, write=is_write)
+            return {} if remaining is None else {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(remaining)}
+        wait = self._world.clock.real_seconds(verdict.wait)
+        seconds = max(1, math.ceil(wait))
+        if verdict.by_arm:
+            error = arm_errors.subscription_requests_throttled(kind, route.subscription, claims.object_id, seconds)
+        else:
+            settings = limits.settings
+            error = arm_errors.too_many_requests(kind, str(settings.writes if is_write else settings.reads), seconds)
+        milliseconds = str(math.ceil(wait * 1000))
+        headers = {
+            "Retry-After": str(seconds),
+            "x-ms-retry-after-ms": milliseconds,
+            "retry-after-ms": milliseconds,
+        }
+        raise replace(error, headers=headers)
+
+    def _region(self, route: Route) -> str:
+        vault = self._world.vaults.get((route.subscription.lower(), route.resource_group.lower(), route.vault.lower()))
+        return "" if vault is None else vault.spec.location
+
+    def _scope_name(self, route: Route) -> str:
+        return f"{route.subscription.lower()}/{self._region(route)}" if route.subscription else ""
+
+    def _check_rights(self, route: Route, method: str, claims: Claims) -> None:
+        action = action_of(route.kind, method)
+        if action is None:
+            raise arm_errors.method_not_allowed(method)
+        if not self._world.tokens.is_allowed(claims, action, route.vault):
+            raise arm_errors.authorization_failed(claims.client_id, claims.object_id, action, route.scope)
+
+    def _own_headers(self, request: web.Request) -> dict[str, str]:
+        request_id = str(UUID(int=self._ids.getrandbits(128), version=4))
+        headers = _COMMON_HEADERS | {
+            "x-ms-request-id": request_id,
+            "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", request_id),
+        }
+        client_id = request.headers.get("x-ms-client-request-id")
+        if client_id and request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+            headers["x-ms-client-request-id"] = client_id
+        return headers
+
+    def _complete_details(self, error: ArmError, request: web.Request) -> None:
+        """Put the ids that a support request asks for into Site Recovery's details."""
+        for detail in error.details or ():
+            detail["clientRequestId"] = request.headers.get("x-ms-client-request-id", "")
+            detail["activityId"] = str(UUID(int=self._ids.getrandbits(128), version=4))

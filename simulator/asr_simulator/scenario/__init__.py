@@ -1,0 +1,38 @@
+"""The scenario: what exists in the simulated cloud and how it behaves."""
+
+from .behaviour import (
+    ArmBuckets,
+    Denial,
+    Identity,
+    IdentitySpec,
+    JobFailure,
+    Jobs,
+    Limit,
+    Range,
+    Section,
+    Throttling,
+)
+from .model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
+from .vaults import MappingKind, MappingSpec, Mix, VaultSpec
+
+__all__ = [
+    "ArmBuckets",
+    "Denial",
+    "Identity",
+    "IdentitySpec",
+    "JobFailure",
+    "Jobs",
+    "Limit",
+    "MappingKind",
+    "MappingSpec",
+    "Mix",
+    "Range",
+    "Scenario",
+    "ScenarioError",
+    "Section",
+    "Throttling",
+    "VaultSpec",
+    "load_scenario",
+    "parse_scenario",
+    "problems_of",
+]

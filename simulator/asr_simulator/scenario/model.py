@@ -1,0 +1,96 @@
+"""The whole scenario, and reading it from a YAML file."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from .behaviour import Identity, Jobs, Range, Section, Share, Throttling
+from .vaults import VaultSpec
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be used; carries every problem found."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Scenario(Section):
+    """Everything that a simulator run depends on. The same scenario and seed give the same vaults."""
+
+    time_scale: float = Field(default=1.0, gt=0)
+    """Simulated seconds per real second."""
+    seed: int = 0
+    """Seed of everything random."""
+    mappings_page_size: int = Field(default=100, gt=0)
+    """Mappings on a page."""
+    jobs_page_size: int = Field(default=100, gt=0)
+    """Jobs on a page."""
+    explicit_null_next_link: bool = False
+    """Last pages carry ``nextLink: null`` instead of no nextLink: both forms are published."""
+    signed_operation_urls: bool = True
+    """Operation URLs carry and need a signature (seen since 2023); off: plain URLs (seen in 2022)."""
+    throttle: Throttling = Throttling()
+    """Request limits."""
+    latency: Range = Range(min=0.0, max=0.0)
+    """Real seconds that each Resource Manager call takes at least."""
+    jobs: Jobs = Jobs()
+    """How jobs run."""
+    patch_failure_share: Share = 0.0
+    """Part of the PATCH calls that is answered 500 and starts no job."""
+    identity: Identity = Identity()
+    """Tokens."""
+    request_log_size: int = Field(default=20_000, gt=0)
+    """Requests kept in the log."""
+    vaults: tuple[VaultSpec, ...] = Field(min_length=1)
+    """The vaults."""
+
+    @model_validator(mode="after")
+    def _vaults_are_distinct(self) -> Self:
+        seen: set[tuple[str, str, str]] = set()
+        for vault in self.vaults:
+            if vault.key in seen:
+                raise ValueError(f"vault {vault.name!r} is listed twice")
+            seen.add(vault.key)
+        return self
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Turn pydantic's errors into one line each: the field's place, then what is wrong."""
+    items = error.errors(include_url=False)
+    lines = []
+    for item in items:
+        place = item["loc"]
+        inside = any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in items)
+        if item["type"] == "too_short" and inside:
+            continue  # it is only too short because its wrong items were left out
+        where = ".".join(str(part) for part in place) or "scenario"
+        lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
+    return lines
+
+
+def parse_scenario(document: Any) -> Scenario:
+    """Read a scenario from plain data; raises `ScenarioError` with all problems at once."""
+    if not isinstance(document, dict):
+        raise ScenarioError(["scenario: must be a mapping of fields"])
+    try:
+        return Scenario.model_validate(document)
+    except ValidationError as error:
+        raise ScenarioError(problems_of(error)) from None
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file; raises `ScenarioError` with all problems at once."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError([f"{path}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ScenarioError([f"{path}: is not UTF-8 text"]) from None
+    try:
+        return parse_scenario(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ScenarioError([f"{path}: is not YAML: {' '.join(str(error).split())}"]) from None

@@ -1,0 +1,112 @@
+"""Serving a simulator: as an aiohttp application, in the running loop, or in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from .clock import Clock
+from .control import Control
+from .control_client import ControlClient
+from .gateway import Gateway
+from .scenario import Scenario
+from .world import World
+
+WORLD: web.AppKey[World] = web.AppKey("world", World)
+_START_SECONDS = 10.0
+
+
+def create_app(scenario: Scenario, *, clock: Clock | None = None) -> web.Application:
+    """Make the application; its state is ``app[WORLD]``."""
+    return _application(World(scenario, clock))
+
+
+def _application(world: World) -> web.Application:
+    app = web.Application()
+    app[WORLD] = world
+    app.add_routes(Control(world).routes())
+    app.router.add_route("*", "/{path:.*}", Gateway(world).handle)
+    return app
+
+
+async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Listen; returns the runner, to be cleaned up, and the port (a free one for 0)."""
+    # A request whose client has gone is dropped: else a hanging one would outlive everything.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    bound: int = runner.addresses[0][1]
+    return runner, bound
+
+
+class SimulatorThread:
+    """A simulator on a free loopback port, for tests: ``with SimulatorThread(scenario) as sim: sim.url``.
+
+    ``world`` is the live state. Read it freely, but change it through ``control`` only: it belongs to the thread.
+    A stopped simulator can be started again: on the same port, with the state that it had.
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, clock: Clock | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.scenario = scenario
+        self.world = World(scenario, clock)
+        self.port = port
+        self._host = host
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a trailing slash."""
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def control(self) -> ControlClient:
+        """A client of the control endpoint."""
+        return ControlClient(self.url)
+
+    @property
+    def identity_env(self) -> dict[str, str]:
+        """Environment by which Microsoft's managed identity client finds the token endpoint."""
+        return {"IDENTITY_ENDPOINT": f"{self.url}/msi/token", "IDENTITY_HEADER": self.scenario.identity.secret}
+
+    def start(self) -> Self:
+        """Start to serve; returns when the port is open."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="asr-simulator", daemon=True)
+        thread.start()
+        self._running = (loop, thread)
+        try:
+            self._runner, self.port = _wait(start(_application(self.world), self._host, self.port), loop)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Close the port and end the thread; no harm when it is not running."""
+        if self._running is None:
+            return
+        (loop, thread), self._running = self._running, None
+        if self._runner is not None:
+            _wait(self._runner.cleanup(), loop)
+            self._runner = None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _wait(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
+    return asyncio.run_coroutine_threadsafe(work, loop).result(_START_SECONDS)

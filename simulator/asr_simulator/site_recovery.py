@@ -1,0 +1,274 @@
+"""The calls of Recovery Services and Site Recovery: from a route to an answer. No HTTP here, no limits."""
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from . import arm_errors
+from .arm_errors import Answer, ArmError, dumps
+from .documents import vault_document, vault_health, vault_setting
+from .faults import Fault, FaultKind
+from .job_filter import JobFilter, parse_filter
+from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
+from .mapping import PAIRED, AutoUpdate, Mapping
+from .routes import Route, RouteKind
+from .update_input import read_update
+from .vault import Vault
+from .world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has passed the gateway."""
+
+    method: str
+    route: Route
+    path: str
+    query: Dict[str, str]
+    base_url: str
+    """Scheme and host by which the client reached us: links in answers lead back there."""
+    body: bytes
+    now: float
+    fault: Fault | None = None
+
+    @property
+    def api_version(self) -> str:
+        """The version that the client asked for."""
+        return self.query["api-version"]
+
+
+class SiteRecovery:
+    """Answers calls from the state of a `World`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._handlers: dict[RouteKind, Callable[[Call, Vault], Answer]] = {
+            RouteKind.VAULT: self._get_vault,
+            RouteKind.MAPPINGS: self._list_vault_mappings,
+            RouteKind.CONTAINER_MAPPINGS: self._list_container_mappings,
+            RouteKind.MAPPING: self._get_or_patch_mapping,
+            RouteKind.OPERATION_STATUS: self._operation_status,
+            RouteKind.OPERATION_RESULT: self._operation_result,
+            RouteKind.JOBS: self._list_jobs,
+            RouteKind.JOB: self._get_job,
+            RouteKind.JOB_CANCEL: self._cancel,
+            RouteKind.VAULT_HEALTH: self._vault_health,
+            RouteKind.VAULT_SETTINGS: self._vault_settings,
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """Answer a call; raises `ArmError` for a refusal."""
+        if call.route.kind is RouteKind.VAULTS:
+            return self._list_vaults(call)
+        vault = self._world.find(call.route, call.now)
+        if vault is None:
+            resource = f"Microsoft.RecoveryServices/vaults/{call.route.vault}"
+            raise arm_errors.resource_not_found(resource, call.route.resource_group)
+        return self._handlers[call.route.kind](call, vault)
+
+    def _get_vault(self, _call: Call, vault: Vault) -> Answer:
+        return Answer(200, dumps(vault_document(vault)))
+
+    def _vault_health(self, _call: Call, vault: Vault) -> Answer:
+        return Answer(200, dumps(vault_health(vault)))
+
+    def _list_vault_mappings(self, call: Call, vault: Vault) -> Answer:
+        return self._list_mappings(call, vault, vault.ordered)
+
+    def _list_container_mappings(self, call: Call, vault: Vault) -> Answer:
+        place = (call.route.fabric.lower(), call.route.container.lower())
+        return self._list_mappings(call, vault, vault.containers.get(place, []))
+
+    def _get_or_patch_mapping(self, call: Call, vault: Vault) -> Answer:
+        if call.method == "PATCH":
+            return self._patch(call, vault)
+        return Answer(200, self._mapping(call, vault).body(listed=False))
+
+    def _operation_status(self, call: Call, vault: Vault) -> Answer:
+        self._check_signature(call)
+        return Answer(200, dumps(self._job(call, vault).operation_status(call.now, self._world.clock)))
+
+    def _get_job(self, call: Call, vault: Vault) -> Answer:
+        return Answer(200, dumps(self._job(call, vault).document(call.now, self._world.clock)))
+
+    def _list_vaults(self, call: Call) -> Answer:
+        subscription, group = call.route.subscription.lower(), call.route.resource_group.lower()
+        found = [
+            vault_document(vault)
+            for key, vault in self._world.vaults.items()
+            if key[0] == subscription and group in ("", key[1])
+        ]
+        return Answer(200, dumps({"value": found}))
+
+    def _list_mappings(self, call: Call, vault: Vault, listing: list[Mapping]) -> Answer:
+        size = vault.spec.mappings_page_size or self._world.scenario.mappings_page_size
+        after = self._position(call, first=-1)
+        page, next_after = vault.page(listing, after, size)
+        return self._page(call, [mapping.body(listed=True) for mapping in page], next_after)
+
+    def _position(self, call: Call, first: int) -> int:
+        token = call.query.get("skipToken")
+        if token is None:
+            return first
+        position = self._world.signer.position(call.path.lower(), token)
+        if position is None:
+            raise ArmError(400, "InvalidSkipToken", "The skip token is not valid for this list.")
+        return position
+
+    def _page(self, call: Call, items: list[bytes], next_position: int | None, **more: str) -> Answer:
+        loops = call.fault is not None and call.fault.kind is FaultKind.NEXT_LINK_LOOP
+        strays = call.fault is not None and call.fault.kind is FaultKind.NEXT_LINK_HOST
+        if next_position is None and (loops or strays):
+            next_position = 0
+        if next_position is None:
+            end = b',"nextLink":null}' if self._world.scenario.explicit_null_next_link else b"}"
+            return Answer(200, b'{"value":[' + b",".join(items) + b"]" + end)
+        signer = self._world.signer
+        token = call.query.get("skipToken", "") if loops else signer.continuation(call.path.lower(), next_position)
+        link = f"{call.base_url}{call.path}?api-version={call.api_version}"
+        link += "".join(f"&{name}={value}" for name, value in more.items())
+        if token:
+            link += f"&skipToken={token}"
+        if strays and call.fault is not None and call.fault.url is not None:
+            link = call.fault.url.rstrip("/") + link.removeprefix(call.base_url)
+        return Answer(200, b'{"value":[' + b",".join(items) + b'],"nextLink":' + dumps(link) + b"}")
+
+    def _mapping(self, call: Call, vault: Vault) -> Mapping:
+        route = call.route
+        mapping = vault.mappings.get((route.fabric.lower(), route.container.lower(), route.mapping.lower()))
+        if mapping is None:
+            raise arm_errors.entity_missing("ProtectionContainerMapping", route.mapping)
+        return mapping
+
+    def _job(self, call: Call, vault: Vault) -> Job:
+        job = vault.jobs_by_name.get(call.route.job.lower())
+        if job is None:
+            raise arm_errors.entity_missing("Job", call.route.job)
+        return job
+
+    def _check_signature(self, call: Call) -> None:
+        world = self._world
+        if world.scenario.signed_operation_urls and not world.signer.url_is_genuine(call.path, call.query):
+            raise arm_errors.bad_signature()
+
+    def _patch(self, call: Call, vault: Vault) -> Answer:
+        mapping = self._mapping(call, vault)
+        try:
+            wanted = self._wanted(call, mapping)
+        except ArmError:
+            mapping.patches_refused += 1
+            raise
+        settings = self._world.job_settings
+        job = vault.start_update(mapping, wanted, call.now, self._course(call, vault), target=settings.target)
+        headers = {"x-ms-request-id": job.path}
+        if settings.retry_after is not None:
+            headers["Retry-After"] = self.whole_real_seconds(settings.retry_after)
+        if call.fault is None or call.fault.kind is not FaultKind.NO_JOB_URLS:
+            status_path = f"{vault.path}/replicationOperationStatus/{job.name}"
+            headers["Azure-AsyncOperation"] = self._operation_url(call, status_path)
+            headers["Location"] = self._operation_url(call, f"{mapping.id}/operationresults/{job.name}")
+        return Answer(202, headers=headers)
+
+    def _course(self, call: Call, vault: Vault) -> Course:
+        settings = self._world.job_settings
+        fault = call.fault
+        if fault is not None and fault.kind is FaultKind.FAIL_JOB:
+            return draw_course(vault.rng, settings, call.now, ending="Failed", failure=fault.job_failure())
+        if fault is not None and fault.kind is FaultKind.JOB_NEVER_ENDS:
+            return draw_course(vault.rng, settings, call.now, ending="NeverEnds")
+        return draw_course(vault.rng, settings, call.now)
+
+    def _wanted(self, call: Call, mapping: Mapping) -> AutoUpdate:
+        """Read a PATCH, and refuse it where the service would, as far as that is known."""
+        wanted = read_update(call.body)
+        if mapping.provider != "A2A" or mapping.state != PAIRED:
+            raise arm_errors.site_recovery_error(
+                400,
+                "BadRequest",
+                "900301",
+                f"The mapping '{mapping.name}' cannot be updated in its present state.",
+                possible_causes="It is not paired, or it is not a mapping between Azure regions.",
+                recommended_action="Retry when the mapping is paired.",
+            )
+        if mapping.active_job is not None:
+            raise arm_errors.operation_in_progress(mapping.name, mapping.active_job.name)
+        if self._world.rng.random() < self._world.patch_failure_share:
+            raise arm_errors.site_recovery_error(
+                500,
+                "InternalServerError",
+                "900300",
+                "The operation has failed.",
+                possible_causes="An internal server error occurred.",
+                recommended_action="Retry the last action. If the issue persists contact support.",
+            )
+        return wanted
+
+    def whole_real_seconds(self, simulated_seconds: float) -> str:
+        """Turn a simulated time into a header value for clients that live in real time."""
+        return str(math.ceil(self._world.clock.real_seconds(simulated_seconds) - 1e-9))
+
+    def _operation_url(self, call: Call, path: str) -> str:
+        if not self._world.scenario.signed_operation_urls:
+            return f"{call.base_url}{path}?api-version={call.api_version}"
+        query = self._world.signer.sign_url(path, call.api_version, self._world.clock.wall())
+        return f"{call.base_url}{path}?{query}"
+
+    def _operation_result(self, call: Call, vault: Vault) -> Answer:
+        """Answer ``Location``: 202 while the job runs, then the mapping; a failure is an error (inferred)."""
+        self._check_signature(call)
+        job = self._job(call, vault)
+        if not job.is_finished(call.now):
+            headers = {"Location": f"{call.base_url}{call.path}?{urlencode(call.query)}"}
+            retry_after = self._world.job_settings.retry_after
+            if retry_after is not None:
+                headers["Retry-After"] = self.whole_real_seconds(retry_after)
+            return Answer(202, headers=headers)
+        if job.course.ending in SUCCESSFUL_ENDINGS:
+            return Answer(200, self._mapping(call, vault).body(listed=False))
+        failure = job.failure(call.now)
+        raise arm_errors.site_recovery_error(
+            409,
+            "Conflict",
+            failure.code,
+            failure.message,
+            possible_causes=failure.possible_causes,
+            recommended_action=failure.recommended_action,
+        )
+
+    def _list_jobs(self, call: Call, vault: Vault) -> Answer:
+        text = call.query.get("$filter", "")
+        wanted = parse_filter(text) if text else JobFilter()
+        size = vault.spec.jobs_page_size or self._world.scenario.jobs_page_size
+        before = self._position(call, first=len(vault.jobs))
+        clock = self._world.clock
+        page: list[Job] = []
+        next_before: int | None = None
+        for job in wanted.select(vault, before, call.now, clock):
+            if len(page) == size:
+                next_before = page[-1].number
+                break
+            page.append(job)
+        more = {"$filter": quote(text, safe="")} if text else {}
+        return self._page(call, [job.listed(call.now, clock) for job in page], next_before, **more)
+
+    def _cancel(self, call: Call, vault: Vault) -> Answer:
+        """Cancel a job: 200 with the job, which is Cancelling (published example)."""
+        job = self._job(call, vault)
+        if "Cancel" not in job.document(call.now, self._world.clock)["properties"]["allowedActions"]:
+            raise arm_errors.site_recovery_error(
+                400,
+                "BadRequest",
+                "900302",
+                f"The job '{job.name}' cannot be cancelled in its present state.",
+                possible_causes="It has ended or is being cancelled.",
+                recommended_action="No action is needed.",
+            )
+        vault.cancel(job, call.now)
+        return Answer(200, dumps(job.document(call.now, self._world.clock)))
+
+    def _vault_settings(self, call: Call, vault: Vault) -> Answer:
+        setting = vault_setting(vault)
+        is_single = call.path.lower().rstrip("/").endswith("/default")
+        return Answer(200, dumps(setting if is_single else {"value": [setting], "nextLink": None}))

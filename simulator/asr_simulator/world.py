@@ -1,0 +1,52 @@
+"""Everything that exists in a simulated cloud."""
+
+import random
+from collections import Counter
+
+from .clock import Clock
+from .faults import FaultBook
+from .identity import TokenAuthority
+from .request_log import RequestLog
+from .routes import Route
+from .scenario import Jobs, Scenario
+from .signing import Signer
+from .throttle import Throttle
+from .vault import Vault
+
+
+class World:
+    """The state behind one simulator."""
+
+    def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
+        self.scenario = scenario
+        self.clock = clock or Clock(scenario.time_scale)
+        self.rng = random.Random(scenario.seed)
+        self.signer = Signer(scenario.seed)
+        self.tokens = TokenAuthority(scenario.identity, self.signer, self.clock.wall)
+        self.throttle = Throttle(scenario.throttle)
+        self.faults = FaultBook(random.Random(f"{scenario.seed} faults"))
+        self.log = RequestLog(scenario.request_log_size)
+        self.responses: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.job_settings = scenario.jobs
+        self.latency = scenario.latency
+        self.patch_failure_share = scenario.patch_failure_share
+        self.vaults: dict[tuple[str, str, str], Vault] = {}
+        self.groups: dict[str, set[str]] = {}
+        for spec in scenario.vaults:
+            rng = random.Random(f"{scenario.seed} {spec.key}")
+            self.vaults[spec.key] = Vault(spec, self.clock, rng, scenario.jobs.background_per_hour)
+            self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
+
+    def find(self, route: Route, now: float) -> Vault | None:
+        """Find the vault that a path names, up to date."""
+        vault = self.vaults.get((route.subscription.lower(), route.resource_group.lower(), route.vault.lower()))
+        if vault is not None:
+            vault.settle(now)
+        return vault
+
+    def set_jobs(self, jobs: Jobs) -> None:
+        """Let jobs that start from now on run otherwise."""
+        self.job_settings = jobs
+        for vault in self.vaults.values():
+            vault.background_per_hour = jobs.background_per_hour
