@@ -1,0 +1,52 @@
+"""Tests against a real API server: one control plane for each test process, a namespace for each test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.binaries import HOW_TO_ENABLE, find_binaries
+from tests.support.control_plane import ControlPlane
+from tests.support.kubectl import Kubectl
+from tests.support.resources import CRD_FILE, install_definition
+
+_HERE: Final = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.cluster)
+            if config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A running etcd and kube-apiserver with the resource definition installed."""
+    if find_binaries() is None:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"no kube-apiserver and etcd, and in CI this test must not be skipped: {HOW_TO_ENABLE}")
+        pytest.skip(f"needs a real kube-apiserver: {HOW_TO_ENABLE}")
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
+        install_definition(running.rest, CRD_FILE)
+        yield running
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> str:
+    """A new namespace, named after the test."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    return control_plane.create_namespace(f"{name}-{os.urandom(3).hex()}")
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
+    """kubectl with all rights, in the test's namespace."""
+    return control_plane.kubectl.in_namespace(namespace)

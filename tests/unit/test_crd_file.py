@@ -1,0 +1,124 @@
+"""The file of the resource definition, as far as it can be judged without an API server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.resources import CRD_FILE, EXAMPLE_FILE, load_definition
+
+_DEFINITION = load_definition()
+_VERSION = _DEFINITION["spec"]["versions"][0]
+_SCHEMA = _VERSION["schema"]["openAPIV3Schema"]
+
+
+def _walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a schema and all those inside it, with the path that leads there."""
+    yield path, schema
+    for name, field in schema.get("properties", {}).items():
+        yield from _walk(field, f"{path}.{name}")
+    if "items" in schema:
+        yield from _walk(schema["items"], f"{path}[]")
+
+
+def _own(kind: str | None = None) -> list[Any]:
+    """Parameters for a test: every schema of ours, or those of one type."""
+    return [
+        pytest.param(schema, id=path)
+        for part in ("spec", "status")
+        for path, schema in _walk(_SCHEMA["properties"][part], part)
+        if kind in {None, schema["type"]}
+    ]
+
+
+def test_the_file_is_named_after_what_it_defines() -> None:
+    spec = _DEFINITION["spec"]
+
+    assert CRD_FILE.name == f"{spec['group']}_{spec['names']['plural']}.yaml"
+    assert _DEFINITION["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
+    assert (spec["scope"], _VERSION["name"], _VERSION["subresources"]) == ("Namespaced", "v1alpha1", {"status": {}})
+
+
+@pytest.mark.parametrize("schema", _own())
+def test_every_field_is_described_in_sentences(schema: dict[str, Any]) -> None:
+    description = schema["description"]
+
+    assert description[0].isupper()
+    assert description.endswith(".")
+    assert "  " not in description
+    assert "\n" not in description
+
+
+@pytest.mark.parametrize("schema", _own("string"))
+def test_every_string_is_bounded(schema: dict[str, Any]) -> None:
+    assert {"maxLength", "enum"} & set(schema) or schema.get("format") == "date-time"
+
+
+@pytest.mark.parametrize("schema", _own("array"))
+def test_every_list_is_bounded_and_says_how_it_is_merged(schema: dict[str, Any]) -> None:
+    assert schema["maxItems"] > 0
+    assert schema["x-kubernetes-list-type"] in {"map", "atomic"}
+
+
+@pytest.mark.parametrize("schema", _own("integer"))
+def test_every_number_has_a_format_and_a_minimum(schema: dict[str, Any]) -> None:
+    assert schema["format"] in {"int32", "int64"}
+    assert schema["minimum"] in {0, -1}
+
+
+@pytest.mark.parametrize("schema", _own())
+def test_nothing_unknown_is_let_in(schema: dict[str, Any]) -> None:
+    assert not {"x-kubernetes-preserve-unknown-fields", "additionalProperties", "x-kubernetes-int-or-string"} & set(
+        schema
+    )
+
+
+@pytest.mark.parametrize("schema", _own())
+def test_every_rule_has_a_message_of_its_own(schema: dict[str, Any]) -> None:
+    messages = [rule.get("message") or rule["messageExpression"] for rule in schema.get("x-kubernetes-validations", [])]
+
+    assert len(set(messages)) == len(messages)
+    assert all("\n" not in message for message in messages)
+
+
+def test_optional_fields_of_the_spec_have_their_default_in_the_schema() -> None:
+    spec = _SCHEMA["properties"]["spec"]
+    defaults = {name: field["default"] for name, field in spec["properties"].items() if "default" in field}
+
+    assert defaults == {
+        "mode": "Enforce",
+        "suspend": False,
+        "interval": "1h",
+        "jobTimeout": "160m",
+        "deletionPolicy": "Retain",
+    }
+    assert set(spec["properties"]) - set(defaults) - set(spec["required"]) == {"automationAccountResourceId"}
+
+
+def test_columns_and_selectable_fields_point_at_fields_that_exist() -> None:
+    known = {path for path, _ in _walk(_SCHEMA, "")} | {".metadata.creationTimestamp"}
+    paths = [entry["jsonPath"] for key in ("additionalPrinterColumns", "selectableFields") for entry in _VERSION[key]]
+
+    assert {re.sub(r"\[\?.*?\]", "[]", path) for path in paths} <= known
+
+
+def test_helm_can_render_the_file_as_it_is() -> None:
+    assert "{{" not in CRD_FILE.read_text()
+
+
+def test_the_example_names_every_field_with_its_default() -> None:
+    example = yaml.safe_load(EXAMPLE_FILE.read_text())
+    fields = _SCHEMA["properties"]["spec"]["properties"]
+
+    assert set(example["spec"]) == set(fields)
+    assert {name: example["spec"][name] for name, field in fields.items() if "default" in field} == {
+        name: field["default"] for name, field in fields.items() if "default" in field
+    }
+
+
+def test_there_is_one_definition() -> None:
+    assert list(CRD_FILE.parent.iterdir()) == [CRD_FILE]
