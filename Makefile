@@ -25,3 +25,27 @@ setup: $(STAMP) ## Create .venv from the lock file
 .PHONY: demo
 demo: $(STAMP) ## The main job, end to end, on this machine alone (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) $(BIN)/python -m demo
+
+include tests/control_plane/control-plane.mk
+
+.PHONY: lint
+lint: $(STAMP) ## Style, types, architecture, Dockerfile
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint Dockerfile
+
+.PHONY: format
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: test
+test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
+	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
+	@$(BIN)/pytest -n 2
+
+.PHONY: clean
+clean: ## Remove what the targets above made in this folder
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

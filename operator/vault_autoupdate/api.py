@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.durations import format_duration, parse_duration
 from vault_autoupdate.resource_id import ArmId, parse_automation_account_id, parse_vault_id
+from vault_autoupdate.text import clean
 
 GROUP: Final = "asr.vault-autoupdate.io"
 VERSION: Final = "v1alpha1"
@@ -145,7 +146,7 @@ class VaultAutoUpdate:
     created_at: datetime = LONG_AGO
     deleting: bool = False
     requested_at: str | None = None
-    """Value of the `REQUESTED_AT` annotation."""
+    """Value of the `REQUESTED_AT` annotation, cut to what the status can answer with."""
 
 
 class _Metadata(BaseModel):
@@ -181,6 +182,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
     except ValidationError as error:
         raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
     metadata = manifest.metadata
+    requested = (metadata.annotations or {}).get(REQUESTED_AT)
     return VaultAutoUpdate(
         key=ResourceKey(metadata.namespace, metadata.name),
         spec=manifest.spec,
@@ -188,7 +190,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
         generation=metadata.generation,
         created_at=metadata.creation_timestamp,
         deleting=metadata.deletion_timestamp is not None,
-        requested_at=(metadata.annotations or {}).get(REQUESTED_AT),
+        requested_at=None if requested is None else clean(requested, 256),
     )
 
 

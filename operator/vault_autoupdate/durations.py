@@ -1,7 +1,7 @@
 """Durations as Go and Kubernetes write them: ``90s``, ``0.15s``, ``1h30m``.
 
-The format is that of Go's ``time.ParseDuration``: one or more decimal numbers, each with a unit. Signs are
-left out on purpose, since nothing here may be negative.
+The format is that of Go's ``time.ParseDuration``: one or more decimal numbers, each with a unit. Signs and bare
+points (``.5h``, ``1.h``) are left out on purpose: nothing here may be negative, and the CRD refuses them as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 _UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|µs|ns)", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 _LONGEST = timedelta(days=3650)
 _MAX_TEXT = 64
 
@@ -24,8 +24,6 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ValueError: the text is not a duration, with a message that shows what one looks like.
     """
-    if text == "0":
-        return timedelta()
     position, seconds = 0, 0.0
     while len(text) <= _MAX_TEXT and (part := _PART.match(text, position)):
         seconds += float(part[1]) * _UNIT_SECONDS[part[2]]

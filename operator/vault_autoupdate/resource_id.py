@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_.()-]{0,89}[A-Za-z0-9_()-]", re.ASCII)
+"""What ARM allows in the names of groups, vaults and accounts; anything else could change the meaning of a URL."""
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
 
@@ -136,6 +138,8 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
         raise refuse("must have the subscription's GUID after /subscriptions/")
     if f"{tokens[5]}/{tokens[6]}".casefold() != provider:
         raise refuse(f"must be of type {example.split('/providers/')[1].rsplit('/', 1)[0]}")
+    if not (_NAME.fullmatch(tokens[3]) and _NAME.fullmatch(tokens[7])):
+        raise refuse("must have names of up to 90 letters, digits and -_.() that do not end with a period")
     return ArmId(
         text=text, subscription=tokens[1], resource_group=tokens[3], provider="/".join(tokens[5:7]), name=tokens[7]
     )

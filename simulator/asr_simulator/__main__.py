@@ -107,9 +107,9 @@ async def _serve(scenario: Scenario, host: str, port: int, ready_file: Path | No
     runner, bound = await start(create_app(scenario, clock=Clock(scenario.time_scale)), host, port)
     try:
         url = f"http://{host}:{bound}"
-        click.echo(f"serving on {url}")
         if ready_file is not None:
             _write_atomically(ready_file, json.dumps({"url": url, "port": bound, "pid": os.getpid()}))
+        click.echo(f"serving on {url}")
         await stop.wait()
     finally:
         await runner.cleanup()

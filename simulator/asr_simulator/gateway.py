@@ -6,7 +6,6 @@ Faults that stand for the network or the gateway strike before all of that.
 
 import asyncio
 import math
-import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -42,7 +41,6 @@ class Gateway:
     def __init__(self, world: World) -> None:
         self._world = world
         self._service = SiteRecovery(world)
-        self._ids = random.Random(f"{world.scenario.seed} request ids")
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, log it, and let a fault strike if one is waiting for it."""
@@ -65,7 +63,7 @@ class Gateway:
                 answer, code = self._process(request, route, body=body, arrived=arrived, fault=fault)
                 headers.update(answer.headers)
                 if route.kind is not RouteKind.TOKEN and world.latency.max > 0:
-                    await asyncio.sleep(self._ids.uniform(world.latency.min, world.latency.max))
+                    await asyncio.sleep(self._world.ids.uniform(world.latency.min, world.latency.max))
                 response = await after_processing(fault, request, answer, headers)
             status = 0 if request.transport is None or request.transport.is_closing() else response.status
         finally:
@@ -182,7 +180,7 @@ class Gateway:
             raise arm_errors.authorization_failed(claims.client_id, claims.object_id, action, route.scope)
 
     def _own_headers(self, request: web.Request) -> dict[str, str]:
-        request_id = str(UUID(int=self._ids.getrandbits(128), version=4))
+        request_id = str(UUID(int=self._world.ids.getrandbits(128), version=4))
         headers = _COMMON_HEADERS | {
             "x-ms-request-id": request_id,
             "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", request_id),
@@ -196,4 +194,4 @@ class Gateway:
         """Put the ids that a support request asks for into Site Recovery's details."""
         for detail in error.details or ():
             detail["clientRequestId"] = request.headers.get("x-ms-client-request-id", "")
-            detail["activityId"] = str(UUID(int=self._ids.getrandbits(128), version=4))
+            detail["activityId"] = str(UUID(int=self._world.ids.getrandbits(128), version=4))

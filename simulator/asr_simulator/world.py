@@ -21,6 +21,7 @@ class World:
         self.scenario = scenario
         self.clock = clock or Clock(scenario.time_scale)
         self.rng = random.Random(scenario.seed)
+        self.ids = random.Random(f"{scenario.seed} request ids")
         self.signer = Signer(scenario.seed)
         self.tokens = TokenAuthority(scenario.identity, self.signer, self.clock.wall)
         self.throttle = Throttle(scenario.throttle)

@@ -208,7 +208,6 @@ def test_the_clock_can_be_advanced(arm: Arm) -> None:
 def test_latency_delays_calls(serve: Serve) -> None:
     arm = serve(scenario(latency={"min": 0.05, "max": 0.05}))
     assert arm.get(VAULT_PATH).elapsed.total_seconds() >= 0.05
-    assert arm.get_token().elapsed.total_seconds() < 0.05
 
 
 async def test_strangers_are_turned_away(arm: Arm) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from azure.core.exceptions import (
@@ -23,7 +23,8 @@ from tests.simulator.helpers import ACCOUNT, GROUP, SUBSCRIPTION, VAULT, scenari
 
 # The libraries refuse to send a token over plain http unless told so with every call.
 _HTTP: dict[str, Any] = {"enforce_https": False}
-_CONTAINER: Final = ("asr-a2a-default-eastus", "asr-a2a-default-eastus-container")
+_FABRIC = "asr-a2a-default-eastus"
+_CONTAINER = "asr-a2a-default-eastus-container"
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def client(sim: SimulatorThread, credential: ManagedIdentityCredential) -> Itera
 
 def _update(client: SiteRecoveryManagementClient, name: str, status: str = "Enabled", **options: Any) -> Any:
     mappings = client.replication_protection_container_mappings
-    return mappings.begin_update(GROUP, VAULT, *_CONTAINER, name, update(status), **_HTTP, **options)
+    return mappings.begin_update(GROUP, VAULT, _FABRIC, _CONTAINER, name, update(status), **_HTTP, **options)
 
 
 def test_the_vault_is_read(sim: SimulatorThread, credential: ManagedIdentityCredential) -> None:
@@ -78,7 +79,7 @@ def test_mappings_are_listed_through_all_pages(sim: SimulatorThread, client: Sit
 
 
 def test_a_mapping_is_read(client: SiteRecoveryManagementClient) -> None:
-    found = client.replication_protection_container_mappings.get(GROUP, VAULT, *_CONTAINER, "alpha", **_HTTP)
+    found = client.replication_protection_container_mappings.get(GROUP, VAULT, _FABRIC, _CONTAINER, "alpha", **_HTTP)
     assert found.properties is not None
     details = found.properties.provider_specific_details
     assert isinstance(details, models.A2AProtectionContainerMappingDetails)
@@ -140,7 +141,7 @@ def test_a_job_is_cancelled(sim: SimulatorThread, client: SiteRecoveryManagement
 def test_refusals_become_the_right_exceptions(sim: SimulatorThread, client: SiteRecoveryManagementClient) -> None:
     mappings = client.replication_protection_container_mappings
     with pytest.raises(ResourceNotFoundError) as missing:
-        mappings.get(GROUP, VAULT, *_CONTAINER, "none", **_HTTP)
+        mappings.get(GROUP, VAULT, _FABRIC, _CONTAINER, "none", **_HTTP)
     assert missing.value.error is not None
     assert missing.value.error.code == "NotFound"
     sim.control.add_fault("job_never_ends")
@@ -149,19 +150,19 @@ def test_refusals_become_the_right_exceptions(sim: SimulatorThread, client: Site
         _update(client, "alpha")
     sim.control.add_fault("unauthorized")
     with pytest.raises(ClientAuthenticationError, match="InvalidAuthenticationToken"):
-        mappings.get(GROUP, VAULT, *_CONTAINER, "alpha", **_HTTP)
+        mappings.get(GROUP, VAULT, _FABRIC, _CONTAINER, "alpha", **_HTTP)
 
 
 def test_a_client_that_retries_gets_through_a_limit(
     sim: SimulatorThread, credential: ManagedIdentityCredential
 ) -> None:
     """The library waits as told, so it is served: what is told is right at any time scale."""
-    sim.control.settings(throttle={"reads": "1/30s", "arm": {"enabled": False}})
+    sim.control.settings(throttle={"reads": "1/30s", "arm": {"enabled": False}}, time_scale=25)
     with SiteRecoveryManagementClient(credential, SUBSCRIPTION, base_url=sim.url) as client:
         for _ in range(2):
-            client.replication_protection_container_mappings.get(GROUP, VAULT, *_CONTAINER, "alpha", **_HTTP)
+            client.replication_protection_container_mappings.get(GROUP, VAULT, _FABRIC, _CONTAINER, "alpha", **_HTTP)
     statuses = [entry["status"] for entry in sim.control.requests(kind="mapping")]
-    assert statuses == [200, 429, 200]
+    assert statuses == [200, 429, 200]  # a second try is enough
 
 
 def test_an_unknown_client_id_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
