@@ -110,10 +110,9 @@ class UntrustedLink(AzureError):
 
 
 class CredentialError(AzureError):
-    """No token could be had."""
+    """No token could be had. Tried again with backoff: the identity endpoint may be down, or still being set up."""
 
     reason = "AuthenticationFailed"
-    disposition = Disposition.SLOW
 
 
 @dataclass(frozen=True)

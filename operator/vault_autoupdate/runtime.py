@@ -64,7 +64,11 @@ def open_core(
         InvalidSettings: the credential's variables are not complete.
     """
     make_credential(settings, environment)  # so that what is missing is said now
-    tokens = TokenSource(lambda: make_credential(settings, environment), settings.arm_audience)
+    tokens = TokenSource(
+        lambda: make_credential(settings, environment),
+        settings.arm_audience,
+        failure_pause=settings.retry_pause.total_seconds() / 2,
+    )
     session = ArmSession(
         endpoint=settings.arm_endpoint,
         api_version=settings.api_version,

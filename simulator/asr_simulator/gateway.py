@@ -1,6 +1,6 @@
 """The HTTP side: what happens to every request before and after it is answered.
 
-Order, as far as it is known: authentication, API version, limits, subscription and group, authorization, the call.
+Order (inferred): authentication, API version, subscription and group, limits, authorization, the call.
 Faults that stand for the network or the gateway strike before all of that.
 """
 

@@ -146,6 +146,10 @@ class Job:
         """Tell whether the job has ended."""
         return self.course.end <= now
 
+    def is_cancellable(self, now: float) -> bool:
+        """Tell whether the job can be cancelled: it has not ended and is not being cancelled."""
+        return self.course.at(now).state in (NOT_STARTED, IN_PROGRESS, SUSPENDED)
+
     def cancel(self, now: float) -> None:
         """Cancel a job that has not ended."""
         phases = tuple(phase for phase in self.course.phases if phase.since <= now)
@@ -172,7 +176,6 @@ class Job:
         self, now: float, clock: Clock, *, tasks: list[Any], errors: list[Any], extra: dict[str, Any]
     ) -> dict[str, Any]:
         phase = self.course.at(now)
-        running = phase.state in (NOT_STARTED, IN_PROGRESS, SUSPENDED)
         properties: dict[str, Any] = {
             **extra,
             "scenarioName": self.scenario_name,
@@ -182,7 +185,7 @@ class Job:
             "tasks": tasks,
             "errors": errors,
             "startTime": trimmed(clock.wall_at(self.start)),
-            "allowedActions": ["Cancel"] if running else [],
+            "allowedActions": ["Cancel"] if self.is_cancellable(now) else [],
             "targetObjectId": self.target_id,
             "targetObjectName": self.target_name,
             "targetInstanceType": self.target_type,

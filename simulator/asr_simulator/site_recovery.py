@@ -127,7 +127,7 @@ class SiteRecovery:
             return Answer(200, b'{"value":[' + b",".join(items) + b"]" + end)
         signer = self._world.signer
         token = call.query.get("skipToken", "") if loops else signer.continuation(call.path.lower(), next_position)
-        link = f"{call.base_url}{call.path}?api-version={call.api_version}"
+        link = f"{call.base_url}{_escaped(call.path)}?api-version={call.api_version}"
         link += "".join(f"&{name}={value}" for name, value in more.items())
         if token:
             link += f"&skipToken={token}"
@@ -211,16 +211,16 @@ class SiteRecovery:
 
     def _operation_url(self, call: Call, path: str) -> str:
         if not self._world.scenario.signed_operation_urls:
-            return f"{call.base_url}{path}?api-version={call.api_version}"
+            return f"{call.base_url}{_escaped(path)}?api-version={call.api_version}"
         query = self._world.signer.sign_url(path, call.api_version, self._world.clock.wall())
-        return f"{call.base_url}{path}?{query}"
+        return f"{call.base_url}{_escaped(path)}?{query}"
 
     def _operation_result(self, call: Call, vault: Vault) -> Answer:
         """Answer ``Location``: 202 while the job runs, then the mapping; a failure is an error (inferred)."""
         self._check_signature(call)
         job = self._job(call, vault)
         if not job.is_finished(call.now):
-            headers = {"Location": f"{call.base_url}{call.path}?{urlencode(call.query)}"}
+            headers = {"Location": f"{call.base_url}{_escaped(call.path)}?{urlencode(call.query)}"}
             retry_after = self._world.job_settings.retry_after
             if retry_after is not None:
                 headers["Retry-After"] = self.whole_real_seconds(retry_after)
@@ -256,7 +256,7 @@ class SiteRecovery:
     def _cancel(self, call: Call, vault: Vault) -> Answer:
         """Cancel a job: 200 with the job, which is Cancelling (published example)."""
         job = self._job(call, vault)
-        if "Cancel" not in job.document(call.now, self._world.clock)["properties"]["allowedActions"]:
+        if not job.is_cancellable(call.now):
             raise arm_errors.site_recovery_error(
                 400,
                 "BadRequest",
@@ -272,3 +272,8 @@ class SiteRecovery:
         setting = vault_setting(vault)
         is_single = call.path.lower().rstrip("/").endswith("/default")
         return Answer(200, dumps(setting if is_single else {"value": [setting], "nextLink": None}))
+
+
+def _escaped(path: str) -> str:
+    """Escape a path for a URL; parentheses, which names of resource groups may have, stay."""
+    return quote(path, safe="/()")

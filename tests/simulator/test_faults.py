@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,14 @@ def test_a_reset_comes_before_or_after_processing(arm: Arm, kind: str, jobs: int
         arm.patch("alpha")
     assert _last_status(arm) == 0
     assert len(arm.below("/replicationJobs").json()["value"]) == jobs
+
+
+def test_a_reset_is_one_on_the_wire(arm: Arm) -> None:
+    _fault(arm, "reset_before")
+    with socket.create_connection(("127.0.0.1", arm.sim.port), timeout=5) as connection:
+        connection.sendall(b"GET /subscriptions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 def test_a_hanging_call_ends_with_the_client(arm: Arm) -> None:

@@ -199,6 +199,17 @@ def test_a_running_job_can_be_cancelled(arm: Arm) -> None:
     assert arm.patch("alpha").status_code == 202
 
 
+def test_a_job_cancelled_late_ends_when_cancelling_ends(arm: Arm) -> None:
+    name = arm.start_job("alpha")
+    arm.time.advance(9.5)
+    arm.call("POST", f"{VAULT_PATH}{_JOBS}/{name}/cancel")
+    arm.time.advance(1)  # its old end is over, the new one is not
+    assert arm.job(name)["state"] == "Cancelling"
+    assert arm.patch("alpha").status_code == 409
+    arm.time.advance(1)
+    assert arm.patch("alpha").status_code == 202
+
+
 def test_a_job_names_its_mapping_or_the_policy(serve: Serve) -> None:
     arm = serve(scenario())
     job = arm.job(arm.start_job("alpha"))

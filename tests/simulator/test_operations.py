@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from asr_simulator import Scenario
-from tests.simulator.helpers import Arm, scenario
+from tests.simulator.helpers import GROUP, MAPPINGS, VAULT_PATH, Arm, scenario, vault
 
 Serve = Callable[[Scenario], Arm]
 _SEVEN_DIGITS = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z"
@@ -96,4 +96,20 @@ def test_urls_can_be_plain_as_in_2022(serve: Serve) -> None:
     answer = arm.patch("alpha")
     for name in _HEADERS:
         assert answer.headers[name].endswith("?api-version=2025-08-01")
+        assert arm.get(answer.headers[name]).ok
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_urls_escape_names_that_need_it(serve: Serve, signed: bool) -> None:
+    of = scenario(
+        vault(resource_group="rg dr (süd)", mappings=[{"name": "a b"}, {"name": "c&d"}]),
+        mappings_page_size=1,
+        signed_operation_urls=signed,
+    )
+    arm = serve(of)
+    path = VAULT_PATH.replace(GROUP, "rg dr (süd)")
+    assert [page[0]["name"] for page in arm.pages(path + MAPPINGS)] == ["a b", "c&d"]
+    answer = arm.patch("a b")
+    for name in _HEADERS:
+        assert "/resourceGroups/rg%20dr%20(s%C3%BCd)/" in answer.headers[name]
         assert arm.get(answer.headers[name]).ok

@@ -70,8 +70,19 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
 class TokenSource:
     """Tokens for one audience, kept until shortly before they end. Used by many threads."""
 
-    def __init__(self, factory: Callable[[], TokenCredential], audience: str) -> None:
+    def __init__(self, factory: Callable[[], TokenCredential], audience: str, *, failure_pause: float = 1.0) -> None:
+        """Prepare for tokens for ``audience``.
+
+        Args:
+            factory: makes a credential; a new one is made after a failure, since msal repeats the answer of an
+                identity endpoint that was down for a minute without asking it again.
+            audience: what the tokens are for.
+            failure_pause: seconds for which all who ask share one failure, instead of each asking the endpoint.
+        """
         self._factory = factory
+        self._failure_pause = failure_pause
+        self._failure: CredentialError | None = None
+        self._failed_at = 0.0
         self._credential = factory()
         self._scope = audience.rstrip("/") + "/.default"
         self._lock = threading.Lock()
@@ -105,12 +116,19 @@ class TokenSource:
         return self.token()
 
     def _fetch(self, previous: AccessToken | None) -> AccessToken:
+        if self._failure and time.monotonic() - self._failed_at < self._failure_pause:
+            raise self._failure
         try:
-            return self._credential.get_token(self._scope)
+            token = self._credential.get_token(self._scope)
         except (AzureCoreError, ValueError, OSError) as error:
+            self._credential = self._factory()
             if previous is not None and previous.expires_on > time.time():
                 return previous  # it has some minutes left, and the next call asks again
-            raise CredentialError(
+            self._failed_at = time.monotonic()
+            self._failure = CredentialError(
                 f"No token from the credential: {clean(error, 500)}",
                 recommended_action="Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables).",
-            ) from error
+            )
+            raise self._failure from error
+        self._failure = None
+        return token

@@ -37,7 +37,7 @@ class ArmCall:
 
     method: str
     target: str
-    """A path below the endpoint, or a link that ARM gave (``nextLink``)."""
+    """A path below the endpoint, or a link that ARM gave (``nextLink``). Without a query it gets the API version."""
     request_id: str
     """Goes out as ``x-ms-client-request-id``."""
     body: Mapping[str, Any] | None = None
@@ -109,8 +109,8 @@ class ArmSession:
 
     def _url(self, target: str) -> str:
         if target.startswith("/") and not target.startswith("//"):
-            separator = "&" if "?" in target else "?"
-            return f"{self._endpoint}{target}{separator}api-version={self._api_version}"
+            version = "" if "?" in target else f"?api-version={self._api_version}"
+            return f"{self._endpoint}{target}{version}"
         if _origin(target) != self._origin:
             raise UntrustedLink(
                 f"ARM gave a link to {clean(urlsplit(target).hostname or 'nowhere', 120)}, which is not followed.",

@@ -15,6 +15,8 @@ from vault_autoupdate.resource_id import ArmId
 _MOST_PAGES: Final = 2000
 _NOT_FOUND: Final = 404
 _ACCEPTED: Final = 202
+_VAULT_API_VERSION: Final = "2023-02-01"
+"""Vaults are another resource provider's than what is in them, with versions of its own; this one was recorded live."""
 
 __all__ = ["SiteRecovery", "Started"]
 
@@ -37,7 +39,7 @@ class SiteRecovery:
 
     async def vault(self, context: CallContext, vault_id: ArmId) -> Vault:
         """Read the vault itself. Raises `AzureError`."""
-        reply = await self.client.read(context, "get_vault", vault_id.text)
+        reply = await self.client.read(context, "get_vault", f"{vault_id.text}?api-version={_VAULT_API_VERSION}")
         return wire.vault(reply.document())
 
     async def mappings(self, context: CallContext, vault_id: ArmId) -> list[ContainerMapping]:

@@ -20,7 +20,7 @@ from vault_autoupdate.observed import ContainerMapping, HealthError, Job, JobErr
 from vault_autoupdate.plan import AUTHENTICATION, PROVIDER, Goal
 from vault_autoupdate.text import clean
 
-_OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults)/([^/?#]+)", re.IGNORECASE)
+_OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults|replicationJobs)/([^/?#]+)", re.IGNORECASE)
 _TEXT_BYTES = 600
 
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
@@ -193,9 +193,10 @@ def parse_time(text: str) -> datetime | None:
 def job_id_of(headers: Mapping[str, str]) -> str:
     """The GUID of the operation that a 202 announces, which is the job's name; empty when there is none.
 
-    The rest of these URLs is signed; nothing of it is kept.
+    The rest of these URLs is signed; nothing of it is kept. The request id is the job's ARM id in answers of Site
+    Recovery that users have published; it is the last resort.
     """
-    for name in ("azure-asyncoperation", "location"):
+    for name in ("azure-asyncoperation", "location", "x-ms-request-id"):
         if match := _OPERATION.search(headers.get(name, "")):
             return clean(match[1], 64)
     return ""
