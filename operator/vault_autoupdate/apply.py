@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
-from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, UntrustedLink
+from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
 from vault_autoupdate.jobs import Operation, Verdict, adopt
 from vault_autoupdate.plan import Action, Decision
 from vault_autoupdate.throttle import CallKind
@@ -155,7 +155,7 @@ def _concerns_all(error: AzureError) -> bool:
     """Whether every other mapping of the vault would get the same answer."""
     if isinstance(error, ArmError):
         return error.status in _CONCERN_ALL or error.status < 400
-    return isinstance(error, CredentialError | UntrustedLink)
+    return isinstance(error, CredentialError | NotLeading | UntrustedLink)
 
 
 def _ended(task: asyncio.Task[None]) -> bool:

@@ -19,6 +19,7 @@ from vault_autoupdate.api import KIND, InvalidSpec, VaultAutoUpdate, parse_resou
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.errors import AzureError
 from vault_autoupdate.jobs import Verdict
+from vault_autoupdate.leader import LeadershipLost
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.reconcile import Outcome
 from vault_autoupdate.runtime import Core, open_core, run_operator
@@ -31,7 +32,18 @@ _EXIT_FAILED: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_CHANGES: Final = 2
 _EXIT_INTERRUPTED: Final = 130
-_OPERATOR_ONLY: Final = frozenset({"watch_namespaces", "metrics_address", "health_address", "startup_spread"})
+_OPERATOR_ONLY: Final = frozenset(
+    {
+        "health_address",
+        "leader_elect",
+        "lease_name",
+        "lease_namespace",
+        "metrics_address",
+        "startup_spread",
+        "status_interval",
+        "watch_namespaces",
+    }
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +85,8 @@ def run(**flags: str | None) -> None:
         asyncio.run(run_operator(settings))
     except InvalidSettings as error:
         _refuse(error.problems)
+    except (LeadershipLost, OSError) as error:
+        _fail(str(error))
 
 
 @main.command()

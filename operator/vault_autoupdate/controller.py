@@ -56,6 +56,13 @@ async def watch(
         else:
             fleet.seen(dict(body), initial=event["type"] is None)
 
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
+        log.info("stopping: passes under way note where they are")
+        fleet.stop()
+        await queue.stop(_GRACE)
+
     working = asyncio.create_task(queue.run(), name="work queue")
     try:
         await kopf.operator(
@@ -66,9 +73,6 @@ async def watch(
             ready_flag=ready,
         )
     finally:
-        log.info("stopping: passes under way note where they are")
-        fleet.stop()
-        await queue.stop(_GRACE)
         working.cancel()
 
 

@@ -5,7 +5,8 @@
     ├── Unreachable           no complete answer came: DNS, connection, TLS, time-out
     ├── MalformedReply        an answer that is not what the API promises
     ├── UntrustedLink         a link to another host than the configured ARM endpoint
-    └── CredentialError       no token could be had
+    ├── CredentialError       no token could be had
+    └── NotLeading            this process may not change anything (any more)
 
 Each carries a `Disposition`, a reason in PascalCase (ARM's own code where there is one) and, where one is known,
 the recommended action. `classify` is total: whatever the reply, it gives an `ArmError`.
@@ -32,6 +33,7 @@ __all__ = [
     "CredentialError",
     "Disposition",
     "MalformedReply",
+    "NotLeading",
     "Unreachable",
     "UntrustedLink",
     "classify",
@@ -113,6 +115,12 @@ class CredentialError(AzureError):
     """No token could be had. Tried again with backoff: the identity endpoint may be down, or still being set up."""
 
     reason = "AuthenticationFailed"
+
+
+class NotLeading(AzureError):
+    """This process may not change anything (any more). Nothing was sent."""
+
+    reason = "NotLeading"
 
 
 @dataclass(frozen=True)

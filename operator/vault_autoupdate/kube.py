@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectGone, ObjectRef
+from vault_autoupdate.errors import NotLeading
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.text import clean
 
@@ -23,12 +24,13 @@ _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GONE: Final = frozenset({404, 410, 422})
 """Not there (any more), or another object under the same name: the test of its uid failed."""
 _TIMEOUT: Final = 30.0
+_DEFINITION_PAUSE: Final = 3.0
 _NOTE_BYTES: Final = 1000
 """The API allows 1 kB for the note of an Event."""
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMPONENT", "KubeWriter", "connect"]
+__all__ = ["COMPONENT", "KubeWriter", "await_definition", "connect"]
 
 
 @asynccontextmanager
@@ -42,13 +44,35 @@ async def connect() -> AsyncIterator[client.ApiClient]:
         yield api
 
 
+async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...]) -> None:
+    """Wait until the resources can be listed: their definition may be installed after the operator."""
+    objects = client.CustomObjectsApi(api)
+    while True:
+        try:
+            if namespaces:
+                await objects.list_namespaced_custom_object(
+                    GROUP, VERSION, namespaces[0], PLURAL, limit=1, _request_timeout=_TIMEOUT
+                )
+            else:
+                await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1, _request_timeout=_TIMEOUT)
+        except ApiException as error:
+            hint = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
+            log.warning("cannot list %s: %s %s", PLURAL, _short(error), hint.get(error.status, ""))
+        except (OSError, TimeoutError) as error:
+            log.warning("no answer from the API server: %s", _short(error))
+        else:
+            return
+        await asyncio.sleep(_DEFINITION_PAUSE)
+
+
 class KubeWriter:
     """Writes what the controller has to say."""
 
-    def __init__(self, api: client.ApiClient, *, instance: str) -> None:
+    def __init__(self, api: client.ApiClient, *, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
         self._objects = client.CustomObjectsApi(api)
         self._events = client.EventsV1Api(api)
         self._instance = instance
+        self._may_write = may_write
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
         """Replace the whole status.
@@ -81,6 +105,8 @@ class KubeWriter:
 
     async def event(self, ref: ObjectRef, situation: Situation) -> None:
         """Post an Event about a transition. One that cannot be posted is logged and forgotten."""
+        if not self._may_write():
+            return
         now = datetime.now(UTC)
         event = client.EventsV1Event(
             metadata=client.V1ObjectMeta(
@@ -104,6 +130,8 @@ class KubeWriter:
 
     async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]]) -> None:
         for pause in (*_PAUSES, None):
+            if not self._may_write():
+                raise NotLeading("another replica may be leading by now: nothing is written")
             try:
                 await method(
                     GROUP,

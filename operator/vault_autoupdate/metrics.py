@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -39,8 +39,11 @@ __all__ = ["Metrics"]
 class Metrics:
     """Everything that is counted. Implements `CallObserver` and `RunObserver`."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
+    def __init__(self, *, leading: Callable[[], bool] = lambda: True) -> None:
+        self.registry = CollectorRegistry()
+        Gauge(f"{PREFIX}_leading", "1 if this replica is the one that works.", registry=self.registry).set_function(
+            lambda: float(leading())
+        )
         self._jobs = Counter(
             f"{PREFIX}_jobs", "Changes of mappings by how they ended.", ["outcome"], registry=self.registry
         )

@@ -14,6 +14,7 @@ from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.attempts import Attempt
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.resource_id import ArmId
+from vault_autoupdate.text import plural
 
 PROVIDER: Final = "A2A"
 """The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
@@ -124,7 +125,8 @@ def decide(goal: Goal, mapping: ContainerMapping, running: bool, attempt: Attemp
         return decision(Action.KEEP, f"auto-update is {goal.auto_update}")
     what = "; ".join(differences) if differences else f"unhealthy: {_worst(mapping)}"
     if attempt and now < attempt.next_at:
-        return decision(Action.WAIT, f"{what}; tried {attempt.count} times, next try at {attempt.next_at:%Y-%m-%dT%XZ}")
+        tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
+        return decision(Action.WAIT, f"{what}; {tried}")
     return decision(Action.PATCH if differences else Action.REPAIR, what)
 
 

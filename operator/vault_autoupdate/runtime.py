@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
 from vault_autoupdate import __version__
 from vault_autoupdate.api import ResourceKey, VaultAutoUpdate
@@ -20,13 +25,16 @@ from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.controller import watch
 from vault_autoupdate.endpoints import serve_health, serve_metrics
 from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.kube import KubeWriter, connect
+from vault_autoupdate.kube import KubeWriter, await_definition, connect
+from vault_autoupdate.leader import Leadership
 from vault_autoupdate.metrics import Metrics
 from vault_autoupdate.queue import WorkQueue
 from vault_autoupdate.reconcile import Reconciler
 from vault_autoupdate.settings import Settings
 from vault_autoupdate.throttle import CallKind, Throttle
 from vault_autoupdate.vault_pass import RunObserver, Timing
+
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +64,12 @@ class Core:
 
 @contextmanager
 def open_core(
-    settings: Settings, environment: Mapping[str, str], *, calls: CallObserver, runs: RunObserver
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    calls: CallObserver,
+    runs: RunObserver,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> Iterator[Core]:
     """Build the core, and close its connections afterwards.
 
@@ -75,6 +88,7 @@ def open_core(
         tokens=tokens,
         timeout=settings.request_timeout.total_seconds(),
         connections=settings.max_connections,
+        may_write=may_write,
     )
     throttle = Throttle({CallKind.WRITE: settings.write_limit, CallKind.READ: settings.read_limit})
     client = ArmClient(
@@ -119,32 +133,82 @@ async def run_operator(settings: Settings) -> None:
     Raises:
         InvalidSettings: the credential's variables are not complete.
         OSError: an address to listen on is taken.
+        LeadershipLost: another replica may be leading; this process has to start anew.
     """
-    metrics = Metrics()
-    async with AsyncExitStack() as stack:
-        core = stack.enter_context(open_core(settings, os.environ, calls=metrics, runs=metrics))
-        ready = asyncio.Event()
-        queue: WorkQueue[ResourceKey]
+    main = asyncio.current_task()
+    if main is not None:  # until kopf runs, which has its own way to end
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with AsyncExitStack() as stack:
+            api = await stack.enter_async_context(connect())
+            identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+            leadership = Leadership(
+                api,
+                namespace=settings.lease_namespace or own_namespace(),
+                name=settings.lease_name,
+                identity=identity,
+            )
+            may_write = leadership.holds if settings.leader_elect else lambda: True
+            metrics = Metrics(leading=may_write)
+            core = stack.enter_context(
+                open_core(settings, os.environ, calls=metrics, runs=metrics, may_write=may_write)
+            )
+            writer = KubeWriter(api, instance=identity, may_write=may_write)
 
-        def wake(key: ResourceKey, delay: float) -> None:
-            queue.add(key, delay)
+            async def work_on(work: Callable[[], Awaitable[None]]) -> None:
+                await await_definition(api, settings.watch_namespaces)
+                await (leadership.lead(work) if settings.leader_elect else work())
 
-        api = await stack.enter_async_context(connect())
-        fleet = Fleet(
-            reconciler=core.reconciler,
-            writer=KubeWriter(api, instance=os.environ.get("POD_NAME") or socket.gethostname()),
-            timing=core.timing,
-            observer=metrics,
-            wake=wake,
-            startup_spread=settings.startup_spread,
-            paused_for=core.paused_for,
-            now=utc_now,
-        )
-        queue = WorkQueue(fleet.work)
-        metrics.watch(fleet, queue, core.throttle)
-        await stack.enter_async_context(
-            serve_health(settings.health_address, overdue=lambda: queue.oldest_overdue, ready=ready.is_set)
-        )
-        await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
+            await _run(settings, core, metrics, writer, work_on)
+
+
+async def _run(
+    settings: Settings,
+    core: Core,
+    metrics: Metrics,
+    writer: KubeWriter,
+    work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
+) -> None:
+    """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
+    queue: WorkQueue[ResourceKey]
+
+    def wake(key: ResourceKey, delay: float) -> None:
+        queue.add(key, delay)
+
+    fleet = Fleet(
+        reconciler=core.reconciler,
+        writer=writer,
+        timing=core.timing,
+        observer=metrics,
+        wake=wake,
+        startup_spread=settings.startup_spread,
+        paused_for=core.paused_for,
+        now=utc_now,
+    )
+    queue = WorkQueue(fleet.work)
+    metrics.watch(fleet, queue, core.throttle)
+    watching, standing_by = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await watch(fleet, queue, settings.watch_namespaces, ready=watching)
+
+    async with (
+        serve_health(
+            settings.health_address,
+            overdue=lambda: queue.oldest_overdue,
+            ready=lambda: watching.is_set() or standing_by.is_set(),
+        ),
+        serve_metrics(settings.metrics_address, metrics.registry),
+    ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
-        await watch(fleet, queue, settings.watch_namespaces, ready=ready)
+        if settings.leader_elect:
+            standing_by.set()  # a replica that waits for its turn is as ready as it can be
+        await work_on(work)
+
+
+def own_namespace() -> str:
+    """The namespace of the pod that this runs in; ``default`` outside of one."""
+    try:
+        return _NAMESPACE_FILE.read_text().strip() or "default"
+    except OSError:
+        return "default"

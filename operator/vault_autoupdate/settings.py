@@ -150,6 +150,11 @@ class Settings(BaseModel):
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
     )
+    leader_elect: bool = Field(
+        default=False, description="Work only while holding a Lease, so that several replicas can run (true or false)."
+    )
+    lease_namespace: str = Field("", description="Namespace of the Lease; empty for the pod's own.")
+    lease_name: str = Field("vault-autoupdate", description="Name of the Lease.")
     metrics_address: Annotated[Address, BeforeValidator(_address)] = Field(
         Address("0.0.0.0", 9090),  # noqa: S104
         description="Where /metrics is served.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.credential import TokenSource
-from vault_autoupdate.errors import MalformedReply, Unreachable, UntrustedLink, classify
+from vault_autoupdate.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink, classify
 from vault_autoupdate.text import clean
 
 _CONNECT_TIMEOUT: Final = 10.0
@@ -72,13 +72,31 @@ class ArmSession:
     """A `requests` session that is bound to one ARM endpoint."""
 
     def __init__(
-        self, *, endpoint: str, api_version: str, tokens: TokenSource, timeout: float = 60.0, connections: int = 32
+        self,
+        *,
+        endpoint: str,
+        api_version: str,
+        tokens: TokenSource,
+        timeout: float = 60.0,
+        connections: int = 32,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Bind to ``endpoint``.
+
+        Args:
+            endpoint: base URL of ARM.
+            api_version: for calls that do not name one.
+            tokens: where tokens come from.
+            timeout: seconds for one exchange as a whole.
+            connections: to keep open.
+            may_write: is asked right before anything but a GET leaves; a replica that no longer leads says no.
+        """
         self._endpoint = endpoint.rstrip("/")
         self._origin = _origin(self._endpoint)
         self._api_version = api_version
         self._tokens = tokens
         self._timeout = timeout
+        self._may_write = may_write
         self._session = requests.Session()
         self._session.mount(f"{self._endpoint}/", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
@@ -97,6 +115,7 @@ class ArmSession:
             Unreachable: no complete answer.
             UntrustedLink: ``call.target`` leads to another host.
             CredentialError: no token.
+            NotLeading: this process may not write (any more); nothing was sent.
         """
         url = self._url(call.target)
         token = self._tokens.token()
@@ -120,6 +139,8 @@ class ArmSession:
 
     def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
         deadline = time.monotonic() + self._timeout
+        if call.method != "GET" and not self._may_write():
+            raise NotLeading("Another replica may be leading by now: nothing is changed.")
         try:
             with self._session.request(
                 call.method,
