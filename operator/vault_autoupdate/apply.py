@@ -11,6 +11,7 @@ from typing import Final
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
 from vault_autoupdate.jobs import Operation, Verdict, adopt
+from vault_autoupdate.observe import look_at_one
 from vault_autoupdate.plan import Action, Decision
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
@@ -147,6 +148,9 @@ class Apply:
         known = {operation.job_id for operation in state.operations.values()} | state.given_up
         for operation in adopt([decision.mapping], jobs, known=known, now=vault_pass.now()):
             self._note_start(decision, operation.job_id, done=False)
+            return True
+        if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
+            self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
             return True
         return False
 

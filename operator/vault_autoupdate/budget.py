@@ -52,7 +52,7 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def pacing_gap(backlog: int, limit: Limit, *, slack: float = 0.08) -> float:
+def pacing_gap(backlog: int, limit: Limit, *, slack: float = 0.06) -> float:
     """Return how many seconds to leave between two calls when ``backlog`` calls wait for ``limit``.
 
     A backlog that fits into one window goes out at once. A longer one has to wait for later windows in any case,

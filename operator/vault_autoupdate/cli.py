@@ -26,6 +26,7 @@ from vault_autoupdate.runtime import Core, open_core, run_operator
 from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
+from vault_autoupdate.text import plural
 from vault_autoupdate.throttle import CallKind
 
 _EXIT_FAILED: Final = 1
@@ -141,9 +142,8 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
             terminal.show_run(console, resource, state, outcome.situation)
             documents.append(terminal.run_document(resource, state, outcome.situation))
             if outcome.superseded:
-                console.print(
-                    f"Interrupted. {len(state.operations)} jobs go on in Azure; the same command again finds them."
-                )
+                jobs = plural(len(state.operations), "job")
+                console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")
                 code = _EXIT_INTERRUPTED
                 break
             code = max(code, 0 if outcome.situation.ready == "True" or _only_audit(resource, outcome) else _EXIT_FAILED)

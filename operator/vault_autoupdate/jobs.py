@@ -17,7 +17,16 @@ _FAILED: Final = frozenset({"failed", "cancelled", "canceled"})
 _RUNNING: Final = frozenset({"notstarted", "inprogress", "cancelling", "suspended", "other"})
 _OTHER_TARGETS: Final = ("protectionentity", "protecteditem", "recoveryplan", "virtualmachine", "server")
 
-__all__ = ["JobPhase", "Operation", "Verdict", "adopt", "judge", "phase_of", "unidentified_running"]
+__all__ = [
+    "JobPhase",
+    "Operation",
+    "Verdict",
+    "adopt",
+    "is_about_something_else",
+    "judge",
+    "phase_of",
+    "unidentified_running",
+]
 
 
 class JobPhase(StrEnum):
@@ -102,7 +111,7 @@ def adopt(
     for job in jobs:
         if job.key in left_alone or phase_of(job.state) in {JobPhase.SUCCEEDED, JobPhase.FAILED}:
             continue
-        namesakes = names.get(job.target_name.casefold(), []) if not _is_about_something_else(job) else []
+        namesakes = names.get(job.target_name.casefold(), []) if not is_about_something_else(job) else []
         mapping = by_target.get(job.target_id.casefold()) or (namesakes[0] if len(namesakes) == 1 else None)
         if mapping is not None and mapping.key not in adopted:
             adopted[mapping.key] = Operation(mapping.id, job.name, job.started_at or now, adopted=True)
@@ -126,10 +135,11 @@ def unidentified_running(jobs: Iterable[Job], *, identified: Mapping[str, object
         if job.key not in identified
         and phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
         and (job.started_at is None or job.started_at >= since)
-        and not _is_about_something_else(job)
+        and not is_about_something_else(job)
     ]
 
 
-def _is_about_something_else(job: Job) -> bool:
+def is_about_something_else(job: Job) -> bool:
+    """Whether a job is certainly not about a mapping, but about a machine or a plan."""
     kind = job.target_type.casefold()
     return any(word in kind for word in _OTHER_TARGETS)

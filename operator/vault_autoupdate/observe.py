@@ -6,9 +6,9 @@ import logging
 from typing import Final
 
 from vault_autoupdate.errors import ArmError, AzureError
-from vault_autoupdate.jobs import adopt, unidentified_running
+from vault_autoupdate.jobs import adopt, is_about_something_else, unidentified_running
 from vault_autoupdate.observed import ContainerMapping
-from vault_autoupdate.plan import Action, Plan, make_plan
+from vault_autoupdate.plan import Action, Plan, decide, make_plan
 from vault_autoupdate.vault_pass import VaultPass
 
 _FORBIDDEN: Final = 403
@@ -17,7 +17,7 @@ _PAGES_FOR_ADOPTION: Final = 10
 
 log = logging.getLogger(__name__)
 
-__all__ = ["is_as_declared", "observe"]
+__all__ = ["look_at_one", "observe"]
 
 
 async def observe(vault_pass: VaultPass) -> Plan:
@@ -29,17 +29,12 @@ async def observe(vault_pass: VaultPass) -> Plan:
         AzureError: the vault could not be read.
     """
     await _locate(vault_pass)
-    state, site_recovery = vault_pass.state, vault_pass.site_recovery
-    vault_id = vault_pass.resource.spec.vault_resource_id
-    mappings = await site_recovery.mappings(vault_pass.context, vault_id)
-    present = {mapping.key for mapping in mappings}
-    state.operations = {key: operation for key, operation in state.operations.items() if key in present}
-    plan = _plan(vault_pass, mappings)
+    state = vault_pass.state
+    plan = await _read_mappings(vault_pass)
     if state.assume_omitted(plan):
-        plan = _plan(vault_pass, mappings)
+        plan = _plan(vault_pass, [decision.mapping for decision in plan.decisions])
     if plan.actionable:
-        await _find_running_jobs(vault_pass, mappings, plan)
-        plan = _plan(vault_pass, mappings)
+        plan = await _look_at_jobs(vault_pass, plan)
     state.look(plan)
     if plan.actionable:
         counts = plan.counts
@@ -47,6 +42,16 @@ async def observe(vault_pass: VaultPass) -> Plan:
         for decision in plan.actionable:
             log.debug("%s: %s", decision.mapping.path, decision.reason, extra=vault_pass.log_fields())
     return plan
+
+
+async def _read_mappings(vault_pass: VaultPass) -> Plan:
+    """Read all mappings, forget operations on those that are gone, and plan."""
+    state = vault_pass.state
+    vault_id = vault_pass.resource.spec.vault_resource_id
+    mappings = await vault_pass.site_recovery.mappings(vault_pass.context, vault_id)
+    present = {mapping.key for mapping in mappings}
+    state.operations = {key: operation for key, operation in state.operations.items() if key in present}
+    return _plan(vault_pass, mappings)
 
 
 async def _locate(vault_pass: VaultPass) -> None:
@@ -69,14 +74,22 @@ async def _locate(vault_pass: VaultPass) -> None:
         state.vault_name, state.location = vault.name, vault.location
 
 
-async def _find_running_jobs(vault_pass: VaultPass, mappings: list[ContainerMapping], plan: Plan) -> None:
-    """Adopt the jobs that are at work on mappings that differ: patching those again would start a second one."""
+async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
+    """Adopt the jobs that are at work on mappings that differ: patching those again would start a second one.
+
+    A job may end between the two readings: then the mappings that were read do not show its effect yet, and the
+    jobs that were read do not show it running any more. So where there are jobs about mappings at all, the mappings
+    are read once more, after the jobs.
+    """
     state = vault_pass.state
     jobs = await vault_pass.site_recovery.jobs(
         vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=_PAGES_FOR_ADOPTION
     )
+    if any(not is_about_something_else(job) for job in jobs):
+        plan = await _read_mappings(vault_pass)
     ours = {operation.job_id.casefold() for operation in state.operations.values()}
     differing = {decision.mapping.key for decision in plan.actionable}
+    mappings = [decision.mapping for decision in plan.decisions]
     adopted = {
         operation.key: operation
         for operation in adopt(mappings, jobs, known=ours | state.given_up, now=vault_pass.now())
@@ -90,6 +103,7 @@ async def _find_running_jobs(vault_pass: VaultPass, mappings: list[ContainerMapp
         identified = dict.fromkeys((*ours, *state.given_up))
         identified.update((operation.job_id.casefold(), None) for operation in adopted.values())
         vault_pass.unidentified = unidentified_running(jobs, identified=identified, since=state.run.started_at)
+    return _plan(vault_pass, mappings)
 
 
 def _plan(vault_pass: VaultPass, mappings: list[ContainerMapping]) -> Plan:
@@ -97,12 +111,11 @@ def _plan(vault_pass: VaultPass, mappings: list[ContainerMapping]) -> Plan:
     return make_plan(vault_pass.goal, mappings, running=state.operations, attempts=state.attempts, now=vault_pass.now())
 
 
-async def is_as_declared(vault_pass: VaultPass, mapping_id: str) -> bool | None:
-    """Read one mapping and tell whether it is as declared; None when it cannot be read now."""
+async def look_at_one(vault_pass: VaultPass, mapping_id: str) -> Action | None:
+    """Read one mapping and tell what would be done about it; None when it cannot be read now."""
     try:
         mapping = await vault_pass.site_recovery.mapping(vault_pass.context, mapping_id)
     except AzureError as error:
         log.info("a mapping could not be read: %s", error, extra=vault_pass.log_fields())
         return None
-    plan = make_plan(vault_pass.goal, [mapping], running=(), attempts={}, now=vault_pass.now())
-    return plan.decisions[0].action is not Action.PATCH
+    return decide(vault_pass.goal, mapping, running=False, attempt=None, now=vault_pass.now()).action

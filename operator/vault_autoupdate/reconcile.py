@@ -17,7 +17,7 @@ from vault_autoupdate.observe import observe
 from vault_autoupdate.plan import Decision, Plan
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
-from vault_autoupdate.track import next_poll, poll
+from vault_autoupdate.track import end_polls, next_poll, poll
 from vault_autoupdate.vault_pass import Report, RunObserver, Timing, VaultPass
 
 log = logging.getLogger(__name__)
@@ -161,4 +161,5 @@ async def _work(vault_pass: VaultPass, to_change: tuple[Decision, ...]) -> None:
             await vault_pass.report()
     finally:
         superseded.cancel()
+        end_polls(vault_pass)
         await apply.stop()

@@ -11,7 +11,7 @@ from typing import Any
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action, Plan
-from vault_autoupdate.resource_id import ArmId, mapping_id
+from vault_autoupdate.resource_id import ArmId, is_guid, mapping_id
 
 __all__ = ["Run", "VaultState", "restore"]
 
@@ -37,6 +37,8 @@ class VaultState:
 
     vault_name: str = ""
     location: str = ""
+    looked: bool = False
+    """Whether this process has looked at the vault. Until then its mappings are those of the status."""
     actions: dict[str, Action] = field(default_factory=dict)
     """By mapping key: where each mapping stands; empty before the first look."""
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class VaultState:
 
     def look(self, plan: Plan) -> None:
         """Take over what an observation found. What is right again needs no further attempts."""
+        self.looked = True
         self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
         present = {decision.mapping.key: decision for decision in plan.decisions}
         self.attempts = {
@@ -102,13 +105,12 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
     for entry in _entries(status.get("operations")):
-        started_at = _time(entry.get("startedAt"))
         if path := _text(entry.get("mapping")):
             operation = Operation(
                 mapping_id(vault, path),
                 _text(entry.get("jobId")),
-                started_at or now,
-                adopted=True,
+                min(_time(entry.get("startedAt")) or now, now),
+                adopted=entry.get("adopted") is True,
             )
             state.operations[operation.key] = operation
             state.paths[operation.key] = path
@@ -125,8 +127,9 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
 def _run(entry: object) -> Run | None:
     if not isinstance(entry, Mapping) or not (started_at := _time(entry.get("startedAt"))):
         return None
+    run_id = _text(entry.get("id"))
     return Run(
-        id=_text(entry.get("id")),
+        id=run_id if is_guid(run_id) else "",  # it goes into a header of every call
         started_at=started_at,
         completed_at=_time(entry.get("completedAt")),
         patched=_count(entry.get("patched")),
@@ -140,7 +143,7 @@ def _run(entry: object) -> Run | None:
 def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
     last_at, next_at = _time(entry.get("lastAttemptAt")), _time(entry.get("nextAttemptAt"))
     reason = entry.get("reason")
-    if not last_at or not next_at or reason not in set(FailureReason):
+    if not last_at or not next_at or not isinstance(reason, str) or reason not in set(FailureReason):
         return None
     return Attempt(
         count=max(1, _count(entry.get("attempts"))),
@@ -172,6 +175,6 @@ def _count(value: object) -> int:
 def _time(value: object) -> datetime | None:
     try:
         time = datetime.fromisoformat(_text(value))
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -6,12 +6,13 @@ Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from vault_autoupdate.api import VaultAutoUpdate
 from vault_autoupdate.attempts import Attempt
+from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action
 from vault_autoupdate.resource_id import mapping_path
 from vault_autoupdate.situation import Situation, is_worst_first
@@ -20,7 +21,8 @@ from vault_autoupdate.text import clean
 
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
-_OPERATIONS_BYTES: Final = 45_000
+_LIST_BYTES: Final = 45_000
+"""Most bytes of JSON for each of the two lists: texts full of quotes take twice their size."""
 _TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt"})
 
 __all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs", "format_time"]
@@ -52,7 +54,7 @@ def build_status(
         "observedGeneration": observed,
         "conditions": _conditions(situation, observed, previous, now),
     }
-    if state.actions:
+    if state.looked:
         status.update(_mappings(state))
     else:
         status.update({key: previous[key] for key in ("mappings", "compliantSummary") if key in previous})
@@ -79,7 +81,7 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def format_time(time: datetime) -> str:
     """A point in time as Kubernetes writes it: UTC, whole seconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _conditions(
@@ -131,35 +133,43 @@ def _mappings(state: VaultState) -> dict[str, Any]:
 
 
 def _operations(state: VaultState) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = []
-    size = 0
-    for operation in sorted(state.operations.values(), key=lambda operation: operation.started_at):
-        entry: dict[str, Any] = {
-            "mapping": clean(mapping_path(operation.mapping_id), 500),
-            "startedAt": format_time(operation.started_at),
-        }
-        if operation.job_id:
-            entry["jobId"] = clean(operation.job_id, 64)
-        if operation.adopted:
-            entry["adopted"] = True
-        size += len(json.dumps(entry, ensure_ascii=False).encode())
-        if len(entries) == MOST_OPERATIONS or size > _OPERATIONS_BYTES:
-            break
-        entries.append(entry)
+    oldest_first = sorted(state.operations.values(), key=lambda operation: operation.started_at)
+    entries = _fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS)
     omitted = len(state.operations) - len(entries)
     return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "mapping": clean(mapping_path(operation.mapping_id), 500),
+        "startedAt": format_time(operation.started_at),
+        **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
+        **({"adopted": True} if operation.adopted else {}),
+    }
 
 
 def _failures(state: VaultState) -> dict[str, Any]:
     waiting = [
         (key, attempt)
         for key, attempt in state.attempts.items()
-        if not state.actions or state.actions.get(key) is Action.WAIT
+        if not state.looked or state.actions.get(key) is Action.WAIT
     ]
     waiting.sort(key=lambda item: (is_worst_first(item[1]), item[0]))
-    shown = [_failure(state.paths.get(key, key), attempt) for key, attempt in waiting[:MOST_FAILURES]]
-    omitted = len(waiting) - len(shown)
+    shown = _fitting((_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES)
+    omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
     return {**({"failures": shown} if shown else {}), **({"failuresOmitted": omitted} if omitted else {})}
+
+
+def _fitting(entries: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The first of ``entries``, as many as there is room for."""
+    taken: list[dict[str, Any]] = []
+    room = _LIST_BYTES
+    for entry in entries:
+        room -= len(json.dumps(entry, ensure_ascii=False).encode())
+        if len(taken) == most or room < 0:
+            break
+        taken.append(entry)
+    return taken
 
 
 def _failure(path: str, attempt: Attempt) -> dict[str, Any]:

@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from typing import Final
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.jobs import JobPhase, Operation, Verdict, judge, phase_of
-from vault_autoupdate.observe import is_as_declared
+from vault_autoupdate.observe import look_at_one
 from vault_autoupdate.observed import Job
 from vault_autoupdate.plan import Action
 from vault_autoupdate.resource_id import mapping_path
 from vault_autoupdate.schedule import poll_delay
+from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
 log = logging.getLogger(__name__)
 
-__all__ = ["next_poll", "poll"]
+_JOBS_ON_A_PAGE: Final = 100
+"""About: what Site Recovery puts on one is not documented."""
+
+__all__ = ["end_polls", "next_poll", "poll"]
 
 
 def next_poll(vault_pass: VaultPass) -> timedelta:
-    """How long to wait before the next `poll`: by the age of the oldest job, which is the next one to end."""
-    timing = vault_pass.timing
-    oldest = min(operation.started_at for operation in vault_pass.state.operations.values())
-    return poll_delay(vault_pass.now() - oldest, timing.poll_min, timing.poll_max)
+    """How long to wait before the next `poll`: by the age of the oldest job, which is the next one to end.
+
+    Where many vaults of one scope have jobs in flight, they look less often, so that the scope's reads suffice.
+    """
+    timing, operations = vault_pass.timing, vault_pass.state.operations
+    oldest = min(operation.started_at for operation in operations.values())
+    delay = poll_delay(vault_pass.now() - oldest, timing.poll_min, timing.poll_max)
+    return max(delay, timedelta(seconds=_rhythm(vault_pass, 1 + len(operations) // _JOBS_ON_A_PAGE)))
+
+
+def end_polls(vault_pass: VaultPass) -> None:
+    """Say that there will be no further `poll` for now, so that other vaults may look more often."""
+    _rhythm(vault_pass, 0)
+
+
+def _rhythm(vault_pass: VaultPass, calls: int) -> float:
+    context = vault_pass.context
+    return vault_pass.site_recovery.client.throttle.rhythm(context.scope, CallKind.READ, context.key, calls)
 
 
 async def poll(vault_pass: VaultPass) -> None:
@@ -81,7 +100,7 @@ async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) 
 
 async def _phase_without_job(vault_pass: VaultPass, operation: Operation) -> JobPhase:
     """What a change comes to whose job is unknown or forgotten: the mapping itself tells."""
-    if await is_as_declared(vault_pass, operation.mapping_id):
+    if await look_at_one(vault_pass, operation.mapping_id) in {Action.KEEP, Action.REPAIR}:
         return JobPhase.SUCCEEDED
     return JobPhase.FAILED if operation.job_id else JobPhase.RUNNING
 

@@ -186,6 +186,16 @@ async def test_a_patch_whose_answer_is_lost_is_not_sent_again_while_its_job_runs
     assert arm.patched() == {"one": 1}
 
 
+async def test_a_patch_whose_answer_is_lost_is_not_sent_again_when_its_job_has_ended_meanwhile(
+    azure: AzureFactory,
+) -> None:
+    arm = azure(vault={"mappings": [{"name": "one"}]}, jobs={"duration": {"min": 0.01, "max": 0.01}})
+    arm.control.add_fault("reset_after", method="PATCH", mapping="one")
+    outcome = await arm.reconcile(resource())
+    assert outcome.situation.ready == "True"
+    assert arm.patched() == {"one": 1}
+
+
 async def test_the_run_takes_as_long_as_the_limit_asks_and_little_more(azure: AzureFactory) -> None:
     arm = azure(mix={"disabled": 400})
     loop = asyncio.get_running_loop()

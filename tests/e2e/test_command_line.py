@@ -1,0 +1,244 @@
+"""``vault-autoupdate plan`` and ``apply`` as people run them: a process, a manifest, a simulated Azure."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from asr_simulator import SimulatorThread, parse_scenario
+from tests.support.core import ACCOUNT, SCALE, VAULT, scenario_document
+from tests.support.operator_process import scaled_settings
+from tests.support.waiting import wait_until
+
+COMMAND = [sys.executable, "-P", "-m", "vault_autoupdate"]
+MIX = {"disabled": 6, "enabled_unhealthy": 2, "enabled_compliant": 4, "unpaired": 1, "other_provider": 2}
+
+
+@pytest.fixture
+def sim() -> Iterator[SimulatorThread]:
+    with SimulatorThread(parse_scenario(scenario_document(mix=MIX))) as running:
+        yield running
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_manifest(tmp_path / "vault.yaml")
+
+
+def write_manifest(path: Path, **spec: Any) -> Path:
+    wanted = {"vaultResourceId": VAULT, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT, **spec}
+    document = {
+        "apiVersion": "asr.vault-autoupdate.io/v1alpha1",
+        "kind": "VaultAutoUpdate",
+        "metadata": {"name": "dr"},
+        "spec": {name: value for name, value in wanted.items() if value is not None},
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def environment(sim: SimulatorThread | None, **more: str) -> dict[str, str]:
+    base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    if sim is not None:
+        base |= sim.identity_env | scaled_settings(SCALE)
+        base |= {"VAULT_AUTOUPDATE_ARM_ENDPOINT": sim.url, "VAULT_AUTOUPDATE_CREDENTIAL": "managed-identity"}
+    return base | more
+
+
+def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment(sim, **more), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_plan_shows_each_change_with_its_reason_changes_nothing_and_exits_2(
+    sim: SimulatorThread, manifest: Path
+) -> None:
+    result = run("plan", manifest, sim=sim)
+    assert result.returncode == 2, result.stderr
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith("~ ") for line in lines) == 6
+    assert sum(line.startswith("! ") for line in lines) == 2
+    assert any("auto-update is Disabled, declared Enabled" in line for line in lines)
+    assert lines[-1] == "Plan: 6 to change, 2 to repair, 0 under way, 4 as declared, 3 ignored."
+    assert sim.control.patches() == {}
+
+
+def test_plan_with_all_also_shows_what_stays_as_it_is(sim: SimulatorThread, manifest: Path) -> None:
+    result = run("plan", "--all", manifest, sim=sim)
+    assert ", not A2A" in result.stdout
+    assert "= " in result.stdout
+
+
+def test_plan_as_json_is_one_document_for_programs(sim: SimulatorThread, manifest: Path) -> None:
+    (document,) = json.loads(run("plan", "-o", "json", manifest, sim=sim).stdout)
+    assert document["counts"]["patch"] == 6
+    assert len(document["mappings"]) == 15
+    assert {"mapping", "action", "reason"} == set(document["mappings"][0])
+
+
+def test_apply_changes_what_differs_shows_each_outcome_and_the_four_counters(
+    sim: SimulatorThread, manifest: Path
+) -> None:
+    result = run("apply", manifest, sim=sim)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith("succeeded ") for line in lines) == 8
+    assert lines[-1] == "8 succeeded, 0 failed, 0 failed to start, 0 timed out."
+    assert {record["accepted"] for record in sim.control.patches().values()} == {1}
+
+
+def test_plan_after_apply_has_nothing_to_do_and_exits_0(sim: SimulatorThread, manifest: Path) -> None:
+    run("apply", manifest, sim=sim)
+    assert run("plan", manifest, sim=sim).returncode == 0
+    assert run("apply", manifest, sim=sim).returncode == 0
+    assert len(sim.control.patches()) == 8
+
+
+def test_apply_exits_1_when_a_job_fails_and_says_why_and_what_to_do(sim: SimulatorThread, manifest: Path) -> None:
+    sim.control.add_fault("fail_job", code="150999", message="It broke.", recommended_action="Mend it.")
+    result = run("apply", manifest, sim=sim)
+    assert result.returncode == 1
+    failed = next(line for line in result.stdout.splitlines() if line.startswith("failed "))
+    assert failed.endswith("150999 It broke. Mend it.")
+    assert "7 succeeded, 1 failed, 0 failed to start, 0 timed out." in result.stdout
+
+
+def test_apply_as_json_keeps_standard_output_for_the_document(sim: SimulatorThread, manifest: Path) -> None:
+    result = run("apply", "-o", "json", manifest, sim=sim)
+    (document,) = json.loads(result.stdout)
+    assert (document["succeeded"], document["ready"]) == (8, "True")
+
+
+def test_apply_in_audit_mode_changes_nothing(sim: SimulatorThread, tmp_path: Path) -> None:
+    result = run("apply", write_manifest(tmp_path / "audit.yaml", mode="Audit"), sim=sim)
+    assert result.returncode == 0
+    assert "8 mappings of 12 would be changed" in result.stdout
+    assert sim.control.patches() == {}
+
+
+def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twice(
+    sim: SimulatorThread, manifest: Path
+) -> None:
+    sim.control.settings(jobs={"duration": {"min": 300, "max": 300}})
+    process = subprocess.Popen(
+        [*COMMAND, "apply", str(manifest)],
+        env=environment(sim),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: len(sim.control.patches()) == 8, within=20, what="all changes to be under way")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "Interrupted. 8 jobs still running in Azure; the same command again finds them." in output
+    assert "Traceback" not in errors
+    result = run("apply", manifest, sim=sim)
+    assert result.returncode == 0
+    assert "8 succeeded" in result.stdout
+    assert {record["accepted"] for record in sim.control.patches().values()} == {1}
+
+
+def test_a_manifest_is_read_from_standard_input_too(sim: SimulatorThread, manifest: Path) -> None:
+    command = [*COMMAND, "plan", "-"]
+    text = manifest.read_text()
+    result = subprocess.run(
+        command, env=environment(sim), input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 2
+
+
+def test_a_vault_that_is_not_there_is_an_error_that_says_what_to_check(sim: SimulatorThread, tmp_path: Path) -> None:
+    gone = write_manifest(tmp_path / "gone.yaml", vaultResourceId=VAULT + "-gone")
+    result = run("plan", gone, sim=sim)
+    assert result.returncode == 1
+    assert "ResourceNotFound" in result.stderr
+    assert "Check spec.vaultResourceId" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"vaultResourceId": "subscriptions/x"}, "must start with /subscriptions"),
+        ({"vaultResourceId": "/subscriptions/x/resourceGroups"}, "must be made of pairs"),
+        ({"vaultResourceId": "/subscriptions/x/resourceGroups/y"}, "must have exactly four pairs"),
+        ({"vaultResourceId": VAULT.replace("RecoveryServices", "Compute")}, "must be of type"),
+        ({"automationAccountResourceId": None}, "required when autoUpdate is Enabled"),
+        (
+            {"automationAccountResourceId": ACCOUNT.replace("6f3b9f5e", "00000000")},
+            "must be in the vault's subscription",
+        ),
+        ({"interval": "4m"}, "at least 5m"),
+        ({"interval": "9999h"}, "at most 168h"),
+        ({"jobTimeout": "soon"}, "is not a duration"),
+        ({"autoUpdates": "Enabled"}, "spec.autoUpdates: unknown field"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused_before_anything_is_called(
+    sim: SimulatorThread, tmp_path: Path, spec: dict[str, Any], message: str
+) -> None:
+    result = run("apply", write_manifest(tmp_path / "bad.yaml", **spec), sim=sim)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert sim.control.state()["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not YAML"), ("kind: ConfigMap", "no VaultAutoUpdate in it"), ("", "no VaultAuto")]
+)
+def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(text)
+    result = run("plan", path)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_configuration_errors_are_listed_all_at_once_with_exit_2(manifest: Path) -> None:
+    result = run(
+        "plan",
+        manifest,
+        "--job-poll-min",
+        "often",
+        VAULT_AUTOUPDATE_CLOUD="Moon",
+        VAULT_AUTOUPDATE_ARM_ENDPOINT="http://arm.example",
+        VAULT_AUTOUPDATE_WRITE_LIMIT="many",
+        VAULT_AUTOUPDATE_CREDENTIALS="default",
+    )
+    assert result.returncode == 2
+    for part in (
+        "VAULT_AUTOUPDATE_CLOUD (--cloud)",
+        "VAULT_AUTOUPDATE_ARM_ENDPOINT (--arm-endpoint): plain http",
+        "VAULT_AUTOUPDATE_WRITE_LIMIT (--write-limit): 'many' is not a limit",
+        "VAULT_AUTOUPDATE_JOB_POLL_MIN (--job-poll-min): 'often' is not a duration",
+        "VAULT_AUTOUPDATE_CREDENTIALS: no such setting",
+    ):
+        assert part in result.stderr
+
+
+def test_a_credential_without_its_variables_is_refused_naming_them_all(manifest: Path) -> None:
+    result = run("plan", manifest, VAULT_AUTOUPDATE_CREDENTIAL="client-secret")
+    assert result.returncode == 2
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        assert f"error: {name}: required by VAULT_AUTOUPDATE_CREDENTIAL=client-secret" in result.stderr
+
+
+def test_run_lists_configuration_errors_all_at_once_with_exit_2() -> None:
+    result = run("run", "--metrics-address", "nowhere", "--watch-namespaces", "A,b_c", "--log-format", "xml")
+    assert result.returncode == 2
+    assert result.stderr.count("error: VAULT_AUTOUPDATE_") == 3
+
+
+def test_version_is_printed() -> None:
+    assert run("version").stdout.strip() == "0.1.0"
