@@ -172,11 +172,10 @@ def follow(api: EmbeddedApi, finished: Callable[[dict[str, Any]], bool]) -> dict
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=None)
 
-        def show_progress(status: dict[str, Any], message: str) -> None:
+        def show_progress(status: dict[str, Any], message: str) -> None:  # noqa: ARG001 - the numbers are enough here
             counts = status.get("mappings", {})
-            progress.update(
-                task, description=message, total=counts.get("inScope"), completed=counts.get("compliant", 0)
-            )
+            words = f"{counts.get('updating', 0)} jobs in flight"
+            progress.update(task, description=words, total=counts.get("inScope"), completed=counts.get("compliant", 0))
 
         return wait_until(look, within=120, what="the resource to be Ready", every=0.1)
 

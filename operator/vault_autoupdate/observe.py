@@ -7,8 +7,9 @@ from typing import Final
 
 from vault_autoupdate.errors import ArmError, AzureError
 from vault_autoupdate.jobs import adopt, is_about_something_else, unidentified_running
-from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.observed import ContainerMapping, Job
 from vault_autoupdate.plan import Action, Plan, decide, make_plan
+from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
 _FORBIDDEN: Final = 403
@@ -87,6 +88,8 @@ async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
     )
     if any(not is_about_something_else(job) for job in jobs):
         plan = await _read_mappings(vault_pass)
+    if not state.actions:
+        _count_earlier_writes(vault_pass, jobs)
     ours = {operation.job_id.casefold() for operation in state.operations.values()}
     differing = {decision.mapping.key for decision in plan.actionable}
     mappings = [decision.mapping for decision in plan.decisions]
@@ -104,6 +107,17 @@ async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
         identified.update((operation.job_id.casefold(), None) for operation in adopted.values())
         vault_pass.unidentified = unidentified_running(jobs, identified=identified, since=state.run.started_at)
     return _plan(vault_pass, mappings)
+
+
+def _count_earlier_writes(vault_pass: VaultPass, jobs: list[Job]) -> None:
+    """On the first look of a process: what was begun in the last minute stands in the server's windows already."""
+    context, now = vault_pass.context, vault_pass.now()
+    ages = [
+        max(0.0, (now - job.started_at).total_seconds())
+        for job in jobs
+        if job.started_at is not None and not is_about_something_else(job)
+    ]
+    vault_pass.site_recovery.client.throttle.spent(context.scope, CallKind.WRITE, ages)
 
 
 def _plan(vault_pass: VaultPass, mappings: list[ContainerMapping]) -> Plan:

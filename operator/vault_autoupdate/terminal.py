@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from vault_autoupdate.api import VaultAutoUpdate
 from vault_autoupdate.attempts import Explanation
@@ -62,7 +62,7 @@ class PlainView:
 
 
 class LiveView:
-    """A progress bar, and a line above it for each mapping that failed."""
+    """A progress bar, and a line above it for each mapping that has come to an end."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -73,12 +73,11 @@ class LiveView:
         """See `View`."""
         self._done += 1
         self._progress.update(self._task, completed=self._done)
-        if word != str(Verdict.SUCCEEDED):
-            style = "red"
-            self._progress.console.print(f"[{style}]{word}[/] {escape(path)}  {escape(explanation.code)}")
-            for text in (explanation.message, explanation.recommended_action):
-                if text:
-                    self._progress.console.print(f"    {escape(text)}")
+        style = "green" if word == str(Verdict.SUCCEEDED) else "red"
+        self._progress.console.print(f"[{style}]{word}[/] {escape(path)}  {escape(explanation.code)}", soft_wrap=True)
+        for text in (explanation.message, explanation.recommended_action):
+            if text:
+                self._progress.console.print(f"    {escape(text)}", soft_wrap=True)
 
     def progress(self, situation: Situation, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
         """See `View`."""
@@ -109,7 +108,7 @@ def show_plan(console: Console, resource: VaultAutoUpdate, plan: Plan, *, everyt
     shown = [decision for decision in plan.decisions if everything or decision.action not in _AT_REST]
     console.print(f"{resource.key}: vault {resource.spec.vault_resource_id}", markup=False, soft_wrap=True)
     if console.is_terminal and shown:
-        table = Table("", "Mapping", "Why", box=None, pad_edge=False)
+        table = Table("", Column("Mapping", overflow="fold"), Column("Why", overflow="fold"), box=None, pad_edge=False)
         for decision in shown:
             sign, style = _SIGNS[decision.action]
             table.add_row(sign, escape(decision.mapping.path), escape(decision.reason), style=style)

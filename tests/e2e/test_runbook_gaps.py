@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import SCALE, VAULT, Azure, resource
+from tests.support.core import SCALE, VAULT, Azure, open_azure, resource
 from vault_autoupdate.api import VaultAutoUpdate
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.resource_id import parse_vault_id
@@ -163,6 +163,18 @@ async def test_gap_persistence_a_job_that_is_forgotten_by_the_service_is_settled
     await arm.reconcile(resource(), state)
     assert state.run
     assert (state.run.succeeded, state.run.failed) == (1, 1)
+
+
+async def test_gap_persistence_writes_of_the_process_before_still_count_against_the_limit(azure: AzureFactory) -> None:
+    jobs = {"duration": {"min": 30, "max": 30}}
+    arm = azure(mix={"disabled": 260}, jobs=jobs, time_scale=20, settings={"status_interval": "0.01s"})
+    await interrupted_after(arm, resource(), jobs=150)
+    with open_azure(arm.sim) as after_restart:
+        outcome = await after_restart.reconcile(resource(), VaultState())
+    assert outcome.situation.ready == "True"
+    (scope,) = arm.control.stats()["scopes"]
+    assert scope["writes"]["peak_in_window"] <= 200
+    assert scope["writes"]["throttled"] + scope["writes"]["throttled_by_arm"] == 0
 
 
 async def test_a_job_of_somebody_else_is_tracked_and_its_mapping_not_patched_at_the_same_time(
