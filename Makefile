@@ -46,6 +46,10 @@ test: lint ## Lint, check types, run all tests (builds the control plane first w
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
+.PHONY: docs
+docs: $(STAMP) ## Write the pages that are made from the code
+	@for tool in tools/*_docs.py; do $(BIN)/python $$tool; done
+
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

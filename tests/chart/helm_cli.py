@@ -1,0 +1,83 @@
+"""The part of the ``helm`` command that the docs use, on Helm's own library, so that they can be followed in tests."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+import helm_python
+import yaml
+
+from tests.chart.helm import merged
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command says; a failure ends with exit code 1 and the message that Helm has."""
+    given = _parser().parse_args(arguments)
+    helm_python.disable_logging()
+    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=given.namespace) as helm:
+        try:
+            getattr(sys.modules[__name__], f"_{given.command}")(helm, given)
+        except helm_python.HelmError as error:
+            sys.stderr.write(f"Error: {error}\n")
+            return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("name")
+    shared.add_argument("--namespace", default="default")
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in ("install", "upgrade"):
+        change = commands.add_parser(command, parents=[shared])
+        change.add_argument("chart")
+        change.add_argument("--install", action="store_true", default=command == "install")
+        change.add_argument("--create-namespace", action="store_true")
+        change.add_argument("--reuse-values", action="store_true")
+        change.add_argument("--set", action="append", default=[])
+        change.add_argument("--values", action="append", default=[])
+    for command in ("uninstall", "rollback", "history"):
+        commands.add_parser(command, parents=[shared])
+    return parser
+
+
+def _upgrade(helm: helm_python.Config, given: argparse.Namespace) -> None:
+    values: dict[str, Any] = {}
+    for path in given.values:
+        with open(path) as file:  # noqa: PTH123 - the name is the user's
+            values = merged(values, yaml.safe_load(file) or {})
+    for assignment in given.set:
+        values = merged(values, helm_python.parse_set_string(assignment))
+    if given.install and given.name not in {release["name"] for release in helm.list(all_states=True)}:
+        release = helm.install(
+            given.chart, given.name, values, namespace=given.namespace, create_namespace=given.create_namespace
+        )
+    else:
+        release = helm.upgrade(given.chart, given.name, values, reuse_values=given.reuse_values)
+    sys.stdout.write(release.get("notes", "") or "")
+
+
+_install = _upgrade
+
+
+def _uninstall(helm: helm_python.Config, given: argparse.Namespace) -> None:
+    helm.uninstall(given.name)
+
+
+def _rollback(helm: helm_python.Config, given: argparse.Namespace) -> None:
+    helm.rollback(given.name)
+
+
+def _history(helm: helm_python.Config, given: argparse.Namespace) -> None:
+    sys.stdout.write(json.dumps(helm.history(given.name)) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

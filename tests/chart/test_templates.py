@@ -1,0 +1,497 @@
+"""What the templates make of the values."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import helm_python
+import pytest
+
+from tests.chart import helm
+from tests.chart.helm import CHART, CLIENT_ID, NAMESPACE, TENANT_ID, VALUE_SETS, container, environment, render
+from tests.chart.kubernetes_schemas import MINORS, problems
+from vault_autoupdate.arm.credential import make_credential
+from vault_autoupdate.settings import PREFIX, Settings, load_settings
+
+WEBHOOK: Final = {
+    "AZURE_CLIENT_ID": CLIENT_ID,
+    "AZURE_TENANT_ID": TENANT_ID,
+    "AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+}
+"""What the workload identity webhook adds."""
+SECRET: Final = {"AZURE_CLIENT_ID": CLIENT_ID, "AZURE_TENANT_ID": TENANT_ID, "AZURE_CLIENT_SECRET": "secret"}
+"""What the Secret of the value sets may add."""
+
+
+def deployment(values: dict[str, Any] | None = None) -> dict[str, Any]:
+    return render(values).one("Deployment")
+
+
+def pod(values: dict[str, Any] | None = None) -> dict[str, Any]:
+    spec: dict[str, Any] = deployment(values)["spec"]["template"]["spec"]
+    return spec
+
+
+def auth(mode: str, **changes: Any) -> dict[str, Any]:
+    return {"azure": {"auth": {"mode": mode, "tenantId": TENANT_ID, **changes}}}
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_objects_are_as_kubernetes_describes_them(name: str, minor: str) -> None:
+    rendered = render(helm.value_set(name))
+    assert [problem for item in [*rendered, *rendered.hooks] for problem in problems(item, minor)] == []
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_object_of_a_namespace_says_which(name: str) -> None:
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    rendered = render(helm.value_set(name))
+    for item in [*rendered, *rendered.hooks]:
+        metadata = item["metadata"]
+        if metadata["name"] in {"vau-map", "dr-updates-text"}:
+            continue  # extraObjects are the user's own
+        assert ("namespace" in metadata) != (item["kind"] in cluster_wide), metadata["name"]
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "vau"
+
+
+class TestSettings:
+    @pytest.mark.parametrize("name", VALUE_SETS)
+    def test_operator_accepts_them(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        given = environment(render(helm.value_set(name)).one("Deployment"))
+        settings = load_settings({}, given)
+        if settings.credential == "client-certificate":
+            return  # it wants to see the file
+        added = WEBHOOK if settings.credential == "workload-identity" else SECRET
+        for variable, value in (login := {**added, **given}).items():
+            monkeypatch.setenv(variable, value)
+        make_credential(settings, login)
+
+    def test_defaults_are_those_of_the_operator(self) -> None:
+        settings = load_settings({}, environment(deployment()))
+        assert settings.model_copy(update={"credential": "default", "log_format": "console"}) == Settings()
+
+    def test_every_setting_has_a_value(self) -> None:
+        everything = environment(render(helm.value_set("everything")).one("Deployment"))
+        namespaced = environment(render(helm.value_set("namespaced")).one("Deployment"))
+        leading = environment(render(helm.value_set("two-replicas")).one("Deployment"))
+        monitored = environment(render(helm.value_set("monitored")).one("Deployment"))
+        there = {
+            name.removeprefix(PREFIX).lower()
+            for name in (*everything, *namespaced, *leading, *monitored)
+            if name.startswith(PREFIX)
+        }
+        assert set(Settings.model_fields) - there == set()
+
+    def test_they_arrive(self) -> None:
+        settings = load_settings({}, environment(render(helm.value_set("everything")).one("Deployment")))
+        assert settings.job_poll_max == timedelta(minutes=1)
+        assert settings.retry_pause == timedelta(milliseconds=500)
+        assert [limit.count for limit in settings.write_limit] == [100, 600]
+        assert settings.budget_scope == "subscription"
+        assert settings.max_connections == 8
+        assert str(settings.health_address) == "[::]:8081"
+        assert settings.arm_endpoint == "https://management.example.com"
+
+    def test_a_service_of_the_same_name_does_no_harm(self) -> None:
+        assert pod()["enableServiceLinks"] is False
+
+
+class TestLogin:
+    def test_workload_identity_by_webhook(self) -> None:
+        rendered = render(auth("workloadIdentity"))
+        template = rendered.one("Deployment")["spec"]["template"]
+        assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+        account = rendered.one("ServiceAccount")["metadata"]
+        assert account["annotations"] == {
+            "azure.workload.identity/client-id": CLIENT_ID,
+            "azure.workload.identity/tenant-id": TENANT_ID,
+            "azure.workload.identity/service-account-token-expiration": "3600",
+        }
+        assert "azure.workload.identity/use" not in account["labels"]
+        given = environment(rendered.one("Deployment"))
+        assert given["VAULT_AUTOUPDATE_CREDENTIAL"] == "workload-identity"
+        assert not [name for name in given if name.startswith("AZURE_")]
+
+    def test_workload_identity_by_projected_token(self) -> None:
+        rendered = render(auth("workloadIdentity", workloadIdentity={"projectedToken": True}))
+        template = rendered.one("Deployment")["spec"]["template"]
+        assert "azure.workload.identity/use" not in template["metadata"]["labels"]
+        assert "annotations" not in rendered.one("ServiceAccount")["metadata"]
+        assert WEBHOOK.items() <= environment(rendered.one("Deployment")).items()
+        (volume,) = (entry for entry in template["spec"]["volumes"] if entry["name"] == "azure-identity-token")
+        assert volume["projected"]["sources"] == [
+            {
+                "serviceAccountToken": {
+                    "path": "azure-identity-token",
+                    "audience": "api://AzureADTokenExchange",
+                    "expirationSeconds": 3600,
+                }
+            }
+        ]
+        assert _mounts(rendered.one("Deployment"))["azure-identity-token"] == "/var/run/secrets/azure/tokens"
+
+    def test_own_annotations_win(self) -> None:
+        changed = {"serviceAccount": {"annotations": {"azure.workload.identity/tenant-id": "other", "own": "1"}}}
+        annotations = render(changed | auth("workloadIdentity")).one("ServiceAccount")["metadata"]["annotations"]
+        assert annotations["azure.workload.identity/tenant-id"] == "other"
+        assert annotations["own"] == "1"
+
+    def test_managed_identity_needs_no_client_id(self) -> None:
+        assert environment(deployment(auth("managedIdentity")))["AZURE_CLIENT_ID"] == CLIENT_ID
+        without = environment(deployment(auth("managedIdentity", clientId="")))
+        assert without["VAULT_AUTOUPDATE_CREDENTIAL"] == "managed-identity"
+        assert not [name for name in without if name.startswith("AZURE_")]
+
+    def test_client_secret(self) -> None:
+        rendered = deployment(auth("clientSecret", secret={"name": "login"}))
+        assert _references(rendered) == {"AZURE_CLIENT_SECRET": ("login", "client-secret")}
+        given = environment(rendered)
+        assert (given["AZURE_CLIENT_ID"], given["AZURE_TENANT_ID"]) == (CLIENT_ID, TENANT_ID)
+
+    def test_client_secret_with_ids_in_the_secret(self) -> None:
+        secret = {"name": "login", "clientIdKey": "id", "tenantIdKey": "tenant"}
+        assert _references(deployment(auth("clientSecret", secret=secret))) == {
+            "AZURE_CLIENT_ID": ("login", "id"),
+            "AZURE_TENANT_ID": ("login", "tenant"),
+            "AZURE_CLIENT_SECRET": ("login", "client-secret"),
+        }
+
+    def test_client_certificate(self) -> None:
+        secret = {"name": "login", "certificatePasswordKey": "password"}
+        rendered = deployment(auth("clientCertificate", secret=secret))
+        assert _references(rendered) == {"AZURE_CLIENT_CERTIFICATE_PASSWORD": ("login", "password")}
+        path = Path(environment(rendered)["AZURE_CLIENT_CERTIFICATE_PATH"])
+        assert _mounts(rendered)["azure-certificate"] == str(path.parent)
+        (volume,) = (entry for entry in _volumes(rendered) if entry["name"] == "azure-certificate")
+        assert volume["secret"]["secretName"] == "login"
+        assert volume["secret"]["items"] == [{"key": "client.pem", "path": path.name}]
+
+    @pytest.mark.parametrize("name", VALUE_SETS)
+    def test_no_secret_is_in_any_object(self, name: str) -> None:
+        assert "Secret" not in render(helm.value_set(name)).kinds
+
+
+class TestPod:
+    def test_one_replica_is_replaced_by_stopping_it_first(self) -> None:
+        spec = deployment()["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+    def test_two_replicas_elect_a_leader(self) -> None:
+        rendered = deployment(helm.value_set("two-replicas"))
+        assert rendered["spec"]["replicas"] == 2
+        assert rendered["spec"]["strategy"]["type"] == "RollingUpdate"
+        given = environment(rendered)
+        assert given["VAULT_AUTOUPDATE_LEADER_ELECT"] == "true"
+        assert given["VAULT_AUTOUPDATE_LEASE_NAMESPACE"] == NAMESPACE
+        assert given["VAULT_AUTOUPDATE_LEASE_NAME"] == "vau-vault-autoupdate"
+
+    def test_runs_what_the_image_has(self) -> None:
+        assert container(deployment())["command"] == ["vault-autoupdate", "run"]
+        assert container(deployment())["image"] == "ghcr.io/vault-autoupdate/vault-autoupdate:0.1.0"
+
+    @pytest.mark.parametrize(
+        ("image", "expected"),
+        [
+            ({"tag": "0.2.0"}, ":0.2.0"),
+            ({"digest": "sha256:" + "a" * 64}, "@sha256:" + "a" * 64),
+            ({"tag": "0.2.0", "digest": "sha256:" + "a" * 64}, ":0.2.0@sha256:" + "a" * 64),
+        ],
+    )
+    def test_image(self, image: dict[str, str], expected: str) -> None:
+        full = container(deployment({"image": image}))["image"]
+        assert full == "ghcr.io/vault-autoupdate/vault-autoupdate" + expected
+
+    def test_probes_ask_the_right_port(self) -> None:
+        of = container(deployment({"health": {"port": 8181}}))
+        assert {entry["name"]: entry["containerPort"] for entry in of["ports"]} == {"health": 8181, "metrics": 9090}
+        assert of["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+        for probe in ("startupProbe", "livenessProbe"):
+            assert of[probe]["httpGet"] == {"path": "/healthz", "port": "health"}
+
+    def test_proxy_spares_the_cluster_and_the_metadata_service(self) -> None:
+        rendered = render(helm.value_set("client-certificate"))
+        given = environment(rendered.one("Deployment"))
+        assert given["HTTPS_PROXY"] == given["HTTP_PROXY"] == "http://proxy.example.com:3128"
+        spared = given["NO_PROXY"].split(",")
+        assert {".example.com", "169.254.169.254", ".svc", "$(KUBERNETES_SERVICE_HOST)"} <= set(spared)
+        assert "NO_PROXY" not in environment(deployment())
+
+    @pytest.mark.parametrize("kind", ["configMap", "secret"])
+    def test_own_certificates(self, kind: str) -> None:
+        rendered = deployment({"tls": {"caBundle": {kind: "company-ca", "key": "bundle.pem"}}})
+        given = environment(rendered)
+        assert given["REQUESTS_CA_BUNDLE"] == given["SSL_CERT_FILE"] == "/etc/vault-autoupdate/ca/ca.crt"
+        assert _mounts(rendered)["ca-bundle"] == "/etc/vault-autoupdate/ca"
+        (volume,) = (entry for entry in _volumes(rendered) if entry["name"] == "ca-bundle")
+        assert volume[kind]["items"] == [{"key": "bundle.pem", "path": "ca.crt"}]
+
+    def test_everything_arrives(self) -> None:
+        rendered = render(helm.value_set("everything"))
+        of = rendered.one("Deployment")
+        spec = of["spec"]["template"]["spec"]
+        assert of["metadata"]["name"] == "dr-updates"
+        assert spec["serviceAccountName"] == "existing"
+        assert spec["imagePullSecrets"] == [{"name": "registry"}]
+        assert spec["priorityClassName"] == "system-cluster-critical"
+        assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        assert spec["tolerations"] == [{"key": "CriticalAddonsOnly", "operator": "Exists"}]
+        assert "nodeAffinity" in spec["affinity"]
+        assert spec["terminationGracePeriodSeconds"] == 60
+        assert [entry["name"] for entry in spec["containers"]] == ["vault-autoupdate", "sidecar"]
+        assert "startupProbe" not in container(of)
+        assert {"name": "TZ", "value": "UTC"} in container(of)["env"]
+        assert _mounts(of)["scratch"] == "/scratch"
+        assert of["metadata"]["annotations"] == {"example.com/owner": "recovery"}
+        assert of["spec"]["template"]["metadata"]["annotations"]["example.com/note"] == "pods"
+        assert of["spec"]["template"]["metadata"]["labels"]["example.com/tier"] == "control"
+        assert of["metadata"]["labels"]["cost-centre"] == "4711"
+        assert {item["metadata"]["name"] for item in rendered.of("ConfigMap")} == {"vau-map", "dr-updates-text"}
+        assert rendered.one("CustomResourceDefinition")["metadata"]["annotations"] == {
+            "argocd.argoproj.io/sync-options": "Prune=false,Delete=false"
+        }
+        assert "ServiceAccount" not in rendered.kinds
+
+
+class TestAccess:
+    OWN: Final = [
+        (["vaultautoupdates"], ["list", "watch"]),
+        (["vaultautoupdates"], ["patch"]),
+        (["vaultautoupdates/status"], ["patch"]),
+        (["events"], ["create"]),
+    ]
+
+    def test_cluster_wide(self) -> None:
+        rendered = render()
+        assert _rules(rendered.one("ClusterRole", "vau-vault-autoupdate")) == self.OWN
+        assert rendered.of("Role") == []
+        (binding,) = rendered.of("ClusterRoleBinding")
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "vau-vault-autoupdate", "namespace": NAMESPACE}
+        ]
+
+    def test_namespaced(self) -> None:
+        rendered = render({"watchNamespaces": ["team-a", "team-b"]})
+        assert {"ClusterRoleBinding"} & rendered.kinds == set()
+        roles = rendered.of("Role")
+        assert [role["metadata"]["namespace"] for role in roles] == ["team-a", "team-b"]
+        assert all(_rules(role) == self.OWN for role in roles)
+        for binding in rendered.of("RoleBinding"):
+            assert binding["subjects"][0]["namespace"] == NAMESPACE
+            assert binding["roleRef"]["kind"] == "Role"
+
+    def test_without_the_finalizer(self) -> None:
+        rules = _rules(render({"rbac": {"finalizers": False}}).one("ClusterRole", "vau-vault-autoupdate"))
+        assert rules == [rule for rule in self.OWN if rule != (["vaultautoupdates"], ["patch"])]
+
+    def test_lease(self) -> None:
+        rendered = render(helm.value_set("two-replicas"))
+        role = rendered.one("Role")
+        assert role["metadata"]["namespace"] == NAMESPACE
+        assert role["rules"] == [
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {
+                "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "resourceNames": ["vau-vault-autoupdate"],
+                "verbs": ["get", "update"],
+            },
+        ]
+
+    def test_namespaced_value_set_needs_no_right_on_the_cluster(self) -> None:
+        kinds = render(helm.value_set("namespaced")).kinds
+        assert kinds & {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"} == set()
+
+    def test_roles_of_people(self) -> None:
+        rendered = render()
+        view = rendered.one("ClusterRole", "vau-vault-autoupdate-view")
+        edit = rendered.one("ClusterRole", "vau-vault-autoupdate-edit")
+        assert _aggregates(view) == {"view", "edit", "admin"}
+        assert _aggregates(edit) == {"edit", "admin"}
+        assert all(resource != "vaultautoupdates/status" for rule in edit["rules"] for resource in rule["resources"])
+
+    def test_nothing_at_all(self) -> None:
+        kinds = render({"rbac": {"create": False}}).kinds
+        assert kinds == {"CustomResourceDefinition", "Deployment", "ServiceAccount"}
+
+    def test_account_hands_no_token_to_other_pods(self) -> None:
+        assert render().one("ServiceAccount")["automountServiceAccountToken"] is False
+        assert pod()["automountServiceAccountToken"] is True
+
+
+class TestMonitoring:
+    KINDS: Final = {
+        "serviceMonitor": "ServiceMonitor",
+        "podMonitor": "PodMonitor",
+        "prometheusRule": "PrometheusRule",
+    }
+
+    @pytest.mark.parametrize("name", KINDS)
+    def test_left_out_where_the_cluster_does_not_know_it(self, name: str) -> None:
+        rendered = render({"metrics": {name: {"enabled": True}}})
+        assert self.KINDS[name] not in rendered.kinds
+        assert f"there is no {self.KINDS[name]}" in rendered.notes
+
+    @pytest.mark.parametrize("name", KINDS)
+    def test_refused_if_so_wished(self, name: str) -> None:
+        with pytest.raises(helm_python.HelmRenderError, match=f"metrics.{name}: the cluster has no monitoring"):
+            render({"metrics": {name: {"enabled": True, "renderMode": "failIfMissing"}}})
+
+    def test_monitors_find_what_they_scrape(self) -> None:
+        rendered = render(helm.value_set("monitored"))
+        service = rendered.one("Service")
+        assert _selects(rendered.one("ServiceMonitor")["spec"]["selector"]["matchLabels"], service["metadata"])
+        template = rendered.one("Deployment")["spec"]["template"]["metadata"]
+        assert _selects(service["spec"]["selector"], template)
+        assert _selects(rendered.one("PodMonitor")["spec"]["selector"]["matchLabels"], template)
+        assert not _selects(service["spec"]["selector"], rendered.hooks.one("Pod")["metadata"])
+        (endpoint,) = rendered.one("ServiceMonitor")["spec"]["endpoints"]
+        assert endpoint["port"] == service["spec"]["ports"][0]["name"] == "metrics"
+        assert endpoint["honorLabels"] is True
+        assert endpoint["relabelings"] == [{"action": "labeldrop", "regex": "pod"}]
+        assert rendered.one("ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus"
+
+    def test_service_comes_with_the_service_monitor(self) -> None:
+        assert "Service" not in render().kinds
+        assert "Service" in render({"metrics": {"serviceMonitor": {"enabled": True}}}).kinds
+
+    def test_alerts(self) -> None:
+        alerts = {alert["alert"]: alert for alert in _alerts(helm.value_set("monitored"))}
+        assert "VaultAutoUpdateThrottled" not in alerts
+        for alert in alerts.values():
+            assert {"summary", "description"} <= alert["annotations"].keys()
+            assert alert["labels"]["team"] == "recovery"
+            assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+
+    def test_monitors_come_with_what_the_metrics_ask_for(self) -> None:
+        rendered = render(helm.value_set("monitored"))
+        given = environment(rendered.one("Deployment"))
+        mounts = _mounts(rendered.one("Deployment"))
+        assert given["VAULT_AUTOUPDATE_METRICS_CERT_FILE"] == f"{mounts['metrics-tls']}/tls.crt"
+        assert given["VAULT_AUTOUPDATE_METRICS_KEY_FILE"] == f"{mounts['metrics-tls']}/tls.key"
+        assert given["VAULT_AUTOUPDATE_METRICS_TOKEN_FILE"] == f"{mounts['metrics-auth']}/token"
+        endpoints = rendered.one("ServiceMonitor")["spec"]["endpoints"]
+        endpoints += rendered.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        for endpoint in endpoints:
+            assert endpoint["scheme"] == "https"
+            assert endpoint["tlsConfig"]["serverName"] == "metrics.example.com"
+            assert endpoint["authorization"] == {"credentials": {"name": "metrics-token", "key": "token"}}
+
+    def test_dashboards_are_shipped_as_they_are(self, tmp_path: Path) -> None:
+        shutil.copytree(CHART, tmp_path / "chart")
+        dashboards = tmp_path / "chart" / "files" / "dashboards"
+        shutil.rmtree(dashboards, ignore_errors=True)
+        dashboards.mkdir()
+        text = '{\n  "title": "{{ not a template }}"\n}\n'
+        (dashboards / "fleet.json").write_text(text)
+        values = {"metrics": {"dashboard": {"enabled": True, "namespace": "grafana"}}}
+        found = render(values, chart=tmp_path / "chart").one("ConfigMap")
+        assert found["data"] == {"fleet.json": text.rstrip("\n") + "\n"}
+        assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert found["metadata"]["namespace"] == "grafana"
+
+
+class TestNetwork:
+    def test_policy(self) -> None:
+        policy = render(helm.value_set("everything")).one("NetworkPolicy")["spec"]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        assert policy["ingress"][0]["from"] == [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+        ]
+        assert policy["egress"][0]["ports"] == [{"port": 443, "protocol": "TCP"}]
+
+    def test_policy_lets_managed_identity_to_the_metadata_service(self) -> None:
+        policy = render(helm.value_set("managed-identity")).one("NetworkPolicy")["spec"]
+        assert {"ipBlock": {"cidr": "169.254.169.254/32"}} in [
+            peer for rule in policy["egress"] for peer in rule.get("to", [])
+        ]
+
+    def test_policy_lets_the_test_in(self) -> None:
+        rendered = render(helm.value_set("managed-identity"))
+        (peer,) = rendered.one("NetworkPolicy")["spec"]["ingress"][1]["from"]
+        assert _selects(peer["podSelector"]["matchLabels"], rendered.hooks.one("Pod")["metadata"])
+
+    def test_disruption_budget_never_blocks_a_drain(self) -> None:
+        assert render(helm.value_set("two-replicas")).one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+class TestNotes:
+    @pytest.mark.parametrize(
+        ("values", "lines"),
+        [
+            (
+                auth("workloadIdentity"),
+                [
+                    "az identity federated-credential create",
+                    "--subject system:serviceaccount:operators:vau-vault-autoupdate",
+                    "--audiences api://AzureADTokenExchange",
+                    f"--assignee {CLIENT_ID}",
+                ],
+            ),
+            (
+                {"serviceAccount": {"create": False, "name": "mine"}},
+                [f"annotate serviceaccount mine --overwrite \\\n     azure.workload.identity/client-id={CLIENT_ID}"],
+            ),
+            (
+                auth("workloadIdentity", workloadIdentity={"projectedToken": True}),
+                ["the workload identity webhook is not needed"],
+            ),
+            (auth("managedIdentity", clientId=""), ["az vmss identity assign", "system-assigned identity"]),
+            (
+                helm.value_set("client-secret"),
+                [
+                    "create secret generic azure-login \\\n     --from-literal=client-secret=<client secret> \\\n",
+                    "     --from-literal=client-id=<client id> \\\n     --from-literal=tenant-id=<tenant id>\n",
+                ],
+            ),
+            (helm.value_set("client-certificate"), ["--from-file=client.pem=<file with certificate and private key>"]),
+            (helm.value_set("namespaced"), ["It watches blue, green.", "namespace: blue", "crds.enabled=false"]),
+            ({"crds": {"keep": False}}, ["WARNING: crds.keep is false"]),
+            ({"replicas": 0}, ["Paused"]),
+        ],
+    )
+    def test_say_what_to_do_next(self, values: dict[str, Any], lines: list[str]) -> None:
+        notes = render(values).notes
+        for line in [*lines, "az role assignment create", "kubectl apply -f -", "helm --namespace operators test vau"]:
+            assert line in notes
+
+
+def _mounts(of: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        entry["name"]: entry["mountPath"] for entry in of["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    }
+
+
+def _volumes(of: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = of["spec"]["template"]["spec"]["volumes"]
+    return found
+
+
+def _references(of: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The variables that come from Secrets."""
+    found = {}
+    for entry in container(of)["env"]:
+        if reference := entry.get("valueFrom", {}).get("secretKeyRef"):
+            found[entry["name"]] = (reference["name"], reference["key"])
+    return found
+
+
+def _rules(role: Mapping[str, Any]) -> list[tuple[list[str], list[str]]]:
+    return [(rule["resources"], rule["verbs"]) for rule in role["rules"]]
+
+
+def _aggregates(role: Mapping[str, Any]) -> set[str]:
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {name.removeprefix(prefix) for name in role["metadata"]["labels"] if name.startswith(prefix)}
+
+
+def _selects(selector: Mapping[str, str], metadata: Mapping[str, Any]) -> bool:
+    return bool(selector) and selector.items() <= metadata["labels"].items()
+
+
+def _alerts(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [rule for group in render(values).one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]]

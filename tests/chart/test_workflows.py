@@ -1,0 +1,65 @@
+"""The workflows, as far as they can be checked without running them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.support.resources import ROOT
+
+WORKFLOWS: Final = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def run(*arguments: str | Path) -> None:
+    """Run a tool that is installed beside Python; it must find nothing."""
+    program = Path(sys.executable).parent / arguments[0]
+    done = subprocess.run([program, *arguments[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    return [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+
+
+def test_they_are_there() -> None:
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "kind.yml"]
+
+
+def test_schema() -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+
+
+def test_no_weak_points(tmp_path: Path) -> None:
+    """Tags are good enough for GitHub's own actions, and there are no others."""
+    config = tmp_path / "zizmor.yml"
+    config.write_text(yaml.safe_dump({"rules": {"unpinned-uses": {"config": {"policies": {"actions/*": "ref-pin"}}}}}))
+    run("zizmor", "--offline", "--no-progress", "--config", config, *WORKFLOWS)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned(path: Path) -> None:
+    for step in steps(path):
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", step["uses"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_scripts_are_shell_and_name_what_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for step in steps(path):
+        script = step.get("run", "")
+        done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert set(re.findall(r"\bmake ([a-z-]+)", script)) <= targets
+        for name in re.findall(r"\b(?:charts|examples)/[\w./-]+", script):
+            assert (ROOT / name).exists(), name
+
+
+def test_the_one_that_was_not_run_says_so() -> None:
+    assert "NOT RUN" in (ROOT / ".github" / "workflows" / "kind.yml").read_text().split("name:")[0]

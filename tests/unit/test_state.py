@@ -1,0 +1,277 @@
+"""What a restart gets back from the status, and what a look at the vault changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.builders import (
+    ENABLE,
+    HOUR,
+    NOW,
+    VAULT,
+    VAULT_ID,
+    attempt,
+    disabled,
+    mapping,
+    mapping_id_of,
+    resource,
+)
+from tests.unit.schema import STATUS, violations
+from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.plan import Action, Plan, make_plan
+from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.situation import Situation
+from vault_autoupdate.state import Run, VaultState, restore
+from vault_autoupdate.status import build_status
+
+JOB = "5a4c3b2a-0000-4000-8000-000000000001"
+WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
+
+
+def _key(name: str) -> str:
+    return mapping_id_of(name).casefold()
+
+
+def _status(state: VaultState) -> dict[str, Any]:
+    return build_status(resource(), state, WORKING, {}, NOW)
+
+
+def _plan(*mappings: ContainerMapping, attempts: dict[str, Attempt] | None = None) -> Plan:
+    return make_plan(ENABLE, mappings, running=(), attempts=attempts or {}, now=NOW)
+
+
+# From the status, after a restart.
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+_TIME_TEXTS = st.sampled_from([
+    "2026-03-01T12:00:00Z", "2026-03-01", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "0001-01-01",
+    "soon", "", "2026-03-01T12:00:00",
+])  # fmt: skip
+_ODD_TEXTS = st.sampled_from(["f/c/m", "a/b", "", "line\nbreak", "\ud800", JOB, *FailureReason])
+
+
+def _objects(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Objects with the right fields, some of them absent, and now and then a wrong value in one."""
+    return st.fixed_dictionaries({}, optional={name: st.one_of(good, good, _JSON) for name, good in fields.items()})
+
+
+_STATUSES = st.one_of(
+    _JSON,
+    _objects(
+        operations=st.lists(
+            _objects(mapping=_ODD_TEXTS, jobId=_ODD_TEXTS, startedAt=_TIME_TEXTS, adopted=st.booleans()), max_size=3
+        ),
+        failures=st.lists(
+            _objects(
+                mapping=_ODD_TEXTS,
+                reason=_ODD_TEXTS,
+                attempts=st.integers(),
+                lastAttemptAt=_TIME_TEXTS,
+                nextAttemptAt=_TIME_TEXTS,
+                message=_ODD_TEXTS,
+            ),
+            max_size=3,
+        ),
+        failuresOmitted=st.integers(),
+        lastRun=_objects(id=_ODD_TEXTS, startedAt=_TIME_TEXTS, completedAt=_TIME_TEXTS, failed=st.integers(-1, 9)),
+        location=_ODD_TEXTS,
+        vaultName=_ODD_TEXTS,
+    ),
+)
+
+
+@given(_STATUSES)
+def test_any_status_gives_a_state_from_which_a_valid_status_can_be_made_again(status: Any) -> None:
+    state = restore(status, VAULT, NOW)
+
+    assert list(violations(_status(state), STATUS)) == []
+    assert state.given_up == set()
+    assert state.actions == {}
+
+
+@pytest.mark.parametrize("status", [None, [], "text", 7, {}, {"operations": None, "failures": 3, "lastRun": []}])
+def test_a_status_that_cannot_be_read_is_as_good_as_none(status: Any) -> None:
+    assert restore(status, VAULT, NOW) == VaultState()
+
+
+_NAMES = st.sampled_from([f"m{number}" for number in range(6)])
+_WORDS = st.text(st.characters(categories=["L", "N"]), max_size=20)
+_TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+    lambda time: time.replace(microsecond=0)
+)
+_RUNS = st.builds(
+    Run, st.just(JOB), _TIMES, st.none() | _TIMES, *(st.integers(0, 9) for _ in ("patched", "succeeded", "failed"))
+)
+_OPERATIONS = st.builds(
+    lambda name, job, started_at, adopted: Operation(mapping_id_of(name), job, started_at, adopted=adopted),
+    _NAMES,
+    st.sampled_from(["", JOB]),
+    _TIMES.map(lambda time: min(time, NOW)),
+    st.booleans(),
+)
+_ATTEMPTS = st.builds(
+    Attempt,
+    st.integers(1, 50),
+    _TIMES,
+    _TIMES,
+    st.sampled_from(FailureReason),
+    st.builds(Explanation, _WORDS, _WORDS, _WORDS, _WORDS),
+    st.sampled_from(["", JOB]),
+)
+
+
+@given(
+    st.lists(_OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
+    st.dictionaries(_NAMES.map(_key), _ATTEMPTS, max_size=4),
+    st.none() | _RUNS,
+    st.sampled_from(["", "westeurope"]),
+)
+def test_what_the_status_tells_comes_back_from_it(
+    operations: list[Operation], attempts: dict[str, Attempt], run: Run | None, location: str
+) -> None:
+    state = VaultState(
+        vault_name="dr",
+        location=location,
+        operations={operation.key: operation for operation in operations},
+        attempts=attempts,
+        paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in attempts},
+        run=run,
+    )
+    restored = restore(_status(state), VAULT, NOW)
+
+    assert (restored.operations, restored.attempts) == (state.operations, state.attempts)
+    assert (restored.run, restored.location, restored.vault_name) == (run, location, "dr")
+    assert restored.interrupted == (run is not None and run.completed_at is None)
+    assert restored.omitted is None
+    assert _status(restored) == _status(state)
+
+
+def test_jobs_come_back_under_the_key_of_their_mapping_whatever_the_letter_case_of_the_vault_id() -> None:
+    operation = Operation(mapping_id_of("Alpha").replace("/subscriptions/", "/Subscriptions/"), JOB, NOW)
+    status = _status(VaultState(operations={operation.key: operation}))
+
+    restored = restore(status, parse_vault_id(VAULT_ID.upper()), NOW)
+
+    assert list(restored.operations) == [mapping_id_of("alpha").casefold()]
+    assert restored.paths == {mapping_id_of("alpha").casefold(): "eastus/east-container/Alpha"}
+
+
+def test_a_job_without_a_readable_start_is_tracked_as_if_it_had_started_now() -> None:
+    restored = restore({"operations": [{"mapping": "f/c/m", "jobId": JOB, "startedAt": "?"}]}, VAULT, NOW)
+
+    assert [operation.started_at for operation in restored.operations.values()] == [NOW]
+
+
+def test_a_job_that_starts_in_the_future_cannot_keep_its_mapping_for_ever() -> None:
+    restored = restore({"operations": [{"mapping": "f/c/m", "startedAt": "9999-01-01T00:00:00Z"}]}, VAULT, NOW)
+
+    assert [operation.started_at for operation in restored.operations.values()] == [NOW]
+
+
+@pytest.mark.parametrize("run_id", ["line\nbreak", "naïve-Ł", "x" * 65, " "])
+def test_a_run_id_that_could_not_go_into_a_header_is_not_taken_over(run_id: str) -> None:
+    restored = restore({"lastRun": {"id": run_id, "startedAt": "2026-03-01T12:00:00Z"}}, VAULT, NOW)
+
+    assert restored.run == Run("", NOW)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"reason": "Odd", "lastAttemptAt": "2026-03-01T12:00:00Z", "nextAttemptAt": "2026-03-01T12:00:00Z"},
+        {"reason": ["JobFailed"], "lastAttemptAt": "2026-03-01T12:00:00Z", "nextAttemptAt": "2026-03-01T12:00:00Z"},
+        {"reason": "JobFailed", "lastAttemptAt": "2026-03-01T12:00:00Z"},
+        {"reason": "JobFailed", "nextAttemptAt": "2026-03-01T12:00:00Z"},
+    ],
+)
+def test_a_failure_that_is_incomplete_is_left_out(entry: dict[str, Any]) -> None:
+    assert restore({"failures": [{"mapping": "f/c/m", **entry}]}, VAULT, NOW).attempts == {}
+
+
+# Failures for which the status had no room.
+
+
+def _with_omitted(count: int) -> VaultState:
+    failures = [
+        {"mapping": f"eastus/east-container/m{tries}", "reason": "JobFailed", "attempts": tries,
+         "lastAttemptAt": "2026-03-01T11:00:00Z", "nextAttemptAt": "2026-03-01T13:00:00Z"}
+        for tries in (1, 4, 2)
+    ]  # fmt: skip
+    return restore({"failures": failures, "failuresOmitted": count}, VAULT, NOW)
+
+
+def test_as_many_mappings_that_differ_are_taken_for_failed_as_the_status_had_no_room_for() -> None:
+    state = _with_omitted(2)
+    plan = _plan(*(disabled(name) for name in ("m1", "x", "y", "z")), mapping("fine"), attempts=state.attempts)
+
+    assert state.assume_omitted(plan)
+    assert {key.rpartition("/")[2]: tried.count for key, tried in state.attempts.items()} == {
+        "m1": 1, "m4": 4, "m2": 2, "x": 4, "y": 4,
+    }  # fmt: skip
+    again = _plan(*(disabled(name) for name in ("m1", "x", "y", "z")), attempts=state.attempts)
+    assert [decision.mapping.name for decision in again.actionable] == ["z"]
+
+
+def test_omitted_failures_are_assumed_once_only() -> None:
+    state = _with_omitted(1)
+
+    assert not state.assume_omitted(_plan(mapping("fine")))
+    assert not state.assume_omitted(_plan(disabled("x")))
+    assert not VaultState().assume_omitted(_plan(disabled("x")))
+
+
+@pytest.mark.parametrize("count", [0, -3, True, "5", None])
+def test_a_count_of_omitted_failures_that_is_none_is_not_believed(count: Any) -> None:
+    assert _with_omitted(count).omitted is None
+
+
+# A look at the vault.
+
+
+def test_a_look_forgets_the_tries_of_what_is_right_not_ours_any_more_or_gone_and_keeps_the_others() -> None:
+    names = ("right", "ignored", "gone", "waits", "due")
+    state = VaultState(attempts={_key(name): attempt() for name in names})
+    state.attempts[_key("due")] = attempt(next_in=-HOUR)
+    vault = [mapping("right"), disabled("ignored", state="Unpaired"), disabled("waits"), disabled("due")]
+
+    state.look(_plan(*vault, attempts=state.attempts))
+
+    assert set(state.attempts) == {_key("waits"), _key("due")}
+    assert state.paths == {_key(name): f"eastus/east-container/{name}" for name in ("waits", "due")}
+    assert state.actions == {
+        _key("right"): Action.KEEP,
+        _key("ignored"): Action.IGNORE,
+        _key("waits"): Action.WAIT,
+        _key("due"): Action.PATCH,
+    }
+    assert state.counts[Action.WAIT] == 1
+
+
+def test_a_look_keeps_the_tries_of_what_a_job_is_at_work_on() -> None:
+    state = VaultState(attempts={_key("a"): attempt()}, operations={_key("a"): Operation(mapping_id_of("a"), JOB, NOW)})
+    plan = make_plan(ENABLE, [disabled("a")], running=state.operations, attempts=state.attempts, now=NOW)
+
+    state.look(plan)
+
+    assert state.attempts[_key("a")].count == 1
+    assert state.actions == {_key("a"): Action.TRACK}
+
+
+def test_a_look_notes_why_the_first_three_that_differ_do() -> None:
+    state = VaultState(attempts={_key("b"): attempt()})
+
+    state.look(_plan(mapping("fine"), *(disabled(name) for name in "abcd"), attempts=state.attempts))
+
+    assert list(state.samples) == [f"eastus/east-container/{name}" for name in "abc"]
+    assert state.samples["eastus/east-container/a"] == "auto-update is Disabled, declared Enabled"
