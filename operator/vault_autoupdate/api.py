@@ -13,7 +13,16 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.durations import format_duration, parse_duration
@@ -33,8 +42,8 @@ FINALIZER: Final = f"{GROUP}/disable-auto-update"
 
 __all__ = [
     "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "VERSION",
-    "AutoUpdate", "DeletionPolicy", "InvalidSpec", "Mode", "ObjectGone", "ObjectRef", "ResourceKey", "Spec",
-    "VaultAutoUpdate", "parse_resource",
+    "AutoUpdate", "DeletionPolicy", "InvalidSpec", "Mode", "NotWritten", "ObjectChanged", "ObjectGone", "ObjectRef",
+    "ResourceKey", "Spec", "VaultAutoUpdate", "parse_resource",
 ]  # fmt: skip
 
 
@@ -84,32 +93,30 @@ def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
 class Spec(BaseModel):
     """``spec`` of the resource, checked."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, arbitrary_types_allowed=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, arbitrary_types_allowed=True)
 
     vault_resource_id: Annotated[ArmId, BeforeValidator(lambda value: parse_vault_id(str(value)))]
     auto_update: AutoUpdate
     automation_account_resource_id: (
         Annotated[ArmId, BeforeValidator(lambda value: parse_automation_account_id(str(value)))] | None
-    ) = None
+    ) = Field(None, validate_default=True)
     mode: Mode = Mode.ENFORCE
-    suspend: bool = False
+    suspend: StrictBool = False
     interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
     job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
 
-    @model_validator(mode="after")
-    def _account_fits(self) -> Spec:
-        account = self.automation_account_resource_id
-        if self.auto_update is AutoUpdate.ENABLED and account is None:
-            raise ValueError("automationAccountResourceId is required when autoUpdate is Enabled")
-        if account is not None and account.subscription.casefold() != self.vault_resource_id.subscription.casefold():
+    @field_validator("automation_account_resource_id")
+    @classmethod
+    def _account_fits(cls, account: ArmId | None, info: ValidationInfo) -> ArmId | None:
+        vault: ArmId | None = info.data.get("vault_resource_id")
+        if account is None and info.data.get("auto_update") is AutoUpdate.ENABLED:
+            raise ValueError("required when autoUpdate is Enabled")
+        if account and vault and account.subscription.casefold() != vault.subscription.casefold():
             raise ValueError(
-                "automationAccountResourceId must be in the vault's subscription "
-                f"({self.vault_resource_id.subscription}): Site Recovery accepts no other"
+                f"must be in the vault's subscription ({vault.subscription}): Site Recovery accepts no other"
             )
-        return self
+        return account
 
 
 @dataclass(frozen=True, order=True)
@@ -133,6 +140,14 @@ class ObjectRef:
 
 class ObjectGone(Exception):
     """The object is no longer in the cluster, or another one has its name."""
+
+
+class ObjectChanged(Exception):
+    """The object is not as it was when it was last seen; how it is by now is about to be seen."""
+
+
+class NotWritten(Exception):
+    """The API server would not take what was to be written, or gave no answer, also after several tries."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +211,9 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
 
 def _problem(entry: Any) -> str:
     """One sentence for one of pydantic's errors, in the words of the manifest."""
-    where = ".".join(str(part) for part in entry["loc"])
+    is_default = entry["type"] == "value_error"
+    # A default that does not do is named as its field is in Python; other fields as they are in the manifest.
+    where = ".".join(to_camel(part) if part in Spec.model_fields and is_default else str(part) for part in entry["loc"])
     match entry["type"]:
         case "extra_forbidden":
             return f"{where}: unknown field"

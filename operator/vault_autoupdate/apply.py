@@ -35,6 +35,7 @@ class Apply:
         self._pending = deque(decisions)
         self._failures_in_a_row = 0
         self._blocked: AzureError | None = None
+        self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -57,6 +58,7 @@ class Apply:
 
     async def stop(self) -> None:
         """Take back the changes that wait for their turn, and wait for the answers to those that have left."""
+        self._stopped = True
         self._pending.clear()
         for task in self.tasks:
             task.cancel()
@@ -74,7 +76,7 @@ class Apply:
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""
         vault_pass, tries = self._pass, 0
-        while not vault_pass.superseded.is_set() and not self._blocked:
+        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
             try:
                 answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
             except AzureError as error:

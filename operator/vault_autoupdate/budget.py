@@ -104,6 +104,7 @@ class Budget:
         self._paused_until = -math.inf
         self._share = 1.0
         self._share_since = -math.inf
+        self._lowered_at = -math.inf
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -117,11 +118,11 @@ class Budget:
     def share(self, now: float) -> float:
         """The share of the limits that is used at present: 1 unless the server has refused calls lately.
 
-        After a refusal it comes back by a tenth of the limit for each window without another one.
+        After a refusal it comes back by a tenth of the limit for each (shortest) window without another one.
         """
         if self._share >= 1.0:
             return 1.0
-        windows = max(0.0, now - self._share_since) / self._windows[0].limit.window
+        windows = max(0.0, now - self._share_since) / self._shortest_window()
         return min(1.0, self._share + 0.1 * math.floor(windows))
 
     def wait(self, now: float) -> float:
@@ -152,12 +153,17 @@ class Budget:
     def refused(self, now: float, retry_after: float) -> None:
         """The server answered 429: pause for ``retry_after`` seconds and go on slower.
 
-        One pause lowers the rate once, however many calls were under way when it began.
+        One pause lowers the rate once, however many calls were under way when it began and however short it is.
         """
-        if now >= self._paused_until:
+        shortest = self._shortest_window()
+        if now >= max(self._paused_until, self._lowered_at + shortest / 60):
             self._share = max(self.LOWEST_SHARE, self.share(now) * 0.7)
+            self._lowered_at = now
         self._paused_until = max(self._paused_until, now + retry_after)
         self._share_since = self._paused_until
+
+    def _shortest_window(self) -> float:
+        return min(window.limit.window for window in self._windows)
 
     def paused_until(self) -> float:
         """When the present pause ends; minus infinity when there has been none."""

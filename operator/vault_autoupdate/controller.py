@@ -12,24 +12,38 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import aiohttp
 import kopf
 
 from vault_autoupdate.api import GROUP, PLURAL, VERSION, ResourceKey
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.queue import WorkQueue
+from vault_autoupdate.watch_health import WatchHealth
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""
 
+_WATCHING: Final = ("orchestration", "queueing", "running")
+"""Modules of kopf that log the end of a watch, each with the whole traceback."""
+
 log = logging.getLogger(__name__)
 
-__all__ = ["watch"]
+__all__ = ["WatchLost", "watch"]
+
+
+class WatchLost(ConnectionError):
+    """The resources cannot be watched any more: their definition was removed, or the right to watch them."""
 
 
 async def watch(
-    fleet: Fleet, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, ready: asyncio.Event
+    fleet: Fleet, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, health: WatchHealth
 ) -> None:
-    """Watch the resources and work on them until the process is told to end."""
+    """Watch the resources and work on them until the process is told to end.
+
+    Raises:
+        WatchLost: kopf gave up. It cannot begin anew in the same process.
+    """
+    health.contact()
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -46,13 +60,17 @@ async def watch(
         settings.process.ultimate_exiting_timeout = 25
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_via_client(**kwargs)  # the official client: in a pod, by kubeconfig, with exec plugins
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
+        # Through the official client: in a pod, by kubeconfig, with exec plugins.
+        info = kopf.login_via_client(**kwargs)
+        return _session(info, health) if info else None
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
+        health.contact()
         if event["type"] == "DELETED":
-            fleet.gone(ResourceKey(body["metadata"]["namespace"], body["metadata"]["name"]))
+            metadata = body["metadata"]
+            fleet.gone(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
         else:
             fleet.seen(dict(body), initial=event["type"] is None)
 
@@ -63,6 +81,8 @@ async def watch(
         fleet.stop()
         await queue.stop(_GRACE)
 
+    for name in _WATCHING:
+        logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
     working = asyncio.create_task(queue.run(), name="work queue")
     try:
         await kopf.operator(
@@ -70,10 +90,39 @@ async def watch(
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,
-            ready_flag=ready,
+            ready_flag=health.ready,
         )
+    except Exception as error:
+        log.debug("kopf ended", exc_info=True)
+        raise WatchLost(f"the watch of {PLURAL} ended for good: {type(error).__name__}: {error}") from error
     finally:
+        health.ready.clear()
         working.cancel()
+
+
+def _session(info: kopf.ConnectionInfo, health: WatchHealth) -> kopf.AiohttpSession:
+    """What kopf would make of ``info``, and one that tells when the API server answers."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        proxy=info.proxy_url,
+        trust_env=info.trust_env,
+        trace_configs=[health.tracing()],
+    )
+    return kopf.AiohttpSession(
+        server=info.server,
+        aiohttp_session=session,
+        default_namespace=info.default_namespace,
+        priority=info.priority,
+        expiration=info.expiration,
+    )
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """What ends kopf is raised too; its log lines say so without the traceback."""
+    if "has failed" in record.getMessage():
+        record.exc_info = None
+    return True
 
 
 class _Backoffs:

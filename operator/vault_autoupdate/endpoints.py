@@ -2,25 +2,40 @@
 
 Healthy means "not stuck", ready means "watching". Neither asks whether Azure is up: a restart would cure nothing
 there. All of it is answered from the event loop, so that any answer at all shows that the loop turns.
+
+``/metrics`` may be served over TLS and ask for a bearer token. The token is compared with a file: asking the API
+server who the caller is (TokenReview) would need rights in the whole cluster that nothing else here needs.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hmac
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from vault_autoupdate.settings import Address
+from vault_autoupdate.settings import Address, InvalidSettings, Settings, is_loopback, variable
 
 STUCK_AFTER: Final = 300.0
 """Seconds that a resource may be due without being worked on."""
+_CERTIFICATE_PERIOD: Final = 30.0
+"""Seconds between two looks at whether the certificate has been replaced."""
+
+log = logging.getLogger(__name__)
 
 __all__ = ["STUCK_AFTER", "serve_health", "serve_metrics"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
@@ -41,21 +56,104 @@ async def serve_health(
 
 
 @asynccontextmanager
-async def serve_metrics(address: Address, registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Serve ``/metrics``. Raises OSError when the address is taken."""
-    async with _listen(address, {"/metrics": make_aiohttp_handler(registry)}):
+async def serve_metrics(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Serve ``/metrics``, over TLS and to those with the token where the settings say so.
+
+    Raises:
+        InvalidSettings: a file cannot be used.
+        OSError: the address is taken.
+    """
+    handler: Handler = make_aiohttp_handler(registry)
+    if settings.metrics_token_file:
+        handler = _guarded(handler, Path(settings.metrics_token_file))
+        if not settings.metrics_cert_file and not is_loopback(settings.metrics_address.host):
+            log.warning("/metrics asks for a token but is served over plain http, where others can read it")
+    async with AsyncExitStack() as stack:
+        context = None
+        if settings.metrics_cert_file:
+            context = await stack.enter_async_context(_certificate(settings))
+        await stack.enter_async_context(_listen(settings.metrics_address, {"/metrics": handler}, context))
         yield
 
 
+def _guarded(handler: Handler, token_file: Path) -> Handler:
+    """Answer 401 to all who do not show the token that the file has at that moment."""
+    _read_token(token_file)  # so that a mistake is told at the start
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        try:
+            expected = _read_token(token_file)
+        except InvalidSettings as error:
+            log.warning("%s", error)
+            expected = b""
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        matches = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected)
+        if not expected or scheme.casefold() != "bearer" or not matches:
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a bearer token is needed\n")
+        return await handler(request)
+
+    return guard
+
+
+def _read_token(path: Path) -> bytes:
+    try:
+        token = path.read_bytes().strip()
+    except OSError as error:
+        raise InvalidSettings([f"{variable('metrics_token_file')}: {path}: {error.strerror}"]) from error
+    if not token:
+        raise InvalidSettings([f"{variable('metrics_token_file')}: {path} is empty"])
+    return token
+
+
 @asynccontextmanager
-async def _listen(address: Address, routes: dict[str, Callable[..., object]]) -> AsyncIterator[None]:
+async def _certificate(settings: Settings) -> AsyncIterator[ssl.SSLContext]:
+    """The TLS context of ``/metrics``; a certificate that is replaced is in use within a minute."""
+    files = (Path(settings.metrics_cert_file), Path(settings.metrics_key_file))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(*files)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSettings([f"{variable('metrics_cert_file')}, {variable('metrics_key_file')}: {error}"]) from error
+
+    async def follow() -> None:
+        known = _written_at(files)
+        while True:
+            await asyncio.sleep(_CERTIFICATE_PERIOD)
+            if (now := _written_at(files)) != known:
+                try:
+                    context.load_cert_chain(*files)
+                except (OSError, ssl.SSLError) as error:  # one of the two may be new already and the other not yet
+                    log.warning("the new certificate of /metrics cannot be used (yet): %s", error)
+                else:
+                    known = now
+                    log.info("/metrics has a new certificate")
+
+    following = asyncio.create_task(follow(), name="follow the certificate of /metrics")
+    try:
+        yield context
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+def _written_at(files: tuple[Path, Path]) -> tuple[int, ...]:
+    with contextlib.suppress(OSError):
+        return tuple(file.stat().st_mtime_ns for file in files)
+    return ()
+
+
+@asynccontextmanager
+async def _listen(
+    address: Address, routes: dict[str, Handler], context: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
     app = web.Application()
     for path, handler in routes.items():
-        app.router.add_get(path, handler)  # type: ignore[arg-type]  # prometheus-client types its handler loosely
+        app.router.add_get(path, handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port).start()
+        await web.TCPSite(runner, address.host, address.port, ssl_context=context).start()
         yield
     finally:
         await runner.cleanup()

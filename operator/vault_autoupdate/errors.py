@@ -157,7 +157,12 @@ _TABLE: Final = (
         Disposition.SLOW,
         "ARM refused the token, also a fresh one: check cloud, audience and the identity's tenant.",
     ),
-    _rule(403, ".*Lock.*", Disposition.SLOW, "Remove the lock, or set spec.suspend: true while it must stay."),
+    _rule(
+        (403, 409),
+        ".*Locked",
+        Disposition.SLOW,
+        "Remove the lock, or set spec.suspend: true while it must stay.",
+    ),
     _rule(
         403,
         "(Linked)?AuthorizationFailed",
@@ -211,7 +216,7 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:
     action = clean(detail.get("recommendedAction") or "", _MESSAGE_BYTES)
     if not action and rule:
         action = rule.action
-    if denied := _DENIED.search(message):
+    if denied := _DENIED.search(clean(detail.get("message") or "", 4 * _MESSAGE_BYTES)):
         action = (
             f"Grant the operator's identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
             "a new assignment takes some minutes to work."

@@ -5,29 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from vault_autoupdate import situation
 from vault_autoupdate.api import (
     FINALIZER,
-    LONG_AGO,
     DeletionPolicy,
     InvalidSpec,
+    NotWritten,
+    ObjectChanged,
     ObjectGone,
     ObjectRef,
     ResourceKey,
     VaultAutoUpdate,
-    parse_resource,
 )
-from vault_autoupdate.errors import Disposition
+from vault_autoupdate.entry import Entry, read_entry, readiness, seniority, wish
+from vault_autoupdate.errors import Disposition, NotLeading
 from vault_autoupdate.reconcile import Outcome, Reconciler
 from vault_autoupdate.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.situation import Situation
-from vault_autoupdate.state import VaultState, restore
+from vault_autoupdate.state import VaultState
 from vault_autoupdate.status import build_status, differs
 from vault_autoupdate.vault_pass import Timing
+
+_SETTLE_SECONDS = 0.5
+"""How long news of the resources takes to come in, about."""
+_REWRITE_SECONDS = 5.0
+"""How long after a write that did not come off, also after several tries, it is tried again."""
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +43,11 @@ __all__ = ["Entry", "Fleet", "PassObserver", "Writer"]
 class Writer(Protocol):
     """Writes to Kubernetes; `KubeWriter` is the one."""
 
-    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
-        """Replace the status."""
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        """Replace the status. Raises as `KubeWriter.write_status`."""
+
+    async def check_present(self, ref: ObjectRef) -> None:
+        """Raise `ObjectGone` if there is no such object."""
 
     async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """Add our finalizer."""
@@ -55,40 +64,6 @@ class PassObserver(Protocol):
 
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
         """A pass over a vault has ended."""
-
-
-@dataclass
-class Entry:
-    """What is known of one resource."""
-
-    ref: ObjectRef
-    generation: int
-    resource: VaultAutoUpdate | None
-    problem: InvalidSpec | None
-    finalizers: tuple[str, ...]
-    status: dict[str, Any]
-    """As it stands in the cluster, as far as we know."""
-    state: VaultState
-    worked_generation: int | None = None
-    """The generation that the state's attempts are about."""
-    superseded: asyncio.Event | None = field(default=None, repr=False)
-    """Set to end the pass that is under way; None while there is none."""
-
-    @property
-    def requested_at(self) -> str | None:
-        """The value of the annotation that asks for a look now, if it has not been answered."""
-        requested = self.resource.requested_at if self.resource else None
-        return requested if requested != self.status.get("lastHandledReconcileAt") else None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the status says Ready."""
-        return _readiness(self.status)[0] == "True"
-
-    @property
-    def vault_key(self) -> str:
-        """What resources on the same vault have in common; empty when the vault cannot be told."""
-        return self.resource.spec.vault_resource_id.key if self.resource else ""
 
 
 class Fleet:
@@ -116,6 +91,10 @@ class Fleet:
         self._paused_for = paused_for
         self._now = now
         self._by_vault: dict[str, set[ResourceKey]] = {}
+        self._at_work: dict[str, asyncio.Event] = {}
+        """By vault: what ends the pass over it that is under way. There is never more than one."""
+        self._left_running: set[str] = set()
+        """Vaults in which the last pass has left jobs in flight."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -132,43 +111,47 @@ class Fleet:
             body: the object.
             initial: whether it comes from the first listing, not from a change.
         """
-        new = _entry(body, self._now())
-        key, old = new.ref.key, self.entries.get(new.ref.key)
-        if old and old.ref.uid == new.ref.uid:
-            new.state, new.worked_generation, new.superseded = old.state, old.worked_generation, old.superseded
-            if old.superseded:
-                new.status = old.status  # a pass is under way, and what it wrote last is the newest there is
-            changed = _wish(old) != _wish(new)
-        else:
-            changed = True
-            if old:
-                self.gone(key)
-        old_vault, self.entries[key] = old.vault_key if old else "", new
-        if old_vault != new.vault_key:
-            self._unlink(key, old_vault)
-        self._by_vault.setdefault(new.vault_key, set()).add(key)
-        if not changed:
-            return
-        if new.superseded:
-            new.superseded.set()
-        self._wake(key, self._first_delay(new) if initial else 0.0)
-        if new.resource and new.resource.deleting:
-            self._wake_others(new)
-
-    def gone(self, key: ResourceKey) -> None:
-        """Forget an object that was deleted, and let the next in line have its vault."""
-        entry = self.entries.pop(key, None)
+        new = read_entry(body, self._now())
+        key, entry = new.ref.key, self.entries.get(new.ref.key)
+        if entry and entry.ref != new.ref:
+            self.gone(key)
+            entry = None
         if entry is None:
+            changed, entry = True, new
+            self.entries[key] = entry
+        else:
+            changed = wish(entry) != wish(new)
+            self._unlink(entry)
+            entry.take_over(new)
+        self._by_vault.setdefault(entry.vault_key, set()).add(key)
+        if not changed:
             return
         if entry.superseded:
             entry.superseded.set()
-        self._unlink(key, entry.vault_key)
+        self._wake(key, self._first_delay(entry) if initial else 0.0)
+        if entry.resource and entry.resource.deleting:
+            self._wake_others(entry)
+
+    def gone(self, key: ResourceKey, uid: str = "") -> None:
+        """Forget an object that was deleted, and let the next in line have its vault.
+
+        Args:
+            key: the object's name.
+            uid: tells it from a later one of the same name, which is kept.
+        """
+        entry = self.entries.get(key)
+        if entry is None or uid not in {"", entry.ref.uid}:
+            return
+        del self.entries[key]
+        if entry.superseded:
+            entry.superseded.set()
+        self._unlink(entry)
         self._wake_others(entry)
 
     def owner(self, entry: Entry) -> ResourceKey:
         """Who manages the vault of ``entry``: the oldest resource that names it and is not on its way out."""
         rivals = [self.entries[key] for key in self._by_vault.get(entry.vault_key, ())] or [entry]
-        return min(rivals, key=_seniority).ref.key
+        return min(rivals, key=seniority).ref.key
 
     async def work(self, key: ResourceKey) -> float | None:
         """Do what is due for ``key``; returns the seconds until it is due again, None for when it changes."""
@@ -178,9 +161,13 @@ class Fleet:
         try:
             return await self._work(entry)
         except ObjectGone:
-            if (current := self.entries.get(key)) and current.ref == entry.ref:
-                self.gone(key)
+            self.gone(key, entry.ref.uid)
             return None
+        except ObjectChanged:
+            return _SETTLE_SECONDS
+        except (NotWritten, NotLeading) as error:
+            log.warning("%s could not be written: %s", key, error)
+            return _REWRITE_SECONDS
 
     async def _work(self, entry: Entry) -> float | None:
         resource = entry.resource
@@ -188,17 +175,33 @@ class Fleet:
             await self._release(entry)
             await self._publish(entry, situation.invalid(entry.problem or InvalidSpec(["unreadable"])), final=True)
             return None
-        owner = self.owner(entry)
+        owner, wanted = self.owner(entry), wish(entry)
         if owner != entry.ref.key:
             await self._release(entry)
             await self._publish(entry, situation.already_managed(owner), final=True)
+            return await self._look_out_for(owner, resource)
+        if predecessor := self._at_work.get(entry.vault_key):
+            predecessor.set()  # nobody but us owns the vault by now; the end of its pass wakes us
             return None
         if await self._settle_finalizer(entry, resource):
             return None
+        self._check_present(entry)
+        if wish(entry) != wanted:
+            return 0.0
         if resource.spec.suspend:
             await self._publish(entry, situation.suspended(entry.state), final=True)
             return None
         return await self._pass(entry, resource)
+
+    async def _look_out_for(self, owner: ResourceKey, resource: VaultAutoUpdate) -> float:
+        """Find out whether the owner of a vault is still there: the news of its deletion may have been missed."""
+        ref = self.entries[owner].ref
+        try:
+            await self._writer.check_present(ref)
+        except ObjectGone:
+            self.gone(owner, ref.uid)
+            return 0.0
+        return after_look(resource.spec.interval, str(resource.key), self._now(), ()).total_seconds()
 
     async def _settle_finalizer(self, entry: Entry, resource: VaultAutoUpdate) -> bool:
         """Hold or let go of the resource as its policy says; True when there is nothing more to do for it."""
@@ -223,21 +226,30 @@ class Fleet:
             now = self._now()
             state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
         entry.worked_generation = entry.generation
-        superseded = entry.superseded = asyncio.Event()
-        began = self._now()
-        if entry.status.get("observedGeneration") != entry.generation:
-            await self._publish(entry, situation.looking(resource), announce=False)
+        vault_key, superseded, began = entry.vault_key, asyncio.Event(), self._now()
+        entry.superseded = self._at_work[vault_key] = superseded
+        state.taken_over |= vault_key in self._left_running
 
         async def report(current: Situation) -> None:
-            await self._publish(self._newest(entry), current)
+            self._check_present(entry)
+            # A run has to stand in the status before its first change: a process after this one has to know of it.
+            noted = (entry.status.get("lastRun") or {}).get("id")
+            await self._publish(entry, current, final=state.run is not None and state.run.id != noted)
 
         try:
+            if entry.status.get("observedGeneration") != entry.generation:
+                await self._publish(entry, situation.looking(resource), announce=False)
             outcome = await self._reconciler.reconcile(resource, state, report, superseded)
             self._observer.pass_ended(outcome, (self._now() - began).total_seconds())
+            if outcome.error is None and not outcome.superseded:
+                entry.vitals.last_success = self._now()
         finally:
-            if newest := self.entries.get(entry.ref.key):
-                newest.superseded = None
-        entry = self._newest(entry)
+            entry.superseded = None
+            del self._at_work[vault_key]
+            (self._left_running.add if state.operations else self._left_running.discard)(vault_key)
+            if superseded.is_set():
+                self._wake_others(entry)
+        self._check_present(entry)
         if resource.deleting and self._may_go(outcome):
             await self._publish(entry, outcome.situation)
             await self._release(entry)
@@ -268,11 +280,14 @@ class Fleet:
         return not outcome.superseded and outcome.situation.ready == "True"
 
     def _first_delay(self, entry: Entry) -> float:
-        """After a start: at once for what changed meanwhile or is not right, spread out for what was fine."""
+        """After a start: soon for what changed meanwhile or is not right, spread out for what was fine.
+
+        Not at once: an older resource on the same vault may come later in the first listing.
+        """
         untouched = entry.status.get("observedGeneration") == entry.generation and entry.requested_at is None
         if entry.is_ready and untouched and not entry.state.operations:
             return self._startup_spread.total_seconds() * fraction_of(f"{entry.ref.uid}{entry.ref.key}")
-        return 0.0
+        return _SETTLE_SECONDS
 
     async def _publish(
         self,
@@ -301,9 +316,9 @@ class Fleet:
         )
         if not differs(entry.status, status):
             return
-        before = _readiness(entry.status)
+        before = readiness(entry.status)
         try:
-            await self._writer.write_status(entry.ref, status)
+            await self._writer.write_status(entry.ref, status, patient=final)
         except ObjectGone:
             raise
         except Exception as error:
@@ -312,66 +327,27 @@ class Fleet:
             log.warning("the status of %s could not be written: %s", entry.ref.key, error)
             return
         entry.status = status
-        if announce and before != _readiness(status):
+        entry.vitals.status_is(status, self._now())
+        if announce and before != readiness(status):
             await self._writer.event(entry.ref, current)
 
-    def _newest(self, entry: Entry) -> Entry:
-        """What is known of the same object by now. Raises `ObjectGone`."""
-        newest = self.entries.get(entry.ref.key)
-        if newest is None or newest.ref != entry.ref:
+    def _check_present(self, entry: Entry) -> None:
+        """Raises `ObjectGone` if the object was deleted meanwhile."""
+        if self.entries.get(entry.ref.key) is not entry:
             raise ObjectGone(str(entry.ref.key))
-        return newest
 
     async def _release(self, entry: Entry) -> None:
         if FINALIZER in entry.finalizers:
             await self._writer.release(entry.ref, entry.finalizers)
             entry.finalizers = tuple(name for name in entry.finalizers if name != FINALIZER)
 
-    def _unlink(self, key: ResourceKey, vault_key: str) -> None:
-        keys = self._by_vault.get(vault_key, set())
-        keys.discard(key)
+    def _unlink(self, entry: Entry) -> None:
+        keys = self._by_vault.get(entry.vault_key, set())
+        keys.discard(entry.ref.key)
         if not keys:
-            self._by_vault.pop(vault_key, None)
+            self._by_vault.pop(entry.vault_key, None)
 
     def _wake_others(self, entry: Entry) -> None:
         for key in self._by_vault.get(entry.vault_key, ()):
             if key != entry.ref.key and entry.vault_key:
                 self._wake(key, 0.0)
-
-
-def _entry(body: Mapping[str, Any], now: datetime) -> Entry:
-    metadata = body["metadata"]
-    status = dict(body.get("status") or {})
-    try:
-        resource, problem = parse_resource({key: value for key, value in body.items() if key != "status"}), None
-    except InvalidSpec as error:
-        resource, problem = None, error
-    observed = status.get("observedGeneration")
-    return Entry(
-        ref=ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")),
-        generation=int(metadata.get("generation", 0)),
-        resource=resource,
-        problem=problem,
-        finalizers=tuple(metadata.get("finalizers") or ()),
-        status=status,
-        state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
-        worked_generation=observed if isinstance(observed, int) else None,
-    )
-
-
-def _wish(entry: Entry) -> tuple[object, ...]:
-    """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
-    resource = entry.resource
-    return (entry.generation, resource and resource.deleting, resource and resource.requested_at)
-
-
-def _seniority(entry: Entry) -> tuple[bool, datetime, ResourceKey]:
-    resource = entry.resource
-    return (bool(resource and resource.deleting), resource.created_at if resource else LONG_AGO, entry.ref.key)
-
-
-def _readiness(status: Mapping[str, Any]) -> tuple[object, object]:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "Ready":
-            return (condition.get("status"), condition.get("reason"))
-    return (None, None)

@@ -17,6 +17,9 @@ _FAILED: Final = frozenset({"failed", "cancelled", "canceled"})
 _RUNNING: Final = frozenset({"notstarted", "inprogress", "cancelling", "suspended", "other"})
 _OTHER_TARGETS: Final = ("protectionentity", "protecteditem", "recoveryplan", "virtualmachine", "server")
 
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+"""By how much Azure's clock and ours may differ."""
+
 __all__ = [
     "JobPhase",
     "Operation",
@@ -134,7 +137,7 @@ def unidentified_running(jobs: Iterable[Job], *, identified: Mapping[str, object
         for job in jobs
         if job.key not in identified
         and phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
-        and (job.started_at is None or job.started_at >= since)
+        and (job.started_at is None or job.started_at >= since - _CLOCK_SKEW)
         and not is_about_something_else(job)
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,10 +11,22 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from vault_autoupdate.api import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectGone, ObjectRef
+from vault_autoupdate.api import (
+    API_VERSION,
+    FINALIZER,
+    GROUP,
+    KIND,
+    PLURAL,
+    VERSION,
+    NotWritten,
+    ObjectChanged,
+    ObjectGone,
+    ObjectRef,
+)
 from vault_autoupdate.errors import NotLeading
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.text import clean
@@ -21,9 +34,11 @@ from vault_autoupdate.text import clean
 COMPONENT: Final = "vault-autoupdate"
 _JSON_PATCH: Final = "application/json-patch+json"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_GONE: Final = frozenset({404, 410, 422})
-"""Not there (any more), or another object under the same name: the test of its uid failed."""
+_GONE: Final = frozenset({404, 410})
+_UNPROCESSABLE: Final = 422
+_NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 _TIMEOUT: Final = 30.0
+_SHORT_TIMEOUT: Final = 5.0
 _DEFINITION_PAUSE: Final = 3.0
 _NOTE_BYTES: Final = 1000
 """The API allows 1 kB for the note of an Event."""
@@ -58,7 +73,7 @@ async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...]) -
         except ApiException as error:
             hint = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
             log.warning("cannot list %s: %s %s", PLURAL, _short(error), hint.get(error.status, ""))
-        except (OSError, TimeoutError) as error:
+        except _NO_ANSWER as error:
             log.warning("no answer from the API server: %s", _short(error))
         else:
             return
@@ -74,33 +89,51 @@ class KubeWriter:
         self._instance = instance
         self._may_write = may_write
 
-    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         """Replace the whole status.
+
+        Args:
+            ref: the object.
+            status: the whole of it.
+            patient: whether to try several times; what only tells of progress must not hold the work up.
 
         Raises:
             ObjectGone: there is nothing to write to.
-            ApiException, OSError: the API server would not have it, also after several tries.
+            NotWritten: the API server would not have it, also after several tries.
+            NotLeading: this process may not write (any more).
         """
-        patch = [_same_object(ref), {"op": "add", "path": "/status", "value": status}]
-        await self._patch(self._objects.patch_namespaced_custom_object_status, ref, patch)
+        patch = [{"op": "add", "path": "/status", "value": status}]
+        try:
+            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, patch, patient=patient)
+        except ObjectChanged as error:
+            raise ObjectGone(str(ref.key)) from error  # nothing but its uid can have changed
+
+    async def check_present(self, ref: ObjectRef) -> None:
+        """Find out whether an object is there, by a patch that changes nothing. Raises as `write_status`."""
+        try:
+            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, [])
+        except ObjectChanged as error:
+            raise ObjectGone(str(ref.key)) from error
 
     async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
-        """Add our finalizer to an object that has ``finalizers``. Raises as `write_status`."""
-        change: dict[str, Any] = (
-            {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}
+        """Add our finalizer to an object that has ``finalizers``.
+
+        Raises as `write_status`, and `ObjectChanged` if it has others by now.
+        """
+        patch: list[dict[str, Any]] = (
+            [{"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}]
             if finalizers
-            else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
+            else [
+                {"op": "test", "path": "/metadata/finalizers", "value": None},
+                {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
+            ]
         )
-        await self._patch(self._objects.patch_namespaced_custom_object, ref, [_same_object(ref), change])
+        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
 
     async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
-        """Take our finalizer off an object that has ``finalizers``. Raises as `write_status`."""
+        """Take our finalizer off an object that has ``finalizers``. Raises as `hold`."""
         path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
-        patch = [
-            _same_object(ref),
-            {"op": "test", "path": path, "value": FINALIZER},
-            {"op": "remove", "path": path},
-        ]
+        patch = [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
         await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
 
     async def event(self, ref: ObjectRef, situation: Situation) -> None:
@@ -125,11 +158,13 @@ class KubeWriter:
         )
         try:
             await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=_TIMEOUT)
-        except (ApiException, OSError, TimeoutError) as error:
+        except (ApiException, *_NO_ANSWER) as error:
             log.warning("an Event could not be posted: %s", _short(error), extra={"resource": str(ref.key)})
 
-    async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]]) -> None:
-        for pause in (*_PAUSES, None):
+    async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]], *, patient: bool = True) -> None:
+        # The test refuses the patch if the object was deleted and made anew meanwhile.
+        whole = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}, *patch]
+        for pause in (*_PAUSES, None) if patient else (None,):
             if not self._may_write():
                 raise NotLeading("another replica may be leading by now: nothing is written")
             try:
@@ -139,24 +174,31 @@ class KubeWriter:
                     ref.key.namespace,
                     PLURAL,
                     ref.key.name,
-                    patch,
+                    whole,
                     _content_type=_JSON_PATCH,
-                    _request_timeout=_TIMEOUT,
+                    _request_timeout=_TIMEOUT if patient else _SHORT_TIMEOUT,
                 )
-            except (ApiException, OSError, TimeoutError) as error:
+            except (ApiException, *_NO_ANSWER) as error:
                 if isinstance(error, ApiException) and error.status in _GONE:
                     raise ObjectGone(str(ref.key)) from error
+                if isinstance(error, ApiException) and _is_failed_test(error):
+                    raise ObjectChanged(str(ref.key)) from error
                 if pause is None:
-                    raise
+                    raise NotWritten(_short(error)) from error
                 log.warning("%s could not be written, again in %s s: %s", ref.key, pause, _short(error))
                 await asyncio.sleep(pause)
             else:
                 return
 
 
-def _same_object(ref: ObjectRef) -> dict[str, Any]:
-    """Refuses the patch if the object was deleted and made anew meanwhile."""
-    return {"op": "test", "path": "/metadata/uid", "value": ref.uid}
+def _is_failed_test(error: ApiException) -> bool:
+    """Tell a patch whose ``test`` failed from one whose result breaks the schema, which names its causes."""
+    if error.status != _UNPROCESSABLE:
+        return False
+    try:
+        return not json.loads(error.body or "")["details"].get("causes")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
 
 
 def _short(error: BaseException) -> str:

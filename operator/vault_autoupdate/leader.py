@@ -32,6 +32,7 @@ _FOLLOWER_PERIOD: Final = 1
 _LEADER_PERIOD: Final = 3
 """Seconds between two renewals."""
 _REQUEST_SECONDS: Final = 3
+_CONFLICT: Final = 409
 
 log = logging.getLogger(__name__)
 
@@ -73,18 +74,24 @@ class Leadership:
         self._config.retry_period = _LEADER_PERIOD
         working = asyncio.ensure_future(work())
         renewing = asyncio.create_task(election.renew_loop(), name="renew the Lease")
+        losing = asyncio.create_task(self._until_lost(), name="watch the Lease")
         try:
-            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, renewing, losing}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 raise LeadershipLost(f"the Lease {self._lock.namespace}/{self._lock.name} could not be renewed")
             await working
         finally:
-            for task in (working, renewing):
+            for task in (working, renewing, losing):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             if self.holds():
                 await self._lock.give_back()
+
+    async def _until_lost(self) -> None:
+        """End when the Lease is not ours beyond doubt: nothing may be written from then on, so why stay."""
+        while (left := self._lock.renewed_at + _RENEW_DEADLINE - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
 
 
 class _Lock(LeaseLock):
@@ -102,10 +109,16 @@ class _Lock(LeaseLock):
             return False, ApiException(reason=f"no answer: {type(error).__name__}")
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
-        return await self._renew(super().create(name, namespace, election_record))
+        # Not the client's own: that one asks for pretty=True, which the client itself refuses.
+        lease = client.V1Lease(metadata=client.V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        return await self._renew(self.api_instance.create_namespaced_lease(namespace, lease))
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
-        return await self._renew(super().update(name, namespace, updated_record))
+        lease = self.lease_reference
+        if lease is None:
+            return False
+        lease.spec = self.update_lease(updated_record, lease.spec)
+        return await self._renew(self.api_instance.replace_namespaced_lease(name, namespace, lease))
 
     async def give_back(self) -> None:
         """Leave the Lease without a holder, so that the next one need not wait for its end."""
@@ -122,16 +135,20 @@ class _Lock(LeaseLock):
         except (ApiException, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("the Lease could not be given back, it ends by itself: %s", type(error).__name__)
 
-    async def _renew(self, attempt: Awaitable[bool]) -> bool:
+    async def _renew(self, write: Awaitable[object]) -> bool:
         asked_at = time.monotonic()  # the server may have noted it as early as this
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
-                renewed = await attempt
-        except (aiohttp.ClientError, OSError, TimeoutError):
+                await write
+        except ApiException as error:
+            level = logging.DEBUG if error.status == _CONFLICT else logging.WARNING  # somebody else was faster
+            log.log(level, "the Lease could not be written: %s %s", error.status, error.reason)
             return False
-        if renewed:
-            self.renewed_at = asked_at
-        return renewed
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("the Lease could not be written: no answer: %s", type(error).__name__)
+            return False
+        self.renewed_at = asked_at
+        return True
 
 
 async def _nothing() -> None:

@@ -1,106 +1,56 @@
-"""Prometheus metrics. Series about one resource come from a collector over the fleet, so they go when it goes."""
+"""Prometheus metrics: what happens is counted here; what stands is read by `collector` when somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.metrics import MetricWrapperBase
 
 from vault_autoupdate import __version__
 from vault_autoupdate.api import ResourceKey
 from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.fleet import Entry, Fleet
+from vault_autoupdate.collector import StateCollector
+from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.jobs import Verdict
-from vault_autoupdate.plan import Action
+from vault_autoupdate.metric_specs import CODES, OPERATIONS, spec
 from vault_autoupdate.queue import WorkQueue
 from vault_autoupdate.reconcile import Outcome
 from vault_autoupdate.throttle import CallKind, Throttle
+from vault_autoupdate.watch_health import WatchHealth
 
-PREFIX: Final = "vault_autoupdate"
-_OPERATIONS: Final = ("get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job")
-_CALL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_JOB_BUCKETS: Final = (1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1800, 3600, 9600)
-_WAIT_BUCKETS: Final = (0.01, 0.1, 1, 5, 15, 30, 60, 120, 300, 900, 3600)
-_PASS_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800)
-_STATES: Final = {
-    "compliant": (Action.KEEP,),
-    "drifted": (Action.PATCH, Action.REPAIR),
-    "updating": (Action.TRACK,),
-    "failed": (Action.WAIT,),
-    "ignored": (Action.IGNORE,),
-}
+M = TypeVar("M", bound=MetricWrapperBase)
 
 __all__ = ["Metrics"]
 
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each one there is
+
 
 class Metrics:
-    """Everything that is counted. Implements `CallObserver` and `RunObserver`."""
+    """Everything that is counted. Implements `CallObserver`, `RunObserver` and `PassObserver`."""
 
     def __init__(self, *, leading: Callable[[], bool] = lambda: True) -> None:
         self.registry = CollectorRegistry()
-        Gauge(f"{PREFIX}_leading", "1 if this replica is the one that works.", registry=self.registry).set_function(
-            lambda: float(leading())
-        )
-        self._jobs = Counter(
-            f"{PREFIX}_jobs", "Changes of mappings by how they ended.", ["outcome"], registry=self.registry
-        )
-        self._job_seconds = Histogram(
-            f"{PREFIX}_job_duration_seconds",
-            "Time from the PATCH to the end of its job as it was seen.",
-            buckets=_JOB_BUCKETS,
-            registry=self.registry,
-        )
-        self._unknown_states = Counter(
-            f"{PREFIX}_job_unknown_states", "Looks at jobs in a state that is not documented.", registry=self.registry
-        )
-        self._drift = Counter(
-            f"{PREFIX}_drift_detected", "Mappings found to differ from what is declared.", registry=self.registry
-        )
-        self._repairs = Counter(
-            f"{PREFIX}_repairs", "Mappings found as declared but unhealthy, to be repaired.", registry=self.registry
-        )
-        self._passes = Counter(
-            f"{PREFIX}_reconcile", "Passes over a vault by how they ended.", ["result"], registry=self.registry
-        )
-        self._pass_seconds = Histogram(
-            f"{PREFIX}_reconcile_duration_seconds",
-            "Time of a pass over a vault, jobs included.",
-            buckets=_PASS_BUCKETS,
-            registry=self.registry,
-        )
-        self._calls = Counter(
-            f"{PREFIX}_arm_requests",
-            "Calls to Azure Resource Manager by operation and HTTP status (or why there was none).",
-            ["operation", "code"],
-            registry=self.registry,
-        )
-        self._call_seconds = Histogram(
-            f"{PREFIX}_arm_request_duration_seconds",
-            "Time of a call to Azure Resource Manager, waiting for quota not included.",
-            ["operation"],
-            buckets=_CALL_BUCKETS,
-            registry=self.registry,
-        )
-        self._waits = Histogram(
-            f"{PREFIX}_arm_throttle_wait_seconds",
-            "Time that a call waited for quota.",
-            ["kind"],
-            buckets=_WAIT_BUCKETS,
-            registry=self.registry,
-        )
-        self._throttled = Counter(
-            f"{PREFIX}_arm_throttled", "Calls that Azure refused with 429.", ["kind"], registry=self.registry
-        )
-        self._reported = Gauge(
-            f"{PREFIX}_arm_quota_reported",
-            "Calls that Azure's last answer said were left (x-ms-ratelimit-remaining-subscription-*).",
-            ["kind"],
-            registry=self.registry,
-        )
-        Info(f"{PREFIX}_build", "Version of the operator.", registry=self.registry).info({"version": __version__})
+        ProcessCollector(registry=self.registry)
+        self._jobs = self._counter("jobs_total")
+        self._job_seconds = self._histogram("job_duration_seconds")
+        self._unknown_states = self._counter("job_unknown_states_total")
+        self._drift = self._counter("drift_detected_total")
+        self._repairs = self._counter("repairs_total")
+        self._passes = self._counter("reconcile_total")
+        self._pass_seconds = self._histogram("reconcile_duration_seconds")
+        self._calls = self._counter("arm_requests_total")
+        self._call_seconds = self._histogram("arm_request_duration_seconds")
+        self._waits = self._histogram("arm_throttle_wait_seconds")
+        self._throttled = self._counter("arm_throttled_total")
+        self._reported = self._gauge("arm_quota_reported")
+        self._tokens = self._counter("arm_token_requests_total")
+        self._token_expiry = self._gauge("arm_token_expiry_timestamp_seconds")
+        self._gauge("leading").set_function(lambda: float(leading()))
+        self._gauge("build_info").labels(__version__).set(1)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -109,8 +59,10 @@ class Metrics:
             self._jobs.labels(outcome)
         for result in ("success", "error", "superseded"):
             self._passes.labels(result)
-        for operation in _OPERATIONS:
-            for code in ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable"):
+        for result in ("success", "error"):
+            self._tokens.labels(result)
+        for operation in OPERATIONS:
+            for code in CODES:
                 self._calls.labels(operation, code)
             self._call_seconds.labels(operation)
         for kind in CallKind:
@@ -162,50 +114,48 @@ class Metrics:
         """See `CallObserver`."""
         self._reported.labels(kind).set(remaining)
 
-    def watch(self, fleet: Fleet, queue: WorkQueue[ResourceKey], throttle: Throttle) -> None:
-        """Serve what stands in the fleet, the queue and the throttle whenever somebody asks."""
-        self.registry.register(_Collector(fleet, queue, throttle))
+    def token_fetched(self, expires_on: float | None) -> None:
+        """A token was asked for; ``expires_on`` is the Unix time of its end, None if there was none to be had."""
+        self._tokens.labels("error" if expires_on is None else "success").inc()
+        if expires_on is not None:
+            self._token_expiry.set(expires_on)
 
+    def credential_expires(self, at: float) -> None:
+        """The credential itself ends at this Unix time."""
+        self._gauge("credential_expiry_timestamp_seconds").set(at)
 
-class _Collector(Collector):
-    def __init__(self, fleet: Fleet, queue: WorkQueue[ResourceKey], throttle: Throttle) -> None:
-        self._fleet = fleet
-        self._queue = queue
-        self._throttle = throttle
+    def watch(
+        self,
+        fleet: Fleet,
+        queue: WorkQueue[ResourceKey],
+        throttle: Throttle,
+        watching: WatchHealth,
+        *,
+        now: Callable[[], datetime],
+        resources: bool = True,
+    ) -> None:
+        """Serve what stands in the fleet, the queue and the throttle whenever somebody asks.
 
-    def collect(self) -> Iterable[Metric]:
-        """Make the series of this instant."""
-        entries = list(self._fleet.entries.values())
-        yield from _resource_series(entries)
-        yield _gauge("queue_depth", "Resources that are due and not at work.", self._queue.depth)
-        yield _gauge("reconciles_running", "Passes over vaults that are under way.", self._queue.running)
-        yield _gauge(
-            "queue_oldest_overdue_seconds", "Longest time that a resource has been due.", self._queue.oldest_overdue
-        )
-        remaining = GaugeMetricFamily(
-            f"{PREFIX}_arm_quota_remaining",
-            "Calls that the own budget would let through now.",
-            labels=["scope", "kind"],
-        )
-        for number, lane in enumerate(self._throttle.states()):
-            remaining.add_metric([str(number), lane.kind], lane.remaining)
-        yield remaining
+        Args:
+            fleet: the resources.
+            queue: the resources that are due.
+            throttle: the budgets.
+            watching: whether the API server is heard of.
+            now: tells the time.
+            resources: whether there are series for each resource.
+        """
+        self.registry.register(StateCollector(fleet, queue, throttle, watching, now=now, resources=resources))
 
+    def _counter(self, name: str) -> Counter:
+        return self._make(Counter, name)
 
-def _resource_series(entries: list[Entry]) -> Iterable[Metric]:
-    labels = ["namespace", "name"]
-    mappings = GaugeMetricFamily(f"{PREFIX}_mappings", "Mappings by state.", labels=[*labels, "state"])
-    in_flight = GaugeMetricFamily(f"{PREFIX}_jobs_in_flight", "Jobs under way.", labels=labels)
-    ready = GaugeMetricFamily(f"{PREFIX}_resource_ready", "1 if the resource is Ready.", labels=labels)
-    for entry in entries:
-        names = [entry.ref.key.namespace, entry.ref.key.name]
-        counts = entry.state.counts
-        for state, actions in _STATES.items():
-            mappings.add_metric([*names, state], sum(counts[action] for action in actions))
-        in_flight.add_metric(names, len(entry.state.operations))
-        ready.add_metric(names, float(entry.is_ready))
-    return mappings, in_flight, ready
+    def _gauge(self, name: str) -> Gauge:
+        return self._make(Gauge, name)
 
+    def _histogram(self, name: str) -> Histogram:
+        wanted = spec(name)
+        return Histogram(wanted.name, wanted.text, list(wanted.labels), buckets=wanted.buckets, registry=self.registry)
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, value)
+    def _make(self, kind: type[M], name: str) -> M:
+        wanted = spec(name)
+        return kind(wanted.name, wanted.text, list(wanted.labels), registry=self.registry)

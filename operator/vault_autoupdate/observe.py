@@ -13,6 +13,8 @@ from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
 _FORBIDDEN: Final = 403
+_USUAL_READS: Final = 3
+"""Mappings, jobs, and mappings again. Announced, so that a vault that was begun is read to the end before others."""
 _PAGES_FOR_ADOPTION: Final = 10
 """Pages of jobs that are searched for running ones; the newest come first."""
 
@@ -30,13 +32,22 @@ async def observe(vault_pass: VaultPass) -> Plan:
         AzureError: the vault could not be read.
     """
     await _locate(vault_pass)
+    throttle, context = vault_pass.site_recovery.client.throttle, vault_pass.context
+    throttle.announce(context.scope, CallKind.READ, context.key, _USUAL_READS)
+    try:
+        return await _observe(vault_pass)
+    finally:
+        throttle.announce(context.scope, CallKind.READ, context.key, 0)
+
+
+async def _observe(vault_pass: VaultPass) -> Plan:
     state = vault_pass.state
     plan = await _read_mappings(vault_pass)
     if state.assume_omitted(plan):
         plan = _plan(vault_pass, [decision.mapping for decision in plan.decisions])
-    if plan.actionable:
+    if plan.actionable or state.taken_over:
         plan = await _look_at_jobs(vault_pass, plan)
-    state.look(plan)
+    state.look(plan, vault_pass.goal)
     if plan.actionable:
         counts = plan.counts
         vault_pass.observer.drift_found(counts[Action.PATCH], counts[Action.REPAIR])
@@ -76,7 +87,7 @@ async def _locate(vault_pass: VaultPass) -> None:
 
 
 async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
-    """Adopt the jobs that are at work on mappings that differ: patching those again would start a second one.
+    """Adopt the jobs that are at work on mappings: patching those again would start a second one.
 
     A job may end between the two readings: then the mappings that were read do not show its effect yet, and the
     jobs that were read do not show it running any more. So where there are jobs about mappings at all, the mappings
@@ -86,17 +97,18 @@ async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
     jobs = await vault_pass.site_recovery.jobs(
         vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=_PAGES_FOR_ADOPTION
     )
+    state.taken_over = False
     if any(not is_about_something_else(job) for job in jobs):
         plan = await _read_mappings(vault_pass)
     if not state.actions:
         _count_earlier_writes(vault_pass, jobs)
     ours = {operation.job_id.casefold() for operation in state.operations.values()}
-    differing = {decision.mapping.key for decision in plan.actionable}
+    in_scope = {decision.mapping.key for decision in plan.decisions if decision.action is not Action.IGNORE}
     mappings = [decision.mapping for decision in plan.decisions]
     adopted = {
         operation.key: operation
         for operation in adopt(mappings, jobs, known=ours | state.given_up, now=vault_pass.now())
-        if operation.key in differing
+        if operation.key in in_scope
     }
     for operation in adopted.values():
         log.info("found a running job: tracking it", extra=vault_pass.log_fields(job=operation.job_id))

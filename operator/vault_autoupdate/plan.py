@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from vault_autoupdate.api import AutoUpdate
-from vault_autoupdate.attempts import Attempt
+from vault_autoupdate.attempts import Attempt, Explanation
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.resource_id import ArmId
 from vault_autoupdate.text import plural
@@ -56,6 +56,8 @@ class Decision:
     mapping: ContainerMapping
     action: Action
     reason: str
+    unhealthy: Explanation | None = None
+    """What is wrong with its health, where nothing else is."""
 
     @property
     def actionable(self) -> bool:
@@ -110,8 +112,8 @@ def make_plan(
 def decide(goal: Goal, mapping: ContainerMapping, running: bool, attempt: Attempt | None, now: datetime) -> Decision:
     """Decide about one mapping; the first rule that applies wins."""
 
-    def decision(action: Action, reason: str) -> Decision:
-        return Decision(mapping, action, reason)
+    def decision(action: Action, reason: str, unhealthy: Explanation | None = None) -> Decision:
+        return Decision(mapping, action, reason, unhealthy)
 
     if mapping.instance_type.casefold() != PROVIDER.casefold():
         return decision(Action.IGNORE, f"provider is {mapping.instance_type or 'not given'}, not {PROVIDER}")
@@ -126,7 +128,7 @@ def decide(goal: Goal, mapping: ContainerMapping, running: bool, attempt: Attemp
     what = "; ".join(differences) if differences else f"unhealthy: {_worst(mapping)}"
     if attempt and now < attempt.next_at:
         tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
-        return decision(Action.WAIT, f"{what}; {tried}")
+        return decision(Action.WAIT, f"{what}; {tried}", None if differences else _health(mapping))
     return decision(Action.PATCH if differences else Action.REPAIR, what)
 
 
@@ -155,3 +157,9 @@ def _account(resource_id: str) -> str:
 def _worst(mapping: ContainerMapping) -> str:
     error = mapping.health_errors[0]
     return error.category or error.code or error.message or "no details given"
+
+
+def _health(mapping: ContainerMapping) -> Explanation:
+    """The first health error in its own words; the category tells more than the code, which may be empty."""
+    error = mapping.health_errors[0]
+    return Explanation(error.category or error.code, error.message, error.possible_causes, error.recommended_action)

@@ -38,6 +38,7 @@ class WorkQueue(Generic[K]):
         self._order = itertools.count()
         self._running: dict[K, asyncio.Task[None]] = {}
         self._again: set[K] = set()
+        self._dropped: set[K] = set()
         self._crashes: dict[K, int] = {}
         self._changed = asyncio.Event()
         self._stopping = False
@@ -52,7 +53,9 @@ class WorkQueue(Generic[K]):
             self._push(key, at)
 
     def forget(self, key: K) -> None:
-        """Drop ``key``; work that is under way goes on."""
+        """Drop ``key``; work that is under way goes on, for the last time."""
+        if key in self._running:
+            self._dropped.add(key)
         self._due.pop(key, None)
         self._again.discard(key)
         self._crashes.pop(key, None)
@@ -109,9 +112,14 @@ class WorkQueue(Generic[K]):
             log.exception("handling %s failed, again in %.0f s", key, delay)
         finally:
             del self._running[key]
-        if key in self._again:
+            dropped, again = key in self._dropped, key in self._again
+            self._dropped.discard(key)
             self._again.discard(key)
+        if again:
             delay = 0.0
+        elif dropped:
+            delay = None
+            self._crashes.pop(key, None)
         if delay is not None:
             self._push(key, asyncio.get_running_loop().time() + delay)
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9_.()-]{0,89}[A-Za-z0-9_()-]", re.ASCII)
+_NAME = re.compile(r"[\w.()-]{0,89}[\w()-]")
 """What ARM allows in the names of groups, vaults and accounts; anything else could change the meaning of a URL."""
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
+_MAPPING_TYPES = ["replicationfabrics", "replicationprotectioncontainers", "replicationprotectioncontainermappings"]
 
 __all__ = [
     "ArmId",
@@ -97,14 +98,9 @@ def mapping_path(mapping_id: str) -> str:
     only for people to read and for keys.
     """
     segments = mapping_id.split("/")
-    lowered = [segment.casefold() for segment in segments]
-    try:
-        fabric = segments[lowered.index("replicationfabrics") + 1]
-        container = segments[lowered.index("replicationprotectioncontainers") + 1]
-        mapping = segments[lowered.index("replicationprotectioncontainermappings") + 1]
-    except (ValueError, IndexError):
+    if [segment.lower() for segment in segments[-6::2]] != _MAPPING_TYPES:
         return mapping_id
-    return f"{fabric}/{container}/{mapping}"
+    return "/".join(segments[-5::2])
 
 
 def mapping_id(vault: ArmId, path: str) -> str:
@@ -123,7 +119,7 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
     def refuse(problem: str) -> InvalidResourceId:
         return InvalidResourceId(f"the {what} {problem}; expected {example}")
 
-    if not re.match(r"/subscriptions(/|$)", text, re.IGNORECASE):
+    if not re.match(r"/subscriptions(/|$)", text, re.IGNORECASE | re.ASCII):
         raise refuse("must start with /subscriptions")
     tokens = text.removeprefix("/").split("/")
     if len(tokens) % 2:
@@ -132,11 +128,11 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
         raise refuse(f"must have exactly four pairs of names and values, not {len(tokens) // 2}")
     if not all(tokens) or any(character.isspace() for character in text):
         raise refuse("must have no empty parts and no white space")
-    if tokens[2].casefold() != "resourcegroups" or tokens[4].casefold() != "providers":
+    if tokens[2].lower() != "resourcegroups" or tokens[4].lower() != "providers":
         raise refuse("must name a resource group and then a provider")
     if not is_guid(tokens[1]):
         raise refuse("must have the subscription's GUID after /subscriptions/")
-    if f"{tokens[5]}/{tokens[6]}".casefold() != provider:
+    if f"{tokens[5]}/{tokens[6]}".lower() != provider:
         raise refuse(f"must be of type {example.split('/providers/')[1].rsplit('/', 1)[0]}")
     if not (_NAME.fullmatch(tokens[3]) and _NAME.fullmatch(tokens[7])):
         raise refuse("must have names of up to 90 letters, digits and -_.() that do not end with a period")

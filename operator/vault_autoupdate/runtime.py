@@ -19,7 +19,7 @@ from typing import Final
 from vault_autoupdate import __version__
 from vault_autoupdate.api import ResourceKey, VaultAutoUpdate
 from vault_autoupdate.arm.client import ArmClient, CallObserver
-from vault_autoupdate.arm.credential import TokenSource, make_credential
+from vault_autoupdate.arm.credential import TokenSource, certificate_expiry, make_credential
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.controller import watch
@@ -33,6 +33,7 @@ from vault_autoupdate.reconcile import Reconciler
 from vault_autoupdate.settings import Settings
 from vault_autoupdate.throttle import CallKind, Throttle
 from vault_autoupdate.vault_pass import RunObserver, Timing
+from vault_autoupdate.watch_health import WatchHealth
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -69,6 +70,7 @@ def open_core(
     *,
     calls: CallObserver,
     runs: RunObserver,
+    token_fetched: Callable[[float | None], None] = lambda _: None,
     may_write: Callable[[], bool] = lambda: True,
 ) -> Iterator[Core]:
     """Build the core, and close its connections afterwards.
@@ -81,6 +83,7 @@ def open_core(
         lambda: make_credential(settings, environment),
         settings.arm_audience,
         failure_pause=settings.retry_pause.total_seconds() / 2,
+        fetched=token_fetched,
     )
     session = ArmSession(
         endpoint=settings.arm_endpoint,
@@ -151,8 +154,17 @@ async def run_operator(settings: Settings) -> None:
             may_write = leadership.holds if settings.leader_elect else lambda: True
             metrics = Metrics(leading=may_write)
             core = stack.enter_context(
-                open_core(settings, os.environ, calls=metrics, runs=metrics, may_write=may_write)
+                open_core(
+                    settings,
+                    os.environ,
+                    calls=metrics,
+                    runs=metrics,
+                    token_fetched=metrics.token_fetched,
+                    may_write=may_write,
+                )
             )
+            if expiry := certificate_expiry(settings, os.environ):
+                metrics.credential_expires(expiry)
             writer = KubeWriter(api, instance=identity, may_write=may_write)
 
             async def work_on(work: Callable[[], Awaitable[None]]) -> None:
@@ -186,19 +198,19 @@ async def _run(
         now=utc_now,
     )
     queue = WorkQueue(fleet.work)
-    metrics.watch(fleet, queue, core.throttle)
-    watching, standing_by = asyncio.Event(), asyncio.Event()
+    health, standing_by = WatchHealth(), asyncio.Event()
+    metrics.watch(fleet, queue, core.throttle, health, now=utc_now, resources=settings.resource_metrics)
 
     async def work() -> None:
-        await watch(fleet, queue, settings.watch_namespaces, ready=watching)
+        await watch(fleet, queue, settings.watch_namespaces, health=health)
 
     async with (
         serve_health(
             settings.health_address,
             overdue=lambda: queue.oldest_overdue,
-            ready=lambda: watching.is_set() or standing_by.is_set(),
+            ready=lambda: health.watching or standing_by.is_set(),
         ),
-        serve_metrics(settings.metrics_address, metrics.registry),
+        serve_metrics(settings, metrics.registry),
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
         if settings.leader_elect:

@@ -23,8 +23,9 @@ def jittered(interval: timedelta, name: str, *, share: float = 0.05) -> timedelt
 
 def backoff(attempts: int, base: timedelta, cap: timedelta) -> timedelta:
     """The wait after the ``attempts``-th failure: ``base``, doubled for each one before it, at most ``cap``."""
-    doublings = min(max(attempts - 1, 0), 40)
-    return min(cap, base * 2**doublings) if base < cap else cap
+    enough = (cap // base).bit_length()  # so many doublings reach the cap, and more would overflow some day
+    doublings = min(max(attempts - 1, 0), enough)
+    return min(cap, base * (1 << doublings))
 
 
 def poll_delay(age: timedelta, shortest: timedelta, longest: timedelta) -> timedelta:

@@ -11,13 +11,24 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from vault_autoupdate.arm.clouds import CLOUDS
 from vault_autoupdate.budget import Limit, parse_limits
 from vault_autoupdate.durations import parse_duration
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
+_OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
+"""Variables that Kubernetes sets in every pod for a Service whose name begins like ours: they are none of ours."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 __all__ = ["PREFIX", "Address", "Credential", "InvalidSettings", "Settings", "load_settings"]
@@ -94,7 +105,8 @@ def is_loopback(host: str) -> bool:
 def _arm_endpoint(value: object) -> str:
     text = str(value).rstrip("/")
     parts = urlsplit(text)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.username or parts.path:
+    rest = parts.query or parts.fragment or parts.path or "@" in parts.netloc
+    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.port == 0 or rest:
         raise ValueError(f"{value!r} is not an endpoint: write https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("plain http is only allowed to this machine itself: a token would be readable on its way")
@@ -131,14 +143,18 @@ class Settings(BaseModel):
         "region", description="What shares the limits: the vaults of a region in a subscription, or all of them."
     )
     job_poll_min: Duration = Field(timedelta(seconds=3), description="Soonest look at the jobs after a change.")
-    job_poll_max: Duration = Field(timedelta(seconds=30), description="Longest time between two looks at running jobs.")
+    job_poll_max: Duration = Field(
+        timedelta(seconds=30), validate_default=True, description="Longest time between two looks at running jobs."
+    )
     retry_pause: Duration = Field(
         timedelta(seconds=2), description="Wait before a call that failed is sent again, up to three times; it doubles."
     )
     retry_min: Duration = Field(
         timedelta(minutes=1), description="First wait before a failed mapping or vault is tried again; it doubles."
     )
-    retry_max: Duration = Field(timedelta(hours=24), description="Longest wait before another try.")
+    retry_max: Duration = Field(
+        timedelta(hours=24), validate_default=True, description="Longest wait before another try."
+    )
     request_timeout: Duration = Field(timedelta(seconds=60), description="Longest time for one call to ARM.")
     max_connections: int = Field(32, ge=1, le=512, description="Calls to ARM under way at the same time.")
     status_interval: Duration = Field(
@@ -158,6 +174,18 @@ class Settings(BaseModel):
     metrics_address: Annotated[Address, BeforeValidator(_address)] = Field(
         Address("0.0.0.0", 9090),  # noqa: S104
         description="Where /metrics is served.",
+    )
+    metrics_cert_file: str = Field(
+        "", description="Certificate (PEM) to serve /metrics with over https; read again when it changes."
+    )
+    metrics_key_file: str = Field(
+        "", validate_default=True, description="Private key (PEM) of that certificate; both or neither."
+    )
+    metrics_token_file: str = Field(
+        "", description="File with a bearer token that /metrics asks for; read at each request. Empty: open to all."
+    )
+    resource_metrics: bool = Field(
+        default=True, description="Metrics about each resource; false where there are too many (true or false)."
     )
     health_address: Annotated[Address, BeforeValidator(_address)] = Field(
         Address("0.0.0.0", 8080),  # noqa: S104
@@ -182,13 +210,20 @@ class Settings(BaseModel):
         }
         return {**filled, **{name: value for name, value in values.items() if value not in ("", None)}}
 
-    @model_validator(mode="after")
-    def _order(self) -> Settings:
-        if self.job_poll_min > self.job_poll_max:
-            raise ValueError("job_poll_min must not be longer than job_poll_max")
-        if self.retry_min > self.retry_max:
-            raise ValueError("retry_min must not be longer than retry_max")
-        return self
+    @field_validator("metrics_key_file")
+    @classmethod
+    def _key_and_certificate(cls, key: str, info: ValidationInfo) -> str:
+        if bool(key) != bool(info.data.get("metrics_cert_file")):
+            raise ValueError(f"goes together with {variable('metrics_cert_file')}: set both or neither")
+        return key
+
+    @field_validator("job_poll_max", "retry_max")
+    @classmethod
+    def _order(cls, longest: timedelta, info: ValidationInfo) -> timedelta:
+        shortest = f"{str(info.field_name).removesuffix('max')}min"
+        if longest < info.data.get(shortest, longest):
+            raise ValueError(f"must not be shorter than {variable(shortest)}")
+        return longest
 
 
 def variable(field: str) -> str:
@@ -207,10 +242,11 @@ def load_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
         for field in Settings.model_fields
         if (value := flags.get(field) or environment.get(variable(field), "")) != ""
     }
+    known = {variable(field) for field in Settings.model_fields}
     problems = [
         f"{name}: no such setting"
         for name in sorted(environment)
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+        if name.startswith(PREFIX) and name not in known and not _OF_A_SERVICE.search(name)
     ]
     try:
         settings = Settings.model_validate(values)

@@ -85,7 +85,7 @@ def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> 
     return Situation(
         "Unknown" if waiting else "False",
         "Throttled" if error.disposition is Disposition.WAIT else error.reason,
-        clean(f"{error}{tracked}", _MESSAGE_BYTES),
+        clean(error, _MESSAGE_BYTES - len(tracked)) + tracked,
         reconciling=waiting,
         stalled=not waiting,
     )
@@ -118,7 +118,8 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Situation:
     counts = state.counts
     in_scope = sum(counts.values()) - counts[Action.IGNORE]
     differing = counts[Action.PATCH] + counts[Action.REPAIR]
-    if resource.spec.mode is Mode.AUDIT and differing + counts[Action.WAIT] + counts[Action.TRACK]:
+    only_reported = resource.spec.mode is Mode.AUDIT and not resource.deleting
+    if only_reported and differing + counts[Action.WAIT] + counts[Action.TRACK]:
         examples = "; ".join(f"{path}: {reason}" for path, reason in state.samples.items())
         return Situation(
             "False",
@@ -151,7 +152,7 @@ def _some_failed(state: VaultState, in_scope: int) -> Situation:
         return Situation("False", "MappingsFailed", "Some mappings could not be set.", reconciling=True)
     key, worst = min(waiting.items(), key=lambda item: is_worst_first(item[1]))
     explanation = worst.explanation
-    what = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
+    said = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
     action = f" Recommended: {explanation.recommended_action}" if explanation.recommended_action else ""
     soonest = min(attempt.next_at for attempt in waiting.values())
     return Situation(
@@ -159,7 +160,7 @@ def _some_failed(state: VaultState, in_scope: int) -> Situation:
         "MappingsFailed",
         clean(
             f"{len(waiting):,} of {plural(in_scope, 'mapping')} in scope failed. "
-            f"{state.paths.get(key, key)}: {what}.{action} Next try at {soonest:%Y-%m-%dT%H:%M:%SZ}.",
+            f"{state.paths.get(key, key)}: {said.rstrip('.')}.{action} Next try at {soonest:%Y-%m-%dT%H:%M:%SZ}.",
             _MESSAGE_BYTES,
         ),
         reconciling=True,

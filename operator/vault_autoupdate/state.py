@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.plan import Action, Plan
+from vault_autoupdate.plan import Action, Goal, Plan
 from vault_autoupdate.resource_id import ArmId, is_guid, mapping_id
 
 __all__ = ["Run", "VaultState", "restore"]
@@ -54,9 +54,15 @@ class VaultState:
     run: Run | None = None
     interrupted: bool = False
     """Whether this process found a run that another one had not finished."""
+    taken_over: bool = False
+    """Whether another pass has left jobs in flight that may undo what is right now: those are to be looked for."""
     omitted: tuple[int, Attempt] | None = None
     """After a restart: how many failures the status had no room for, and one of those that it had."""
     errors_in_a_row: int = 0
+    goal: Goal | None = None
+    """What the mappings should have been at the last look."""
+    reverts: int = 0
+    """Looks that found something changed by somebody else after it had been as declared."""
 
     @property
     def counts(self) -> Counter[Action]:
@@ -76,9 +82,12 @@ class VaultState:
         self.attempts.update((key, like) for key in unknown[:count])
         return bool(unknown)
 
-    def look(self, plan: Plan) -> None:
+    def look(self, plan: Plan, goal: Goal | None = None) -> None:
         """Take over what an observation found. What is right again needs no further attempts."""
         self.looked = True
+        if goal == self.goal and any(self.actions.get(d.mapping.key) is Action.KEEP for d in plan.actionable):
+            self.reverts += 1
+        self.goal = goal
         self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
         present = {decision.mapping.key: decision for decision in plan.decisions}
         self.attempts = {
@@ -86,6 +95,10 @@ class VaultState:
             for key, attempt in self.attempts.items()
             if key in present and present[key].action not in {Action.KEEP, Action.IGNORE}
         }
+        for key, attempt in self.attempts.items():
+            unhealthy = present[key].unhealthy
+            if unhealthy is not None and attempt.reason in {FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY}:
+                self.attempts[key] = replace(attempt, reason=FailureReason.UNHEALTHY, explanation=unhealthy)
         differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
         self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
         self.samples = {d.mapping.path: d.reason for d in differing[:3]}
@@ -169,7 +182,7 @@ def _text(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
 
 
 def _time(value: object) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*")
+_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
 _ELLIPSIS = "…"
 
@@ -23,9 +23,9 @@ def clean(text: object, max_bytes: int) -> str:
     """
     if text is None:
         return ""
-    flat = _CONTROL.sub(" ", str(text)[: 4 * max_bytes]).strip()
-    flat = _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat))
-    encoded = flat.encode("utf-8", "replace")
+    valid = str(text)[: 4 * max_bytes].encode("utf-8", "replace").decode()
+    flat = _CONTROL.sub(" ", valid).strip()
+    encoded = _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat)).encode()
     if len(encoded) <= max_bytes:
         return encoded.decode()
     return encoded[: max(0, max_bytes - 3)].decode("utf-8", "ignore") + _ELLIPSIS

@@ -1,6 +1,8 @@
 """Lets calls through within a budget, fairly between those who wait, without a thread for each.
 
-A scope (a subscription and region) has one budget for writes and one for reads. Within a scope every *key*
+A scope (a subscription and region) has one budget for writes and one for reads: Site Recovery's limit, which is
+the first one given. The further limits are Resource Manager's, which counts what a subscription is asked whatever
+the region of the vault: all scopes of a subscription share one budget for them. Within a scope every *key*
 (a vault) has its own queue, and the queues take turns of `TURN` calls. A key that comes anew has its first turn
 before those that have had one: five calls of one vault are not behind five thousand of another. Turns are longer
 than one call so that vaults get done one after the other instead of all at the end; fewer of them have jobs in
@@ -27,7 +29,7 @@ TURN: Final = 20
 _CATCH_UP: Final = 5
 """Calls by which the pace makes good what a late timer lost."""
 _ROUTINE_SHARE: Final = 0.5
-"""Part of a budget that calls which come again and again may use."""
+"""Part of what is left of a budget that calls which come again and again may use."""
 
 __all__ = ["TURN", "CallKind", "Throttle", "ThrottleState"]
 
@@ -58,7 +60,13 @@ Queue = deque[asyncio.Future[None]]
 class _Lane:
     """One scope's calls of one kind."""
 
+    subscription: str
+    kind: CallKind
+    is_unlocated: bool
+    """Whether it is for vaults whose region is not known."""
     budget: Budget
+    shared: Budget | None
+    """Of the subscription; None when there is no limit on it."""
     fresh: OrderedDict[str, Queue] = field(default_factory=OrderedDict)
     """Keys in their first turn; they go before the others."""
     queues: OrderedDict[str, Queue] = field(default_factory=OrderedDict)
@@ -75,6 +83,52 @@ class _Lane:
     """When the pace lets the next call leave."""
     timer: asyncio.TimerHandle | None = None
 
+    def wait(self, now: float) -> float:
+        """Seconds until the budgets let a call leave; infinity when an answer must come back first."""
+        return max(self.budget.wait(now), self.shared.wait(now) if self.shared else 0.0)
+
+    def take(self) -> None:
+        """Count a call that leaves now."""
+        for budget in self._budgets():
+            budget.take()
+
+    def settle(self, now: float) -> None:
+        """Count the answer to a call."""
+        for budget in self._budgets():
+            budget.settle(now)
+
+    def spent(self, ages: Iterable[float], now: float) -> None:
+        """Count calls of an earlier process."""
+        known = tuple(ages)
+        for budget in self._budgets():
+            budget.spent(known, now)
+
+    def refused(self, now: float, pause: float) -> None:
+        """Hold calls back after a 429.
+
+        A bucket of Resource Manager is never empty for longer than the window of its limit, so a shorter wait is
+        taken for it, and for the whole subscription.
+        """
+        if self.shared and pause <= min(limit.window for limit in self.shared.limits):
+            self.shared.refused(now, pause)
+        else:
+            self.budget.refused(now, pause)
+
+    def remaining(self, now: float) -> int:
+        """Calls that could leave now."""
+        return max(0, min(budget.remaining(now) for budget in self._budgets()))
+
+    def share(self, now: float) -> float:
+        """The share of the limits that is used at present."""
+        return min(budget.share(now) for budget in self._budgets())
+
+    def paused_for(self, now: float) -> float:
+        """Seconds for which the server wants silence."""
+        return max(0.0, *(budget.paused_until() - now for budget in self._budgets()))
+
+    def _budgets(self) -> tuple[Budget, ...]:
+        return (self.budget, self.shared) if self.shared else (self.budget,)
+
     def waiting(self) -> int:
         return sum(len(queue) for group in (self.fresh, self.queues) for queue in group.values())
 
@@ -86,8 +140,11 @@ class _Lane:
         if (queue := self.queue_of(key)) is not None:
             queue.append(turn)
         else:
-            group = self.fresh if self.calls.get(key, 0) < TURN else self.queues
+            calls = self.calls.get(key, 0)
+            group = self.fresh if calls < TURN else self.queues
             group[key] = deque([turn])
+            if 0 < calls < TURN:
+                group.move_to_end(key, last=False)  # its turn goes on: it announced more
         self.backlog += key not in self.announced
 
     def pop(self) -> asyncio.Future[None]:
@@ -144,6 +201,9 @@ class Throttle:
         self._limits = {kind: tuple(values) for kind, values in limits.items()}
         self._clock = clock
         self._lanes: dict[tuple[str, CallKind], _Lane] = {}
+        self._shared: dict[tuple[str, CallKind], Budget] = {}
+        self._families: dict[tuple[str, CallKind], deque[_Lane]] = {}
+        """Per subscription and kind: the lanes of its scopes, in the order of their turns."""
 
     def now(self) -> float:
         """Seconds on the throttle's own clock (the event loop's unless another was given)."""
@@ -160,16 +220,16 @@ class Throttle:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                lane.budget.settle(self.now())  # let through and cancelled in the same instant
+                lane.settle(self.now())  # let through and cancelled in the same instant
             else:
                 lane.leave(key, turn)
-            self._let_through(lane)
+            self._wake(lane)
             raise
         try:
             yield
         finally:
-            lane.budget.settle(self.now())
-            self._let_through(lane)
+            lane.settle(self.now())
+            self._wake(lane)
 
     def announce(self, scope: str, kind: CallKind, key: str, count: int) -> None:
         """Say how many calls ``key`` is going to make, so that the pace suits all that is coming."""
@@ -178,29 +238,36 @@ class Throttle:
     def rhythm(self, scope: str, kind: CallKind, key: str, calls: int) -> float:
         """How many seconds ``key``, which makes ``calls`` calls again and again, is to leave between two rounds.
 
-        All that do so in a scope, taken together, then use no more than half of its limits; the rest is for calls
-        that are wanted now. A number of calls of 0 says that ``key`` does so no longer.
+        While little of the limit is used they may come often: all that do so in a scope, taken together, may use
+        half of what is left in a sixth of the limit's window. A quarter of the limit is not theirs, but for calls
+        that are wanted now; when no more than that is left, they may use as much as a quarter in a whole window.
+        A number of 0 says that ``key`` does so no longer.
         """
         lane = self._lane(scope, kind)
         lane.routine.pop(key, None)
         if calls > 0:
             lane.routine[key] = calls
-        per_call = max(limit.window / limit.count for limit in lane.budget.limits)
-        return sum(lane.routine.values()) * per_call / _ROUTINE_SHARE
+        (own,) = lane.budget.limits
+        reserve = own.count / 4
+        left = max(1e-9, lane.budget.remaining(self.now()) - reserve)
+        per_call = min(own.window / reserve, own.window / 6 / (left * _ROUTINE_SHARE))
+        for limit in self._limits[kind][1:]:
+            per_call = max(per_call, limit.window / (limit.count * _ROUTINE_SHARE))
+        return sum(lane.routine.values()) * per_call
 
     def spent(self, scope: str, kind: CallKind, ages: Iterable[float]) -> None:
         """Count calls that an earlier process made ``ages`` seconds ago."""
-        self._lane(scope, kind).budget.spent(ages, self.now())
+        self._lane(scope, kind).spent(ages, self.now())
 
     def refused(self, scope: str, kind: CallKind, retry_after: float | None) -> None:
-        """The server answered 429: nothing of this lane leaves for ``retry_after`` seconds.
+        """The server answered 429: nothing of this scope and kind leaves for ``retry_after`` seconds.
 
         Where the server does not say how long, a sixth of the limit's window has to do.
         """
         lane = self._lane(scope, kind)
         pause = retry_after if retry_after is not None else min(lane.budget.limits[0].window / 6, _UNTOLD_PAUSE)
-        lane.budget.refused(self.now(), pause)
-        self._let_through(lane)
+        lane.refused(self.now(), pause)
+        self._wake(lane)
 
     def states(self) -> list[ThrottleState]:
         """What every lane looks like now."""
@@ -210,22 +277,37 @@ class Throttle:
                 scope,
                 kind,
                 lane.waiting(),
-                max(0, lane.budget.remaining(now)),
-                lane.budget.share(now),
-                max(0.0, lane.budget.paused_until() - now),
+                lane.remaining(now),
+                lane.share(now),
+                lane.paused_for(now),
             )
             for (scope, kind), lane in self._lanes.items()
         ]
 
     def paused_for(self, scope: str, kind: CallKind) -> float:
         """Seconds for which the server has told this lane to be silent."""
-        return max(0.0, self._lane(scope, kind).budget.paused_until() - self.now())
+        return self._lane(scope, kind).paused_for(self.now())
 
     def _lane(self, scope: str, kind: CallKind) -> _Lane:
         key = (scope, kind)
         if key not in self._lanes:
-            self._lanes[key] = _Lane(Budget(self._limits[kind]))
+            own, *further = self._limits[kind]
+            family = (scope.partition("/")[0], kind)
+            shared = self._shared.setdefault(family, Budget(further)) if further else None
+            self._lanes[key] = _Lane(family[0], kind, scope == family[0], Budget([own]), shared)
+            self._families.setdefault(family, deque()).append(self._lanes[key])
         return self._lanes[key]
+
+    def _wake(self, lane: _Lane) -> None:
+        """Let calls through after something has changed for a lane, and with it for its whole subscription.
+
+        Where the subscription's limits are what they wait for, the regions take turns. Vaults whose region is not
+        known yet come after all others, so that what was begun is read to the end first.
+        """
+        lanes = self._families[lane.subscription, lane.kind]
+        lanes.rotate(-1)
+        for other in sorted(lanes, key=lambda lane: lane.is_unlocated):
+            self._let_through(other)
 
     def _let_through(self, lane: _Lane) -> None:
         """Wake as many waiters as may leave now, and set a timer for the next one."""
@@ -235,16 +317,17 @@ class Throttle:
         while lane.fresh or lane.queues:
             now = self.now()
             gap = pacing_gap(lane.backlog, lane.budget.limits[0])
-            wait = max(lane.budget.wait(now), lane.next_leave - now)
+            wait = max(lane.wait(now), lane.next_leave - now)
             if wait == math.inf:
                 return  # the next answer calls again
             if wait > 0:
                 delay = max(wait, _SHORTEST_TIMER)
-                lane.timer = asyncio.get_running_loop().call_later(delay, self._let_through, lane)
+                lane.timer = asyncio.get_running_loop().call_later(delay, self._wake, lane)
                 return
             turn = lane.pop()
             if turn.done():
                 continue
-            lane.budget.take()
-            lane.next_leave = max(lane.next_leave, now - _CATCH_UP * gap) + gap
+            lane.take()
+            behind = _CATCH_UP * gap if lane.share(now) == 1.0 else 0.0  # no hurry where somebody else is about
+            lane.next_leave = max(lane.next_leave, now - behind) + gap
             turn.set_result(None)

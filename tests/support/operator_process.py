@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import urllib.request
 from collections.abc import Mapping
@@ -76,7 +77,9 @@ class OperatorProcess:
         return self.process
 
     def start(self) -> OperatorProcess:
-        """Start it; returns at once."""
+        """Start it, also anew after it has ended; returns at once."""
+        if self.process is not None:
+            self.process.kill()
         command = [sys.executable, "-P", "-m", "vault_autoupdate", "run"]
         self.process = ChildProcess(command, log=self.log, name=self.name, env=self.environment)
         return self
@@ -96,6 +99,14 @@ class OperatorProcess:
     def kill(self) -> None:
         """kill -9."""
         self.child.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: the process does nothing until it is thawed; its connections stay."""
+        self.child.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT; no harm if it was not frozen."""
+        self.child.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,8 @@ from vault_autoupdate.throttle import CallKind, Throttle
 
 _TRIES: Final = 4
 """One and three more, as the runbook does it."""
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds that a read waits in place when it is asked to come back later; for longer, the whole look comes back."""
 _REMAINING = {
     CallKind.READ: "x-ms-ratelimit-remaining-subscription-reads",
     CallKind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",
@@ -94,8 +95,10 @@ class ArmClient:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
                 if error.disposition is Disposition.RETRY:
-                    asked = error.retry_after if isinstance(error, ArmError) else None
-                    await asyncio.sleep(max(self._retry_pause * 2 ** (attempt - 1), asked or 0.0))
+                    asked = (error.retry_after if isinstance(error, ArmError) else None) or 0.0
+                    if asked > _LONGEST_PAUSE:
+                        raise
+                    await asyncio.sleep(max(self._retry_pause * 2 ** (attempt - 1), asked))
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def write(self, context: CallContext, operation: str, target: str, body: dict[str, object]) -> ArmReply:
@@ -117,7 +120,7 @@ class ArmClient:
             began = time.monotonic()
             self._observer.call_waited(kind, began - asked)
             try:
-                reply = await self._in_thread(call, wait_even_if_cancelled=kind is CallKind.WRITE)
+                reply = await self._in_thread(call)
             except AzureError as error:
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
@@ -131,13 +134,22 @@ class ArmClient:
             self._observer.quota_reported(kind, int(left))
         return reply
 
-    async def _in_thread(self, call: ArmCall, *, wait_even_if_cancelled: bool) -> ArmReply:
+    async def _in_thread(self, call: ArmCall) -> ArmReply:
+        """Send in a thread and wait for the answer, come what may: until then the call counts against the limit.
+
+        Raises:
+            asyncio.CancelledError: a read was cancelled meanwhile; of a write the answer is worth more.
+        """
         answer = asyncio.get_running_loop().run_in_executor(self._threads, self._transport.send, call)
-        if not wait_even_if_cancelled:
-            return await answer
+        cancelled = False
         while not answer.done():
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await asyncio.wait({answer})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and call.method == "GET":
+            answer.exception()  # nobody wants it any more
+            raise asyncio.CancelledError
         return answer.result()
 
 

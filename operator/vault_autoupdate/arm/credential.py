@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from azure.core.credentials import AccessToken, TokenCredential
@@ -17,6 +18,8 @@ from azure.identity import (
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from vault_autoupdate.errors import CredentialError
 from vault_autoupdate.settings import Credential, InvalidSettings, Settings
@@ -31,21 +34,29 @@ _NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
     Credential.CLIENT_CERTIFICATE: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"),
 }
 
-__all__ = ["TokenSource", "make_credential"]
+__all__ = ["TokenSource", "certificate_expiry", "make_credential"]
 
 
 def make_credential(settings: Settings, environment: Mapping[str, str]) -> TokenCredential:
     """Build the credential of the configured mode.
 
     Raises:
-        InvalidSettings: a variable that the mode needs is not set.
+        InvalidSettings: a variable that the mode needs is not set, or azure-identity cannot use its value.
     """
     mode = settings.credential
     missing = [name for name in _NEEDED.get(mode, ()) if not environment.get(name)]
     if missing:
         raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
     tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
-    authority = settings.authority_host
+    try:
+        return _credential(mode, tenant, client, settings.authority_host, environment)
+    except (ValueError, OSError) as error:
+        raise InvalidSettings([f"VAULT_AUTOUPDATE_CREDENTIAL={mode}: {clean(error, 500)}"]) from error
+
+
+def _credential(
+    mode: Credential, tenant: str, client: str, authority: str, environment: Mapping[str, str]
+) -> TokenCredential:
     match mode:
         case Credential.WORKLOAD_IDENTITY:
             return WorkloadIdentityCredential(authority=authority)
@@ -67,10 +78,34 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
             return DefaultAzureCredential(authority=authority)
 
 
+def certificate_expiry(settings: Settings, environment: Mapping[str, str]) -> float | None:
+    """Unix time when the certificate of the mode client-certificate ends; None in other modes."""
+    if settings.credential is not Credential.CLIENT_CERTIFICATE:
+        return None
+    password = environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD")
+    try:
+        data = Path(environment["AZURE_CLIENT_CERTIFICATE_PATH"]).read_bytes()
+        if b"-----BEGIN" in data:
+            certificates = x509.load_pem_x509_certificates(data)
+        else:
+            bundle = pkcs12.load_key_and_certificates(data, password.encode() if password else None)[1]
+            certificates = [bundle] if bundle else []
+    except (KeyError, OSError, ValueError):
+        return None
+    return min((each.not_valid_after_utc.timestamp() for each in certificates), default=None)
+
+
 class TokenSource:
     """Tokens for one audience, kept until shortly before they end. Used by many threads."""
 
-    def __init__(self, factory: Callable[[], TokenCredential], audience: str, *, failure_pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        factory: Callable[[], TokenCredential],
+        audience: str,
+        *,
+        failure_pause: float = 1.0,
+        fetched: Callable[[float | None], None] = lambda _: None,
+    ) -> None:
         """Prepare for tokens for ``audience``.
 
         Args:
@@ -78,12 +113,14 @@ class TokenSource:
                 identity endpoint that was down for a minute without asking it again.
             audience: what the tokens are for.
             failure_pause: seconds for which all who ask share one failure, instead of each asking the endpoint.
+            fetched: is told of each answer, by any thread: when the token ends, or None if there was none.
         """
         self._factory = factory
         self._failure_pause = failure_pause
+        self._fetched = fetched
         self._failure: CredentialError | None = None
         self._failed_at = 0.0
-        self._credential = factory()
+        self._credential: TokenCredential | None = factory()
         self._scope = audience.rstrip("/") + "/.default"
         self._lock = threading.Lock()
         self._token: AccessToken | None = None
@@ -111,17 +148,18 @@ class TokenSource:
         """
         with self._lock:
             if self._token is not None and self._token.token == refused:
-                self._credential = self._factory()
-                self._token = None
+                self._credential = self._token = None
         return self.token()
 
     def _fetch(self, previous: AccessToken | None) -> AccessToken:
         if self._failure and time.monotonic() - self._failed_at < self._failure_pause:
             raise self._failure
         try:
+            self._credential = self._credential or self._factory()
             token = self._credential.get_token(self._scope)
         except (AzureCoreError, ValueError, OSError) as error:
-            self._credential = self._factory()
+            self._credential = None
+            self._fetched(None)
             if previous is not None and previous.expires_on > time.time():
                 return previous  # it has some minutes left, and the next call asks again
             self._failed_at = time.monotonic()
@@ -131,4 +169,5 @@ class TokenSource:
             )
             raise self._failure from error
         self._failure = None
+        self._fetched(float(token.expires_on))
         return token

@@ -25,6 +25,8 @@ from vault_autoupdate.errors import MalformedReply, NotLeading, Unreachable, Unt
 from vault_autoupdate.text import clean
 
 _CONNECT_TIMEOUT: Final = 10.0
+_WRITE_CONNECT_TIMEOUT: Final = 3.0
+"""Less than the margin of the Lease: a replica that may write when it begins to connect still may when it sends."""
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 
@@ -132,14 +134,15 @@ class ArmSession:
             return f"{self._endpoint}{target}{version}"
         if _origin(target) != self._origin:
             raise UntrustedLink(
-                f"ARM gave a link to {clean(urlsplit(target).hostname or 'nowhere', 120)}, which is not followed.",
+                f"ARM gave a link to {clean(_origin(target)[1] or 'nowhere', 120)}, which is not followed.",
                 recommended_action="Only the configured endpoint ever gets a token: check it, and any proxy.",
             )
         return target
 
     def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
         deadline = time.monotonic() + self._timeout
-        if call.method != "GET" and not self._may_write():
+        writes = call.method != "GET"
+        if writes and not self._may_write():
             raise NotLeading("Another replica may be leading by now: nothing is changed.")
         try:
             with self._session.request(
@@ -148,7 +151,7 @@ class ArmSession:
                 json=call.body,
                 headers={"x-ms-client-request-id": call.request_id, "x-ms-return-client-request-id": "true"},
                 auth=_Bearer(token, self._origin),
-                timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout),
+                timeout=(min(_WRITE_CONNECT_TIMEOUT if writes else _CONNECT_TIMEOUT, self._timeout), self._timeout),
                 allow_redirects=False,
                 stream=True,
             ) as response:

@@ -1,0 +1,162 @@
+"""Reads the fleet, the queue and the throttle whenever somebody scrapes: what goes, takes its series along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vault_autoupdate.api import ResourceKey
+from vault_autoupdate.attempts import FailureReason
+from vault_autoupdate.entry import Entry
+from vault_autoupdate.fleet import Fleet
+from vault_autoupdate.metric_specs import CONDITIONS, Kind, spec
+from vault_autoupdate.plan import Action
+from vault_autoupdate.queue import WorkQueue
+from vault_autoupdate.throttle import Throttle, ThrottleState
+from vault_autoupdate.watch_health import WatchHealth
+
+_STATES: Final = {
+    "compliant": (Action.KEEP,),
+    "drifted": (Action.PATCH, Action.REPAIR),
+    "updating": (Action.TRACK,),
+    "failed": (Action.WAIT,),
+    "ignored": (Action.IGNORE,),
+}
+
+__all__ = ["StateCollector"]
+
+
+class StateCollector(Collector):
+    """The series of this instant. Asked from the event loop alone."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        queue: WorkQueue[ResourceKey],
+        throttle: Throttle,
+        watching: WatchHealth,
+        *,
+        now: Callable[[], datetime],
+        resources: bool = True,
+    ) -> None:
+        self._fleet = fleet
+        self._queue = queue
+        self._throttle = throttle
+        self._watching = watching
+        self._now = now
+        self._resources = resources
+
+    def collect(self) -> Iterable[Metric]:
+        """Make the series of this instant."""
+        if self._resources:
+            yield from _resource_series(list(self._fleet.entries.values()), self._now())
+        yield from _throttle_series(self._throttle.states())
+        yield _single("queue_depth", self._queue.depth)
+        yield _single("reconciles_running", self._queue.running)
+        yield _single("queue_oldest_overdue_seconds", self._queue.oldest_overdue)
+        yield _single("watching", float(self._watching.watching))
+        contact = _family("watch_last_contact_timestamp_seconds")
+        if self._watching.last_contact is not None:
+            contact.add_metric([], self._watching.last_contact)
+        yield contact
+
+
+def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric]:
+    of_one: dict[str, Callable[[Entry], float | None]] = {
+        "jobs_in_flight": lambda entry: len(entry.state.operations),
+        "resource_ready": lambda entry: entry.is_ready,
+        "resource_not_ready_seconds": lambda entry: entry.vitals.not_ready_for(now),
+        "resource_suspended": _suspended,
+        "resource_interval_seconds": _interval,
+        "resource_last_success_timestamp_seconds": lambda entry: entry.vitals.last_success.timestamp(),
+        "resource_attempts_most": _most_attempts,
+        "resource_reverts_total": lambda entry: entry.state.reverts,
+    }
+    of_many: dict[str, Callable[[Entry], Mapping[tuple[str, ...], float]]] = {
+        "mappings": _mappings,
+        "resource_condition": _conditions,
+        "resource_failures": _failures,
+    }
+    for name, value_of in of_one.items():
+        family = _family(name)
+        for entry in entries:
+            if (value := value_of(entry)) is not None:
+                family.add_metric([entry.ref.key.namespace, entry.ref.key.name], float(value))
+        yield family
+    for name, values_of in of_many.items():
+        family = _family(name)
+        for entry in entries:
+            for labels, count in values_of(entry).items():
+                family.add_metric([entry.ref.key.namespace, entry.ref.key.name, *labels], count)
+        yield family
+
+
+def _suspended(entry: Entry) -> bool:
+    return bool(entry.resource and entry.resource.spec.suspend)
+
+
+def _interval(entry: Entry) -> float | None:
+    return entry.resource.spec.interval.total_seconds() if entry.resource else None
+
+
+def _most_attempts(entry: Entry) -> int:
+    unsuccessful = (
+        attempt.count
+        for key, attempt in entry.state.attempts.items()
+        if entry.state.actions.get(key) is Action.WAIT or attempt.count > 1
+    )
+    return max(unsuccessful, default=0)
+
+
+def _mappings(entry: Entry) -> Mapping[tuple[str, ...], float]:
+    counts = entry.state.counts
+    return {(state,): sum(counts[action] for action in actions) for state, actions in _STATES.items()}
+
+
+def _conditions(entry: Entry) -> Mapping[tuple[str, ...], float]:
+    present = {condition.get("type"): condition.get("status") for condition in entry.status.get("conditions") or ()}
+    return {
+        (kind, status): float(present.get(kind, "Unknown" if "Unknown" in statuses else "False") == status)
+        for kind, statuses in CONDITIONS.items()
+        for status in statuses
+    }
+
+
+def _failures(entry: Entry) -> Mapping[tuple[str, ...], float]:
+    counts = dict.fromkeys(FailureReason, 0.0)
+    for key, attempt in entry.state.attempts.items():
+        if entry.state.actions.get(key) is Action.WAIT:
+            counts[attempt.reason] += 1
+    return {(str(reason),): count for reason, count in counts.items()}
+
+
+def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
+    numbers = {scope: str(number) for number, scope in enumerate(dict.fromkeys(lane.scope for lane in lanes))}
+    values: dict[str, Callable[[ThrottleState], float]] = {
+        "arm_quota_remaining": lambda lane: lane.remaining,
+        "arm_calls_waiting": lambda lane: lane.waiting,
+        "arm_throttle_share_ratio": lambda lane: lane.share,
+        "arm_throttle_paused_seconds": lambda lane: lane.paused_for,
+    }
+    for name, value_of in values.items():
+        family = _family(name)
+        for lane in lanes:
+            region = lane.scope.partition("/")[2]  # a scope is "subscription/region"; see `Core.scope`
+            family.add_metric([numbers[lane.scope], region, str(lane.kind)], value_of(lane))
+        yield family
+
+
+def _single(name: str, value: float) -> Metric:
+    family = _family(name)
+    family.add_metric([], value)
+    return family
+
+
+def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
+    wanted = spec(name)
+    kind = CounterMetricFamily if wanted.kind is Kind.COUNTER else GaugeMetricFamily
+    return kind(wanted.name, wanted.text, labels=list(wanted.labels))

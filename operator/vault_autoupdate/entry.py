@@ -1,0 +1,100 @@
+"""What is known of one resource between two looks at it, and what the API server says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from vault_autoupdate.api import LONG_AGO, InvalidSpec, ObjectRef, ResourceKey, VaultAutoUpdate, parse_resource
+from vault_autoupdate.state import VaultState, restore
+from vault_autoupdate.vitals import Vitals
+
+__all__ = ["Entry", "read_entry", "readiness", "seniority", "wish"]
+
+
+@dataclass
+class Entry:
+    """What is known of one object in the cluster, from the first that is heard of it to the last."""
+
+    ref: ObjectRef
+    generation: int
+    resource: VaultAutoUpdate | None
+    problem: InvalidSpec | None
+    finalizers: tuple[str, ...]
+    status: dict[str, Any]
+    """As it stands in the cluster, as far as we know."""
+    state: VaultState
+    vitals: Vitals
+    worked_generation: int | None = None
+    """The generation that the state's attempts are about."""
+    superseded: asyncio.Event | None = field(default=None, repr=False)
+    """Set to end the pass that is under way; None while there is none."""
+
+    def take_over(self, new: Entry) -> None:
+        """Bring up to date what the API server says of the same object."""
+        self.generation, self.resource, self.problem = new.generation, new.resource, new.problem
+        self.finalizers = new.finalizers
+        if self.superseded is None:  # else a pass is under way, and what it wrote last is the newest there is
+            self.status = new.status
+            self.vitals.status_is(new.status, new.vitals.last_success)
+
+    @property
+    def requested_at(self) -> str | None:
+        """The value of the annotation that asks for a look now, if it has not been answered."""
+        requested = self.resource.requested_at if self.resource else None
+        return requested if requested != self.status.get("lastHandledReconcileAt") else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the status says Ready."""
+        return readiness(self.status)[0] == "True"
+
+    @property
+    def vault_key(self) -> str:
+        """What resources on the same vault have in common; empty when the vault cannot be told."""
+        return self.resource.spec.vault_resource_id.key if self.resource else ""
+
+
+def read_entry(body: Mapping[str, Any], now: datetime) -> Entry:
+    """Take in an object as the API server has it."""
+    metadata = body["metadata"]
+    status = dict(body.get("status") or {})
+    try:
+        resource, problem = parse_resource({key: value for key, value in body.items() if key != "status"}), None
+    except InvalidSpec as error:
+        resource, problem = None, error
+    observed = status.get("observedGeneration")
+    return Entry(
+        ref=ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")),
+        generation=int(metadata.get("generation", 0)),
+        resource=resource,
+        problem=problem,
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        status=status,
+        state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
+        vitals=Vitals.first_seen(status, now),
+        worked_generation=observed if isinstance(observed, int) else None,
+    )
+
+
+def wish(entry: Entry) -> tuple[object, ...]:
+    """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
+    resource = entry.resource
+    return (entry.generation, resource and resource.deleting, resource and resource.requested_at)
+
+
+def seniority(entry: Entry) -> tuple[bool, datetime, ResourceKey]:
+    """Order of claims to a vault: the least is the best one. Who is on the way out comes last."""
+    resource = entry.resource
+    return (bool(resource and resource.deleting), resource.created_at if resource else LONG_AGO, entry.ref.key)
+
+
+def readiness(status: Mapping[str, Any]) -> tuple[object, object]:
+    """Status and reason of the Ready condition."""
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Ready":
+            return (condition.get("status"), condition.get("reason"))
+    return (None, None)
