@@ -212,7 +212,11 @@ class Fleet:
             await self._release(entry)
             return True
         if wanted and FINALIZER not in entry.finalizers:
-            await self._writer.hold(entry.ref, entry.finalizers)
+            try:
+                await self._writer.hold(entry.ref, entry.finalizers)
+            except NotWritten as error:
+                await self._publish(entry, situation.not_held(str(error)), final=True)
+                raise
             entry.finalizers += (FINALIZER,)
         elif not wanted:
             await self._release(entry)

@@ -25,6 +25,7 @@ __all__ = [
     "invalid",
     "is_worst_first",
     "looking",
+    "not_held",
     "settled",
     "suspended",
     "working",
@@ -66,6 +67,20 @@ def already_managed(owner: ResourceKey) -> Situation:
         "False",
         "VaultAlreadyManaged",
         f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
+        stalled=True,
+    )
+
+
+def not_held(why: str) -> Situation:
+    """The finalizer that ``deletionPolicy: Disable`` needs cannot be set."""
+    return Situation(
+        "False",
+        "FinalizerNotSet",
+        clean(
+            f"Nothing is done: the finalizer for deletionPolicy Disable could not be set ({why}). Allow the operator "
+            "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain.",
+            _MESSAGE_BYTES,
+        ),
         stalled=True,
     )
 

@@ -1,0 +1,77 @@
+"""What the fleet tells when the API server will not have a write; all else is in tests/cluster/operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from tests.unit.builders import ACCOUNT_ID, VAULT_ID
+from vault_autoupdate.api import API_VERSION, KIND, NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.fleet import Fleet
+from vault_autoupdate.reconcile import Reconciler
+from vault_autoupdate.situation import Situation
+from vault_autoupdate.vault_pass import Timing
+
+KEY = ResourceKey("team", "dr")
+
+
+class RefusingWriter:
+    """An API server that takes the status and refuses the finalizer. Implements `Writer`."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+        self.events: list[Situation] = []
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        self.status = dict(status)
+
+    async def check_present(self, ref: ObjectRef) -> None:
+        return
+
+    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        raise NotWritten("403 Forbidden")
+
+    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        raise NotWritten("403 Forbidden")
+
+    async def event(self, ref: ObjectRef, situation: Situation) -> None:
+        self.events.append(situation)
+
+
+def _object() -> dict[str, Any]:
+    spec = {"vaultResourceId": VAULT_ID, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT_ID}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": KEY.name, "namespace": KEY.namespace, "uid": "u", "generation": 1},
+        "spec": {**spec, "deletionPolicy": "Disable"},
+    }
+
+
+def _fleet(writer: RefusingWriter) -> Fleet:
+    second = timedelta(seconds=1)
+    return Fleet(
+        reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
+        writer=writer,
+        timing=Timing(second, second, second, second, second, second, 1),
+        observer=cast("Any", None),
+        wake=lambda *_: None,
+        startup_spread=second,
+        paused_for=lambda *_: 0.0,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+async def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow_and_nothing_is_done() -> None:
+    writer = RefusingWriter()
+    fleet = _fleet(writer)
+    fleet.seen(_object())
+    again = await fleet.work(KEY)
+    assert again is not None
+    conditions = {condition["type"]: condition for condition in writer.status["conditions"]}
+    assert conditions["Ready"]["status"] == "False"
+    assert conditions["Stalled"]["reason"] == "FinalizerNotSet"
+    assert "403 Forbidden" in conditions["Ready"]["message"]
+    assert "rbac.finalizers" in conditions["Ready"]["message"]
+    assert [event.reason for event in writer.events] == ["FinalizerNotSet"]
