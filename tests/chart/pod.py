@@ -29,6 +29,8 @@ from tests.support.kubeconfig import write_kubeconfig
 from tests.support.processes import ChildProcess
 
 _ACCOUNT_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
+"""Where the operator and its virtual environment are."""
 _PRIVATE: Final = "/run"
 """What can be hidden without harm to make room for mount points: /var/run is a link to it."""
 _REFERENCE = re.compile(r"\$\(([A-Za-z_]\w*)\)")
@@ -124,7 +126,10 @@ class Pod:
                 lines.append(f"mkdir -p {shlex.quote(str(at))}")
         # /tmp last: the sources of the others lie in it.
         for point, source in sorted(self.mounts.items(), key=lambda mount: mount[0] == "/tmp"):
-            lines.append(f"mount --bind {shlex.quote(str(source))} {shlex.quote(point)}")
+            if point == "/tmp" and _CHECKOUT.is_relative_to("/tmp"):  # which must not vanish below the mount
+                again = shlex.quote(str(source / _CHECKOUT.relative_to("/tmp")))
+                lines.append(f"mkdir -p {again} && mount --bind {shlex.quote(str(_CHECKOUT))} {again}")
+            lines.append(f"mount --rbind {shlex.quote(str(source))} {shlex.quote(point)}")
         if self._container.get("securityContext", {}).get("readOnlyRootFilesystem"):
             lines.append("mount -o remount,bind,ro /")
         prefix = ""
