@@ -43,8 +43,17 @@ format: $(STAMP) ## Format the code
 
 .PHONY: test
 test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
+	@tools/install-system-packages || test -z "$${CI:-}"
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
+
+.PHONY: bench
+bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
+	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-smoke
+bench-smoke: $(STAMP) ## Three short scenarios; fails when one is out of its bounds
+	@$(BIN)/python -m benchmarks --smoke
 
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code

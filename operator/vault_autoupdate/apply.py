@@ -93,10 +93,10 @@ class Apply:
                 if await self._is_under_way_already(decision):
                     return
             else:
-                self._note_start(decision, answer.job_id, done=answer.done)
+                self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
                 return
 
-    def _note_start(self, decision: Decision, job_id: str, *, done: bool) -> None:
+    def _note_start(self, decision: Decision, job_id: str, *, done: bool, request_id: str = "") -> None:
         vault_pass, state = self._pass, self._pass.state
         key, now = decision.mapping.key, vault_pass.now()
         run = vault_pass.begin_run()
@@ -115,7 +115,7 @@ class Apply:
             "changing %s: %s",
             decision.mapping.path,
             decision.reason,
-            extra=vault_pass.log_fields(mapping=decision.mapping.path, job=job_id),
+            extra=vault_pass.log_fields(mapping=decision.mapping.path, job=job_id, request=request_id),
         )
 
     def _note_failure(self, decision: Decision, error: AzureError) -> None:
@@ -132,7 +132,7 @@ class Apply:
             "could not change %s: %s",
             decision.mapping.path,
             error,
-            extra=vault_pass.log_fields(mapping=decision.mapping.path, reason=error.reason),
+            extra=vault_pass.log_fields(mapping=decision.mapping.path, reason=error.reason, request=error.request_id),
         )
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:

@@ -101,6 +101,7 @@ class Budget:
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self._windows = [_Window(limit) for limit in limits]
+        self._limits = tuple(window.limit for window in self._windows)
         self._paused_until = -math.inf
         self._share = 1.0
         self._share_since = -math.inf
@@ -109,7 +110,7 @@ class Budget:
     @property
     def limits(self) -> tuple[Limit, ...]:
         """The limits, the first of which sets the pace."""
-        return tuple(window.limit for window in self._windows)
+        return self._limits
 
     def allowed(self, limit: Limit, now: float) -> int:
         """How many calls in ``limit.window`` are let through at present."""

@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``plan``, ``apply``, ``version``."""
+"""The command line: ``run``, ``plan``, ``apply``, ``status``, ``version``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from vault_autoupdate import __version__, terminal
 from vault_autoupdate.api import KIND, InvalidSpec, VaultAutoUpdate, parse_resource
 from vault_autoupdate.attempts import Explanation
+from vault_autoupdate.cli_status import status
 from vault_autoupdate.errors import AzureError
 from vault_autoupdate.jobs import Verdict
 from vault_autoupdate.leader import LeadershipLost
@@ -72,6 +73,9 @@ def _settings_options(*, operator: bool) -> Callable[[F], F]:
 @click.version_option(__version__, prog_name="vault-autoupdate")
 def main() -> None:
     """Keep Mobility service auto-update of Azure Site Recovery vaults as declared."""
+
+
+main.add_command(status)
 
 
 @main.command()

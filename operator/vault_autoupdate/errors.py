@@ -58,6 +58,8 @@ class AzureError(Exception):
 
     disposition: Disposition = Disposition.RETRY
     reason: str = "AzureError"
+    request_id: str = ""
+    """The client request id of the call, by which Microsoft's support finds it."""
 
     def __init__(self, message: str, *, possible_causes: str = "", recommended_action: str = "") -> None:
         super().__init__(message)

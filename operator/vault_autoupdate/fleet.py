@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from vault_autoupdate import situation
+from vault_autoupdate.announcements import Announcements
 from vault_autoupdate.api import (
     FINALIZER,
     DeletionPolicy,
@@ -55,8 +56,8 @@ class Writer(Protocol):
     async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """Take our finalizer off."""
 
-    async def event(self, ref: ObjectRef, situation: Situation) -> None:
-        """Post an Event."""
+    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
+        """Post an Event about something that has happened ``count`` times since the last one."""
 
 
 class PassObserver(Protocol):
@@ -95,6 +96,7 @@ class Fleet:
         """By vault: what ends the pass over it that is under way. There is never more than one."""
         self._left_running: set[str] = set()
         """Vaults in which the last pass has left jobs in flight."""
+        self._announcements = Announcements()
         self._stopping = False
 
     def stop(self) -> None:
@@ -333,7 +335,17 @@ class Fleet:
         entry.status = status
         entry.vitals.status_is(status, self._now())
         if announce and before != readiness(status):
-            await self._writer.event(entry.ref, current)
+            await self._announce(entry, current, was_ready=before[0] == "True")
+
+    async def _announce(self, entry: Entry, current: Situation, *, was_ready: bool) -> None:
+        """Tell of a transition: always in the log, and in an Event unless that would be one too many."""
+        level = logging.WARNING if current.is_warning else logging.INFO
+        vault = entry.resource.spec.vault_resource_id.name if entry.resource else ""
+        fields = {"resource": str(entry.ref.key), "vault": vault, "reason": current.reason}
+        log.log(level, "%s is %s: %s", entry.ref.key, current.reason, current.message, extra=fields)
+        news = self._announcements.consider(entry.ref.uid, current, self._now(), was_ready=was_ready)
+        if news:
+            await self._writer.event(entry.ref, current, count=news.count)
 
     def _check_present(self, entry: Entry) -> None:
         """Raises `ObjectGone` if the object was deleted meanwhile."""

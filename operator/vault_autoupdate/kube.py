@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -26,6 +26,7 @@ from vault_autoupdate.api import (
     ObjectChanged,
     ObjectGone,
     ObjectRef,
+    ResourceKey,
 )
 from vault_autoupdate.errors import NotLeading
 from vault_autoupdate.situation import Situation
@@ -40,21 +41,33 @@ _NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 _TIMEOUT: Final = 30.0
 _SHORT_TIMEOUT: Final = 5.0
 _DEFINITION_PAUSE: Final = 3.0
+_HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
 _NOTE_BYTES: Final = 1000
 """The API allows 1 kB for the note of an Event."""
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMPONENT", "KubeWriter", "await_definition", "connect"]
+__all__ = ["COMPONENT", "ClusterUnreadable", "KubeWriter", "await_definition", "connect", "list_resources"]
+
+
+class ClusterUnreadable(ConnectionError):
+    """There is no cluster to talk to, or it does not answer as hoped for."""
 
 
 @asynccontextmanager
 async def connect() -> AsyncIterator[client.ApiClient]:
-    """Log in from within a pod, else by kubeconfig (exec plugins included)."""
+    """Log in from within a pod, else by kubeconfig (exec plugins included).
+
+    Raises:
+        ClusterUnreadable: neither tells of a cluster.
+    """
     try:
         config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client's package has no types here
     except config.ConfigException:
-        await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
+        try:
+            await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
+        except config.ConfigException as error:
+            raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
     async with client.ApiClient() as api:
         yield api
 
@@ -71,13 +84,35 @@ async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...]) -
             else:
                 await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1, _request_timeout=_TIMEOUT)
         except ApiException as error:
-            hint = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
-            log.warning("cannot list %s: %s %s", PLURAL, _short(error), hint.get(error.status, ""))
+            log.warning("cannot list %s: %s %s", PLURAL, _short(error), _HINTS.get(error.status, ""))
         except _NO_ANSWER as error:
             log.warning("no answer from the API server: %s", _short(error))
         else:
             return
         await asyncio.sleep(_DEFINITION_PAUSE)
+
+
+async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dict[str, Any]]:
+    """All resources of a namespace, or of the cluster.
+
+    Raises:
+        ClusterUnreadable: they cannot be listed.
+    """
+    objects = client.CustomObjectsApi(api)
+    try:
+        if namespace:
+            found = await objects.list_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, _request_timeout=_TIMEOUT
+            )
+        else:
+            found = await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=_TIMEOUT)
+    except ApiException as error:
+        hint = _HINTS.get(error.status, "")
+        raise ClusterUnreadable(f"cannot list {PLURAL}: {_short(error)} {hint}".strip()) from error
+    except _NO_ANSWER as error:
+        raise ClusterUnreadable(f"no answer from the API server: {_short(error)}") from error
+    items: list[dict[str, Any]] = cast("dict[str, Any]", found)["items"]
+    return items
 
 
 class KubeWriter:
@@ -136,8 +171,14 @@ class KubeWriter:
         patch = [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
         await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
 
-    async def event(self, ref: ObjectRef, situation: Situation) -> None:
-        """Post an Event about a transition. One that cannot be posted is logged and forgotten."""
+    async def event(self, ref: ObjectRef, situation: Situation, *, count: int = 1) -> None:
+        """Post an Event about a transition. One that cannot be posted is logged and forgotten.
+
+        Args:
+            ref: the object.
+            situation: what it has come to.
+            count: how many times it has come to that since it was told last.
+        """
         if not self._may_write():
             return
         now = datetime.now(UTC)
@@ -152,9 +193,9 @@ class KubeWriter:
             reason=situation.reason[:128],
             type="Warning" if situation.is_warning else "Normal",
             note=clean(situation.message, _NOTE_BYTES),
-            regarding=client.V1ObjectReference(
-                api_version=API_VERSION, kind=KIND, name=ref.key.name, namespace=ref.key.namespace, uid=ref.uid
-            ),
+            regarding=_reference(ref.key, ref.uid),
+            related=_reference(situation.related) if situation.related else None,
+            series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
         )
         try:
             await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=_TIMEOUT)
@@ -189,6 +230,10 @@ class KubeWriter:
                 await asyncio.sleep(pause)
             else:
                 return
+
+
+def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:
+    return client.V1ObjectReference(api_version=API_VERSION, kind=KIND, name=key.name, namespace=key.namespace, uid=uid)
 
 
 def _is_failed_test(error: ApiException) -> bool:

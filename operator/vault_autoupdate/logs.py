@@ -10,7 +10,7 @@ from typing import Final
 
 from vault_autoupdate.settings import Settings
 
-_FIELDS: Final = ("resource", "vault", "mapping", "job", "run", "reason")
+_FIELDS: Final = ("resource", "vault", "mapping", "job", "run", "request", "operation", "reason")
 """Fields of ours that a line may carry, through ``extra=``."""
 
 __all__ = ["configure_logging"]
@@ -50,3 +50,5 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("vault_autoupdate").setLevel(settings.log_level.upper())
     logging.getLogger("kopf").setLevel(logging.INFO if settings.log_level == "debug" else logging.WARNING)
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for each event of the watch
+    logging.getLogger("azure").setLevel(logging.ERROR)  # what it warns of, it raises as well

@@ -9,6 +9,7 @@ from vault_autoupdate.errors import ArmError, AzureError
 from vault_autoupdate.jobs import adopt, is_about_something_else, unidentified_running
 from vault_autoupdate.observed import ContainerMapping, Job
 from vault_autoupdate.plan import Action, Plan, decide, make_plan
+from vault_autoupdate.resource_id import mapping_path
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
@@ -111,7 +112,8 @@ async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
         if operation.key in in_scope
     }
     for operation in adopted.values():
-        log.info("found a running job: tracking it", extra=vault_pass.log_fields(job=operation.job_id))
+        path = mapping_path(operation.mapping_id)
+        log.info("found a running job: tracking it", extra=vault_pass.log_fields(mapping=path, job=operation.job_id))
     state.operations.update(adopted)
     vault_pass.unidentified = []
     if state.interrupted and state.run:

@@ -69,7 +69,7 @@ class Reconciler:
             finished = await _until_settled(vault_pass)
         except AzureError as error:
             state.errors_in_a_row += 1
-            log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason))
+            log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
             return Outcome(situation.failing(error, state, deleting=resource.deleting), error)
         state.errors_in_a_row = 0
         if not finished:

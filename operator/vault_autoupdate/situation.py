@@ -44,6 +44,8 @@ class Situation:
     """Work is going on or will go on by itself."""
     stalled: bool = False
     """Nothing goes on until somebody changes something."""
+    related: ResourceKey | None = None
+    """Another resource that has to do with it."""
 
     @property
     def is_warning(self) -> bool:
@@ -68,6 +70,7 @@ def already_managed(owner: ResourceKey) -> Situation:
         "VaultAlreadyManaged",
         f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
         stalled=True,
+        related=owner,
     )
 
 

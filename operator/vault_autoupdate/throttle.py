@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import Final
 
 from vault_autoupdate.budget import Budget, Limit, pacing_gap
@@ -106,13 +107,12 @@ class _Lane:
     def refused(self, now: float, pause: float) -> None:
         """Hold calls back after a 429.
 
-        A bucket of Resource Manager is never empty for longer than the window of its limit, so a shorter wait is
-        taken for it, and for the whole subscription.
+        The answer does not say which limit it was. None makes anybody wait for longer than its window, so it is
+        taken for the shortest one that can have meant so long a pause.
         """
-        if self.shared and pause <= min(limit.window for limit in self.shared.limits):
-            self.shared.refused(now, pause)
-        else:
-            self.budget.refused(now, pause)
+        windows = [(limit.window, budget) for budget in self._budgets() for limit in budget.limits]
+        possible = [entry for entry in windows if entry[0] >= pause] or windows
+        min(possible, key=itemgetter(0))[1].refused(now, pause)
 
     def remaining(self, now: float) -> int:
         """Calls that could leave now."""

@@ -134,7 +134,7 @@ def _conclude(vault_pass: VaultPass, operation: Operation, verdict: Verdict, exp
     if verdict is Verdict.SUCCEEDED:
         run.succeeded += 1
         state.actions[key] = Action.KEEP
-        log.debug("job succeeded", extra=vault_pass.log_fields(job=operation.job_id))
+        log.debug("job succeeded", extra=vault_pass.log_fields(mapping=path, job=operation.job_id))
         return
     if verdict is Verdict.TIMED_OUT:
         run.timed_out += 1
@@ -153,5 +153,5 @@ def _conclude(vault_pass: VaultPass, operation: Operation, verdict: Verdict, exp
         verdict,
         explanation.code,
         explanation.message,
-        extra=vault_pass.log_fields(mapping=path, job=operation.job_id),
+        extra=vault_pass.log_fields(mapping=path, job=operation.job_id, reason=str(verdict)),
     )

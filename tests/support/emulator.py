@@ -89,7 +89,7 @@ class Emulator(kmock.KubernetesScaffold):
         if method == "GET" and request.params.get("watch", "").lower() in {"true", "1"}:
             return _respond(200, self._watch(request, kind, namespace, name))
         if method == "GET":
-            return self._read(request, kind, namespace, name)
+            return _respond(200, self._read(request, kind, namespace, name))
         if method == "POST" and name is None:
             self._check_body(request.data)
             return self._changing(201, self.store.create(key, namespace or "", request.data))

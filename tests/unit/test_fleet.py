@@ -35,7 +35,7 @@ class RefusingWriter:
     async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         raise NotWritten("403 Forbidden")
 
-    async def event(self, ref: ObjectRef, situation: Situation) -> None:
+    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
         self.events.append(situation)
 
 

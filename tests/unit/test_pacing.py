@@ -258,3 +258,17 @@ async def test_a_429_of_the_bucket_pauses_the_whole_subscription_and_a_long_one_
     throttle.refused("sub/westeurope", READ, 600.0)
     assert throttle.paused_for("sub/westeurope", READ) == 600.0
     assert throttle.paused_for("sub/northeurope", READ) == 0.0
+
+
+@in_virtual_time
+async def test_a_429_for_writes_is_not_taken_for_the_limit_on_an_hour() -> None:
+    """Other clouds than the public one have a second limit on writes, with a longer window than the first."""
+    throttle = Throttle({WRITE: [Limit(200, 60), Limit(1200, 3600)], READ: [Limit(10_000, 3600)]})
+    throttle.refused("sub/usgovvirginia", WRITE, 20.0)
+    throttle.refused("sub/usgovtexas", READ, 20.0)
+
+    assert throttle.paused_for("sub/usgovvirginia", WRITE) == 20.0
+    assert throttle.paused_for("sub/usgovtexas", WRITE) == 0.0
+    assert throttle.paused_for("sub/usgovtexas", READ) == 20.0
+    await asyncio.sleep(20 + 3 * 60)
+    assert {state.share for state in throttle.states() if state.kind is WRITE} == {1.0}

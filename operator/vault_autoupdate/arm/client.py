@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ _REMAINING = {
     CallKind.READ: "x-ms-ratelimit-remaining-subscription-reads",
     CallKind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",
 }
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ArmClient", "CallContext", "CallObserver", "Transport"]
 
@@ -122,14 +125,19 @@ class ArmClient:
             try:
                 reply = await self._in_thread(call)
             except AzureError as error:
+                error.request_id = call.request_id
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
+                level = logging.DEBUG if error.disposition is Disposition.WAIT else logging.INFO
+                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, operation, error.reason))
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
                     self.throttle.refused(context.scope, kind, asked_for)
                 raise
-        self._observer.call_finished(operation, str(reply.status), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self._observer.call_finished(operation, str(reply.status), seconds)
+        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
         if (left := reply.headers.get(_REMAINING[kind], "")).isdigit():
             self._observer.quota_reported(kind, int(left))
         return reply
@@ -151,6 +159,10 @@ class ArmClient:
             answer.exception()  # nobody wants it any more
             raise asyncio.CancelledError
         return answer.result()
+
+
+def _fields(call: ArmCall, operation: str, reason: str = "") -> dict[str, str]:
+    return {"request": call.request_id, "operation": operation, "reason": reason}
 
 
 def _request_id(context: CallContext) -> str:

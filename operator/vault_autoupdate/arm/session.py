@@ -53,6 +53,8 @@ class ArmReply:
     headers: Mapping[str, str] = field(repr=False)
     """Names in lower case. Signed URLs are among them: never log this."""
     body: bytes = field(repr=False)
+    request_id: str = field(default="", repr=False)
+    """The client request id of the call."""
 
     def document(self) -> Any:
         """The body as JSON.
@@ -125,7 +127,7 @@ class ArmSession:
         if status == requests.codes.unauthorized:
             status, headers, body = self._exchange(call, url, self._tokens.renew(token))
         if requests.codes.ok <= status < requests.codes.multiple_choices:
-            return ArmReply(status, headers, body)
+            return ArmReply(status, headers, body, call.request_id)
         raise classify(status, body, headers)
 
     def _url(self, target: str) -> str:

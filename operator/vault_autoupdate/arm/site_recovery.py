@@ -24,11 +24,13 @@ __all__ = ["SiteRecovery", "Started"]
 class Started:
     """What came of a PATCH that was accepted."""
 
-    def __init__(self, job_id: str, *, done: bool) -> None:
+    def __init__(self, job_id: str, *, done: bool, request_id: str = "") -> None:
         self.job_id = job_id
         """The job's GUID; empty when none was named."""
         self.done = done
         """Whether ARM answered that it is done already (200), so that there is nothing to wait for."""
+        self.request_id = request_id
+        """The client request id of the PATCH."""
 
 
 class SiteRecovery:
@@ -58,7 +60,7 @@ class SiteRecovery:
     async def update(self, context: CallContext, mapping: ContainerMapping, goal: Goal) -> Started:
         """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
         reply = await self.client.write(context, "update_mapping", mapping.id, wire.patch_body(goal))
-        return Started(wire.job_id_of(reply.headers), done=reply.status != _ACCEPTED)
+        return Started(wire.job_id_of(reply.headers), done=reply.status != _ACCEPTED, request_id=reply.request_id)
 
     async def jobs(
         self, context: CallContext, vault_id: ArmId, *, until_seen: Collection[str] | None = None, most_pages: int = 100

@@ -1,0 +1,1 @@
+"""How fast vaults become as declared, against the limits and against the alternatives: ``make bench``."""

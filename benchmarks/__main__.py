@@ -1,0 +1,132 @@
+"""``python -m benchmarks``: measure everything; ``--smoke``: a minute, for CI; ``scale``: against a real API server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.bounds import violations
+from benchmarks.catalogue import FULL, SMOKE
+from benchmarks.machine import describe_machine
+from benchmarks.measure import Result, measure
+from benchmarks.plot import draw
+from benchmarks.scenarios import Contender, Scenario
+from benchmarks.table import results_table
+
+_POINTS: Final = 50
+"""About as many points of each curve go into the file."""
+DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 if something is out of bounds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["limits", "scale", "all"], default="all")
+    parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
+    parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
+    parser.add_argument("--resources", type=int, action="append", help="for scale: how many (500, 1000 and 5000)")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    problems: list[str] = []
+    document: dict[str, Any] = {"machine": describe_machine()}
+    out = chosen.out or (None if chosen.smoke or chosen.only or chosen.resources else DOCS)
+    if chosen.smoke or chosen.part in {"limits", "all"}:
+        results, found = run_scenarios(_choose(SMOKE if chosen.smoke else FULL, chosen.only))
+        problems += found
+        document["limits"] = [_document(result) for result in results]
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            draw(results, out / "performance.png")
+    if not chosen.smoke and not chosen.only and chosen.part in {"scale", "all"}:
+        from benchmarks.scale import run_scale  # noqa: PLC0415 - needs a control plane, and the rest does not
+
+        document["scale"], found = run_scale(chosen.resources or [500, 1000, 5000])
+        problems += found
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(out / "performance.json", document)
+    print(f"\n{time.monotonic() - began:.0f} s")
+    for problem in problems:
+        print(f"OUT OF BOUNDS  {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def run_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[Result], list[str]]:
+    """Measure each scenario with each of its contenders, and print the table."""
+    results: list[Result] = []
+    problems: list[str] = []
+    for scenario in scenarios:
+        # Ours alone on the machine; the others spend their time asleep and do not disturb each other.
+        ours = [contender for contender in scenario.contenders if contender is Contender.OURS]
+        others = [contender for contender in scenario.contenders if contender is not Contender.OURS]
+        for together in [group for group in (ours, others) if group]:
+            print(f"{scenario.title}: {', '.join(together)} ...", end=" ", flush=True)
+            began = time.monotonic()
+            with ThreadPoolExecutor(len(together)) as pool:
+                found = list(pool.map(partial(measure, scenario), together))
+            took = (f"{result.seconds:.1f} s" if result.seconds is not None else "held" for result in found)
+            print(f"{', '.join(took)} ({time.monotonic() - began:.0f} s here)", flush=True)
+            results += found
+        problems += [line for result in results[-len(scenario.contenders) :][:1] for line in _check(result, scenario)]
+    print(f"\n{results_table(results)}\n")
+    for line in _remarks(results):
+        print(f"- {line}")
+    return results, problems
+
+
+def _check(result: Result, scenario: Scenario) -> list[str]:
+    """Only our own results have bounds."""
+    return violations(result, scenario.bounds) if result.contender == Contender.OURS else []
+
+
+def _remarks(results: Sequence[Result]) -> Iterable[str]:
+    """What does not fit into the table."""
+    for result in results:
+        name = f"{result.title}, {result.contender}"
+        if result.late_seconds is not None:
+            yield f"{name}: the vault of 5 was done {result.late_seconds:.1f} s after it was applied"
+        if result.left_used is not None:
+            back = "never" if result.recovered is None else f"{result.recovered:.0f} s after it had gone"
+            yield f"{name}: used {result.left_used:.0%} of what the other client left; full rate again {back}"
+        if result.reads_on_hold is not None and result.cpu_on_hold is not None:
+            yield (
+                f"{name}: {result.reads_on_hold:,} reads and {result.status_writes_on_hold} status writes in the hour, "
+                f"{result.cpu_on_hold:.1f} s of processor time ({result.cpu_on_hold / 3600:.2%} of a core)"
+            )
+        if result.notes:
+            yield f"{name}: {result.notes}"
+        if not result.is_valid:
+            yield f"{name}: NOT VALID, the machine was the limit: repeat with a lower time scale"
+
+
+def _choose(scenarios: Sequence[Scenario], names: Sequence[str]) -> Sequence[Scenario]:
+    known = [scenario.name for scenario in scenarios]
+    if unknown := set(names) - set(known):
+        sys.exit(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return [scenario for scenario in scenarios if not names or scenario.name in names]
+
+
+def _document(result: Result) -> dict[str, Any]:
+    fields = {**asdict(result), "ratio": result.ratio, "valid": result.is_valid}
+    fields["progress"] = result.progress[:: max(1, len(result.progress) // _POINTS)]
+    return fields
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """Write what was measured now; a part that was not stays as it was."""
+    if path.exists():
+        document = json.loads(path.read_text()) | document
+    path.write_text(json.dumps(document) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

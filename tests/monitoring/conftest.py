@@ -1,0 +1,39 @@
+"""A scenario that has run once, with a real Prometheus that has watched it, for all who ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.monitored import Monitored, monitored, run_scenario
+from tests.support.prometheus import require_program
+
+_HERE: Final = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what looks at the scenario in one worker, so that it runs once."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if item.path.is_relative_to(_HERE) and "scenario" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("monitoring"))
+
+
+@pytest.fixture(scope="session")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    """The scenario at its end: operator and Prometheus are still running."""
+    program = require_program("prometheus")
+    with monitored(program, tmp_path_factory.mktemp("monitored")) as running:
+        run_scenario(running)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The path of promtool."""
+    return require_program("promtool")

@@ -1,0 +1,180 @@
+"""``vault-autoupdate status``: the fleet in one table, the worst first, with what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from tests.support.kubeconfig import write_kubeconfig
+from tests.support.monitored import Monitored
+from tests.support.ports import free_ports
+from tests.support.resources import manifest
+from tests.support.waiting import wait_until
+from tools import status_picture
+from vault_autoupdate.cli import main
+from vault_autoupdate.fleet_status import document_of, fleet_rows, summary_of
+from vault_autoupdate.fleet_view import fleet_table
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def document(
+    name: str, ready: str = "", reason: str = "", *, ago: timedelta = timedelta(hours=1), **status: Any
+) -> Any:
+    """A resource as the API server has it."""
+    since = (NOW - timedelta(hours=1)).isoformat()
+    conditions = [{"type": "Ready", "status": ready, "reason": reason, "message": "words", "lastTransitionTime": since}]
+    if status.pop("stalled", False):
+        conditions.append({"type": "Stalled", "status": "True", "reason": reason, "message": "words"})
+    return {
+        **manifest(name, namespace="dr"),
+        "status": {"conditions": conditions if ready else [], "vaultName": name, **status},
+    }
+
+
+def failing(count: int, action: str) -> dict[str, Any]:
+    counts = {"total": 10, "inScope": 10, "compliant": 10 - count, "failed": count}
+    failure = {"mapping": "f/c/m", "reason": "JobFailed", "code": "151", "recommendedAction": action, "attempts": 1}
+    return {"mappings": counts, "failures": [failure]}
+
+
+def run(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "COLUMNS": "200"}
+    command = [sys.executable, "-P", "-m", "vault_autoupdate", "status", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_worst_come_first() -> None:
+    rows = fleet_rows(
+        [
+            document("fine", "True", "Compliant"),
+            document("paused", "Unknown", "Suspended"),
+            document("busy", "False", "Progressing"),
+            document("slowed", "Unknown", "Throttled"),
+            document("failing-a-bit", "False", "MappingsFailed", **failing(1, "a")),
+            document("failing-much", "False", "MappingsFailed", **failing(7, "b")),
+            document("denied", "False", "AuthorizationFailed", stalled=True),
+        ]
+    )
+    assert [row.name for row in rows] == [
+        "denied", "failing-much", "failing-a-bit", "slowed", "busy", "paused", "fine",
+    ]  # fmt: skip
+
+
+def test_what_to_do_is_azures_advice_about_the_worst_failure_else_the_condition_says_it() -> None:
+    rows = {
+        row.name: row
+        for row in fleet_rows(
+            [
+                document("failing", "False", "MappingsFailed", **failing(1, "Give the identity a role.")),
+                document("denied", "False", "AuthorizationFailed"),
+                document("fine", "True", "Compliant"),
+                document("new"),
+            ]
+        )
+    }
+    assert rows["failing"].action == "Give the identity a role."
+    assert rows["denied"].action == "words"
+    assert rows["fine"].action == ""
+    assert rows["new"].action == "Not looked at yet: does the operator run?"
+
+
+def test_all_together_are_summed_up() -> None:
+    rows = fleet_rows([document("a", "True", "Compliant", **failing(0, "")), document("b", **failing(2, ""))])
+    assert summary_of(rows) == ("1 of 2 resources Ready, 18 of 20 mappings as declared, 0 jobs in flight, 2 failed.")
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"status": None}, {"status": {"conditions": "x", "failures": [1], "mappings": 3}}]
+)
+def test_a_document_that_is_odd_is_a_row_all_the_same(broken: dict[str, Any]) -> None:
+    (row,) = fleet_rows([{**broken, "metadata": {"name": "odd", "namespace": "dr"}}])
+    assert (row.key, row.ready, row.in_scope) == ("dr/odd", "Unknown", 0)
+
+
+def test_text_of_azure_can_neither_style_the_terminal_nor_name_a_secret() -> None:
+    text = "[red]do[/red] \x1b[31m https://arm/x?sig=secret"
+    rows = fleet_rows([document("a", "False", "MappingsFailed", **failing(1, text))])
+    console = Console(width=200, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(fleet_table(rows, NOW))
+    shown = console.export_text()
+    assert "[red]do[/red]" in shown
+    assert "\x1b" not in shown
+    assert "secret" not in shown
+
+
+def test_programs_get_every_field_with_times_as_text() -> None:
+    (found,) = document_of(fleet_rows([document("a", "False", "MappingsFailed", **failing(1, "x"))]))
+    assert found["since"] == "2026-03-01T11:00:00+00:00"
+    assert {"namespace", "name", "inScope", "worstReason", "nextTry", "action"} <= found.keys()
+    json.dumps(found)
+
+
+def test_the_command_shows_the_fleet_of_the_scenario(scenario: Monitored) -> None:
+    shown = run(scenario.api.kubeconfig, "-o", "wide")
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.split()[0] for line in shown.stdout.splitlines()[1:] if line.startswith("default/")]
+    assert lines[0] == "default/forbidden"
+    assert set(lines) == {f"default/{name}" for name in ("dr-weu", "unwell", "forbidden", "left-behind")}
+    assert "AuthorizationFailed" in shown.stdout
+    assert "WORST MAPPING" in shown.stdout
+
+
+def test_the_command_gives_programs_a_document_of_one_namespace(scenario: Monitored) -> None:
+    found = json.loads(run(scenario.api.kubeconfig, "-n", "default", "-o", "json").stdout)
+    assert len(found) == 4
+    assert found[0]["name"] == "forbidden"
+
+
+def test_the_command_goes_on_showing_the_fleet_until_it_is_interrupted(scenario: Monitored, tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "vault_autoupdate", "status", "--watch"]
+    environment = {**os.environ, "KUBECONFIG": str(scenario.api.kubeconfig), "COLUMNS": "200"}
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: "unwell" in (tmp_path / "output").read_text(), within=20, what="a table")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+    assert "Traceback" not in (tmp_path / "output").read_text()
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    ended = run(write_kubeconfig(tmp_path / "config", f"http://127.0.0.1:{port}", token="none"))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: no answer from the API server")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_without_a_kubeconfig_it_says_what_is_missing(tmp_path: Path) -> None:
+    ended = run(tmp_path / "missing")
+    assert ended.returncode == 1
+    assert "KUBECONFIG" in ended.stderr
+
+
+def test_an_empty_cluster_is_said_to_be_empty() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(fleet_table([], NOW))
+    assert console.export_text() == "There are no VaultAutoUpdate resources.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--watch", "-o", "json"], ["-n", "x", "-A"]])
+def test_options_that_make_no_sense_together_are_refused(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["status", *arguments]).exit_code == 2
+
+
+def test_the_picture_in_the_docs_is_what_the_code_draws() -> None:
+    assert status_picture.PAGE.read_text() == status_picture.render(), "run python -m tools.status_picture"
