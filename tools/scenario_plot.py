@@ -1,7 +1,6 @@
 """Draws docs/scenario.png from what a real Prometheus has seen of a scenario: ``python -m tools.scenario_plot``.
 
-The scenario is that of tests/monitoring: simulated Azure, operator and Prometheus run for half a minute, in which
-a quarter of an hour of simulated time passes.
+The scenario is that of tests/monitoring: simulated Azure, operator and Prometheus, at a slower pace.
 """
 
 from __future__ import annotations
@@ -11,19 +10,22 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.monitored import SCALE, Monitored, monitored, run_scenario
+from tests.support.monitored import Monitored, monitored, run_scenario
 from tests.support.prometheus import HOW_TO_ENABLE, find_program
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/scenario.png"
 
-_STEP: Final = 0.25
-_COLOURS: Final = {"compliant": "#2e8b57", "updating": "#4f81bd", "drifted": "#e0b03a", "failed": "#c0392b"}
+_STEP: Final = 0.5
+_SCALE: Final = 8.0
+"""Slower than in the tests, so that there is more to see between two scrapes."""
+_COLOURS: Final = {"compliant": "#2e8b57", "updating": "#4f81bd", "drifted": "#e0b03a"}
 _OF_VAULT: Final = 'namespace="default",name="dr-weu"'
 _STAGES: Final = {
     "declared": "declared",
     "undone": "undone three times",
     "throttled": "another client\nuses up the limit",
     "free again": "alone again",
+    "no tokens": "no tokens",
 }
 
 
@@ -35,14 +37,14 @@ def draw(running: Monitored, path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     start = running.moments["declared"] - 1
-    end = running.moments["no tokens"]
+    end = running.ended
 
     def over_time(expression: str) -> list[tuple[dict[str, str], list[float], list[float]]]:
         found = running.prometheus.query_range(expression, start, end, _STEP)
         return [
             (
                 each["metric"],
-                [(float(time) - running.moments["declared"]) * SCALE / 60 for time, _ in each["values"]],
+                [(float(time) - running.moments["declared"]) * _SCALE / 60 for time, _ in each["values"]],
                 [float(value) for _, value in each["values"]],
             )
             for each in sorted(found, key=lambda each: sorted(each["metric"].items()))
@@ -73,12 +75,14 @@ def draw(running: Monitored, path: Path) -> None:
         refused.step(times, values, where="post", color="#2e8b57", label="changes accepted (202), in all")
     refused.set(ylabel="calls", ylim=(0, None), xlabel="minutes (simulated)")
     for axes in (mappings, quota, refused):
-        axes.legend(loc="center right", fontsize=8)
+        axes.legend(loc="center", bbox_to_anchor=(0.34, 0.5), fontsize=8)
         axes.grid(visible=True, alpha=0.25)
         for name in _STAGES:
-            axes.axvline((running.moments[name] - running.moments["declared"]) * SCALE / 60, color="0.4", linewidth=0.8)
+            axes.axvline(
+                (running.moments[name] - running.moments["declared"]) * _SCALE / 60, color="0.4", linewidth=0.8
+            )
     for name, text in _STAGES.items():
-        at = (running.moments[name] - running.moments["declared"]) * SCALE / 60
+        at = (running.moments[name] - running.moments["declared"]) * _SCALE / 60
         mappings.annotate(
             text, (at, 1.0), (3, 4), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=8
         )
@@ -109,7 +113,7 @@ def main() -> int:
     if program is None:
         sys.stderr.write(f"no prometheus: {HOW_TO_ENABLE}\n")
         return 1
-    with tempfile.TemporaryDirectory() as directory, monitored(program, Path(directory)) as running:
+    with tempfile.TemporaryDirectory() as directory, monitored(program, Path(directory), scale=_SCALE) as running:
         run_scenario(running)
         draw(running, PAGE)
     return 0

@@ -13,6 +13,12 @@ from rich.text import Text
 from vault_autoupdate.fleet_status import FleetRow, summary_of
 
 _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "green"}
+_COLUMNS: Final = (
+    "RESOURCE", "VAULT", "DESIRED", "COMPLIANT", "FAILED", "JOBS", "STATE", "SINCE",
+    "MODE", "REGION", "NEXT TRY", "WORST MAPPING", "CODE", "WHAT TO DO",
+)  # fmt: skip
+_WIDE: Final = frozenset({"MODE", "REGION", "NEXT TRY", "WORST MAPPING", "CODE"})
+_NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 __all__ = ["fleet_table"]
@@ -22,51 +28,42 @@ def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) 
     """The rows as a table, with a line that sums them up."""
     if not rows:
         return Text("There are no VaultAutoUpdate resources.")
-    columns = [
-        Column("RESOURCE", overflow="fold"),
-        Column("VAULT", overflow="fold"),
-        Column("DESIRED"),
-        Column("COMPLIANT", justify="right"),
-        Column("FAILED", justify="right"),
-        Column("JOBS", justify="right"),
-        Column("STATE", overflow="fold"),
-        Column("SINCE", justify="right"),
-    ]
-    if wide:
-        columns += [
-            Column("MODE"),
-            Column("REGION", overflow="fold"),
-            Column("NEXT TRY", justify="right"),
-            Column("WORST MAPPING", overflow="fold"),
-            Column("CODE", overflow="fold"),
-        ]
-    columns.append(Column("WHAT TO DO", overflow="fold", ratio=1))
-    table = Table(*columns, box=None, pad_edge=False, expand=True, header_style="bold")
+    names = _COLUMNS if wide else [name for name in _COLUMNS if name not in _WIDE]
+    table = Table(
+        *(Column(name, overflow="fold", ratio=1 if name == "WHAT TO DO" else None) for name in names),
+        box=None,
+        pad_edge=False,
+        expand=True,
+        header_style="bold",
+    )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in _cells(row, now, wide=wide)[:6]), *_rest(row, now, wide=wide))
+        cells = _cells(row, now)
+        table.add_row(*(_text(name, cells[name], row) for name in names))
     return Group(table, Text(f"\n{summary_of(rows)}", style="dim"))
 
 
-def _cells(row: FleetRow, now: datetime, *, wide: bool) -> list[str]:
-    state = "Ready" if row.ready == "True" else row.reason or "Pending"
-    cells = [
-        row.key,
-        row.vault,
-        row.desired,
-        f"{row.compliant:,}/{row.in_scope:,}",
-        f"{row.failed:,}" if row.failed else "",
-        f"{row.jobs:,}" if row.jobs else "",
-        state,
-        _ago(row.since, now),
-    ]
-    if wide:
-        cells += [row.mode, row.region, _until(row.next_try, now), row.worst_mapping, row.worst_reason]
-    return [*cells, row.action]
+def _text(column: str, words: str, row: FleetRow) -> Text:
+    style = _STYLES[row.severity] if column == "STATE" else ""
+    return Text(words, style=style, justify="right" if column in _NUMBERS else "left")
 
 
-def _rest(row: FleetRow, now: datetime, *, wide: bool) -> list[Text]:
-    state, *others = _cells(row, now, wide=wide)[6:]
-    return [Text(state, style=_STYLES[row.severity]), *(Text(cell) for cell in others)]
+def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
+    return {
+        "RESOURCE": row.key,
+        "VAULT": row.vault,
+        "DESIRED": row.desired,
+        "COMPLIANT": f"{row.compliant:,}/{row.in_scope:,}",
+        "FAILED": f"{row.failed:,}" if row.failed else "",
+        "JOBS": f"{row.jobs:,}" if row.jobs else "",
+        "STATE": "Ready" if row.ready == "True" else row.reason or "Pending",
+        "SINCE": _ago(row.since, now),
+        "MODE": row.mode,
+        "REGION": row.region,
+        "NEXT TRY": _until(row.next_try, now),
+        "WORST MAPPING": row.worst_mapping,
+        "CODE": row.worst_reason,
+        "WHAT TO DO": row.action,
+    }
 
 
 def _ago(time: datetime | None, now: datetime) -> str:

@@ -73,9 +73,9 @@ def _group(name: str) -> str:
     return f"/subscriptions/{SUBSCRIPTIONS[name]}/resourceGroups/rg-{name}"
 
 
-def _document() -> dict[str, Any]:
+def _document(scale: float) -> dict[str, Any]:
     return {
-        "time_scale": SCALE,
+        "time_scale": scale,
         "seed": 11,
         "mappings_page_size": 50,
         "jobs": {"duration": {"min": 10, "max": 60}},
@@ -155,8 +155,9 @@ class Monitored:
 
         wait_until(lambda: not missing(), within=30, what=lambda: f"{missing()} in /api/v1/alerts", every=0.2)
 
-    def last(self, seconds: float) -> None:
+    def last(self, simulated_seconds: float) -> None:
         """Let the stage that began last go on until it is so old."""
+        seconds = simulated_seconds / self.sim.scenario.time_scale
         end = max(self.moments.values()) + seconds
         wait_until(lambda: time.time() >= end, within=seconds + 1, what="the end of a stage")
 
@@ -167,17 +168,17 @@ class Monitored:
 
 
 @contextmanager
-def monitored(prometheus: str, work_dir: Path) -> Iterator[Monitored]:
+def monitored(prometheus: str, work_dir: Path, *, scale: float = SCALE) -> Iterator[Monitored]:
     """Start everything; nothing is declared yet."""
     with ExitStack() as stack:
-        sim = stack.enter_context(SimulatorThread(parse_scenario(_document())))
+        sim = stack.enter_context(SimulatorThread(parse_scenario(_document(scale))))
         api = stack.enter_context(open_embedded_api(work_dir, emulate=True))
         operator = OperatorProcess(
             work_dir,
             kubeconfig=api.kubeconfig,
             arm_url=sim.url,
             identity=sim.identity_env,
-            scale=SCALE,
+            scale=scale,
             settings={
                 "VAULT_AUTOUPDATE_LOG_LEVEL": "debug",
                 "VAULT_AUTOUPDATE_LOG_FORMAT": "json",
@@ -224,7 +225,7 @@ def run_scenario(running: Monitored) -> None:
     sim.drift("disable", vault="dr-weu", count=40)
     running.api.patch("dr-weu", {"metadata": {"annotations": {REQUESTED_AT: "throttled"}}})
     running.wait_fired("VaultAutoUpdateThrottled")
-    running.last(4)
+    running.last(120)
 
     running.stage("free again")
     sim.settings(throttle={})

@@ -15,6 +15,7 @@ from tests.support.site import FINALIZER
 from vault_autoupdate.api import NotWritten, ObjectChanged, ObjectGone, ObjectRef, ResourceKey
 from vault_autoupdate.errors import NotLeading
 from vault_autoupdate.kube import KubeWriter
+from vault_autoupdate.situation import already_managed
 
 OTHERS = ["example.com/a", "example.com/b"]
 
@@ -108,3 +109,16 @@ async def test_a_process_that_may_not_write_writes_nothing(
         await writer.hold(ref, ())
 
     assert not _finalizers(control_plane, ref)
+
+
+async def test_an_event_says_how_often_it_has_come_to_this_and_what_else_has_to_do_with_it(
+    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+) -> None:
+    writer = KubeWriter(api, instance="test")
+    await writer.event(ref, already_managed(ResourceKey(ref.key.namespace, "older")), count=7)
+
+    path = f"/apis/events.k8s.io/v1/namespaces/{ref.key.namespace}/events"
+    (event,) = control_plane.rest.request("GET", path)["items"]
+    assert (event["reason"], event["type"], event["series"]["count"]) == ("VaultAlreadyManaged", "Warning", 7)
+    assert (event["related"]["kind"], event["related"]["name"]) == ("VaultAutoUpdate", "older")
+    assert event["regarding"]["uid"] == ref.uid
