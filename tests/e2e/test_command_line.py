@@ -130,7 +130,7 @@ def test_apply_in_audit_mode_changes_nothing(sim: SimulatorThread, tmp_path: Pat
 def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twice(
     sim: SimulatorThread, manifest: Path
 ) -> None:
-    sim.control.settings(jobs={"duration": {"min": 300, "max": 300}})
+    sim.control.settings(jobs={"duration": {"min": 1000, "max": 1000}})  # ten seconds: time to start again
     process = subprocess.Popen(
         [*COMMAND, "apply", str(manifest)],
         env=environment(sim),
