@@ -44,9 +44,11 @@ _OPERATOR_ONLY: Final = frozenset(
         "metrics_cert_file",
         "metrics_key_file",
         "metrics_token_file",
+        "resource_credentials",
         "resource_metrics",
         "startup_spread",
         "status_interval",
+        "vault_scopes",
         "watch_namespaces",
     }
 )
@@ -248,6 +250,9 @@ def _manifests(file: TextIO) -> list[VaultAutoUpdate]:
             problems += [f"{file.name}: {problem}" for problem in error.problems]
     if problems:
         _refuse(problems)
+    for resource in resources:
+        if resource.spec.credential:
+            click.echo(f"note: {resource.key}: spec.credential is for the operator; you log in as yourself", err=True)
     return resources
 
 

@@ -6,6 +6,7 @@
     ├── MalformedReply        an answer that is not what the API promises
     ├── UntrustedLink         a link to another host than the configured ARM endpoint
     ├── CredentialError       no token could be had
+    │   └── CredentialUnusable    what spec.credential names is not there, not to be read, or not complete
     └── NotLeading            this process may not change anything (any more)
 
 Each carries a `Disposition`, a reason in PascalCase (ARM's own code where there is one) and, where one is known,
@@ -31,6 +32,7 @@ __all__ = [
     "ArmError",
     "AzureError",
     "CredentialError",
+    "CredentialUnusable",
     "Disposition",
     "MalformedReply",
     "NotLeading",
@@ -117,6 +119,26 @@ class CredentialError(AzureError):
     """No token could be had. Tried again with backoff: the identity endpoint may be down, or still being set up."""
 
     reason = "AuthenticationFailed"
+
+
+class CredentialUnusable(CredentialError):
+    """What ``spec.credential`` names is not there, may not be read, or is not complete: somebody must mend it."""
+
+    disposition = Disposition.SLOW
+
+    def __init__(self, reason: str, message: str, *, recommended_action: str, passing: bool = False) -> None:
+        """Say what is wrong.
+
+        Args:
+            reason: in PascalCase.
+            message: what is wrong, without anything secret.
+            recommended_action: what to do about it.
+            passing: whether it is likely to pass by itself.
+        """
+        super().__init__(message, recommended_action=recommended_action)
+        self.reason = reason
+        if passing:
+            self.disposition = Disposition.RETRY
 
 
 class NotLeading(AzureError):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from vault_autoupdate import situation
@@ -22,13 +23,14 @@ from vault_autoupdate.api import (
     ResourceKey,
     VaultAutoUpdate,
 )
-from vault_autoupdate.entry import Entry, read_entry, readiness, seniority, wish
+from vault_autoupdate.entry import Entry, TokensOf, log_in, read_entry, readiness, seniority, wish
 from vault_autoupdate.errors import Disposition, NotLeading
 from vault_autoupdate.reconcile import Outcome, Reconciler
 from vault_autoupdate.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.status import build_status, differs
+from vault_autoupdate.tenancy import TenancyRules
 from vault_autoupdate.vault_pass import Timing
 
 _SETTLE_SECONDS = 0.5
@@ -81,6 +83,8 @@ class Fleet:
         startup_spread: timedelta,
         paused_for: Callable[[VaultAutoUpdate, str], float],
         now: Callable[[], datetime],
+        rules: TenancyRules | None = None,
+        tokens_of: TokensOf | None = None,
     ) -> None:
         self.entries: dict[ResourceKey, Entry] = {}
         self._reconciler = reconciler
@@ -91,6 +95,8 @@ class Fleet:
         self._startup_spread = startup_spread
         self._paused_for = paused_for
         self._now = now
+        self._rules = rules or TenancyRules()
+        self._tokens_of = tokens_of
         self._by_vault: dict[str, set[ResourceKey]] = {}
         self._at_work: dict[str, asyncio.Event] = {}
         """By vault: what ends the pass over it that is under way. There is never more than one."""
@@ -113,7 +119,7 @@ class Fleet:
             body: the object.
             initial: whether it comes from the first listing, not from a change.
         """
-        new = read_entry(body, self._now())
+        new = read_entry(body, self._now(), self._rules)
         key, entry = new.ref.key, self.entries.get(new.ref.key)
         if entry and entry.ref != new.ref:
             self.gone(key)
@@ -124,6 +130,8 @@ class Fleet:
         else:
             changed = wish(entry) != wish(new)
             self._unlink(entry)
+            if bool(entry.refusal) != bool(new.refusal):
+                self._wake_others(entry)  # it comes to have a claim to its vault, or loses it
             entry.take_over(new)
         self._by_vault.setdefault(entry.vault_key, set()).add(key)
         if not changed:
@@ -151,8 +159,12 @@ class Fleet:
         self._wake_others(entry)
 
     def owner(self, entry: Entry) -> ResourceKey:
-        """Who manages the vault of ``entry``: the oldest resource that names it and is not on its way out."""
-        rivals = [self.entries[key] for key in self._by_vault.get(entry.vault_key, ())] or [entry]
+        """Who manages the vault of ``entry``: the oldest resource that names it, may do so, and is not on its way out.
+
+        Nobody gets hold of a vault by naming it from a namespace that may not.
+        """
+        named = [self.entries[key] for key in self._by_vault.get(entry.vault_key, ())]
+        rivals = [rival for rival in named if not rival.refusal] or [entry]
         return min(rivals, key=seniority).ref.key
 
     async def work(self, key: ResourceKey) -> float | None:
@@ -176,6 +188,10 @@ class Fleet:
         if resource is None:
             await self._release(entry)
             await self._publish(entry, situation.invalid(entry.problem or InvalidSpec(["unreadable"])), final=True)
+            return None
+        if entry.refusal:
+            await self._release(entry)
+            await self._publish(entry, situation.not_allowed(entry.refusal), final=True)
             return None
         owner, wanted = self.owner(entry), wish(entry)
         if owner != entry.ref.key:
@@ -248,7 +264,9 @@ class Fleet:
         try:
             if entry.status.get("observedGeneration") != entry.generation:
                 await self._publish(entry, situation.looking(resource), announce=False)
-            outcome = await self._reconciler.reconcile(resource, state, report, superseded)
+            outcome = await self._reconciler.reconcile(
+                resource, state, report, superseded, partial(log_in, entry, resource, self._tokens_of)
+            )
             self._observer.pass_ended(outcome, (self._now() - began).total_seconds())
             if outcome.error is None and not outcome.superseded:
                 entry.vitals.last_success = self._now()
@@ -294,7 +312,7 @@ class Fleet:
         Not at once: an older resource on the same vault may come later in the first listing.
         """
         untouched = entry.status.get("observedGeneration") == entry.generation and entry.requested_at is None
-        if entry.is_ready and untouched and not entry.state.operations:
+        if entry.is_ready and untouched and not entry.state.operations and not entry.refusal:
             return self._startup_spread.total_seconds() * fraction_of(f"{entry.ref.uid}{entry.ref.key}")
         return _SETTLE_SECONDS
 

@@ -25,6 +25,7 @@ from pydantic import (
 from vault_autoupdate.arm.clouds import CLOUDS
 from vault_autoupdate.budget import Limit, parse_limits
 from vault_autoupdate.durations import parse_duration
+from vault_autoupdate.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
 _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
@@ -165,6 +166,16 @@ class Settings(BaseModel):
     )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
+    )
+    vault_scopes: Annotated[VaultScopes, BeforeValidator(parse_vault_scopes)] = Field(
+        VaultScopes(),
+        description="Which namespaces may name which parts of Azure, as a JSON object from namespaces to lists of "
+        "scopes; empty: all may name everything.",
+    )
+    resource_credentials: ResourceCredentials = Field(
+        ResourceCredentials.REFUSED,
+        description="Whether resources may log in to Azure by a spec.credential of their own: "
+        "refused, allowed, or required.",
     )
     leader_elect: bool = Field(
         default=False, description="Work only while holding a Lease, so that several replicas can run (true or false)."
