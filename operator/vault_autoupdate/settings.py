@@ -114,6 +114,15 @@ def _arm_endpoint(value: object) -> str:
     return text
 
 
+def _authority_host(value: object) -> str:
+    text = str(value).rstrip("/")
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
+        raise ValueError(f"{value!r} is not a host: write login.example.com, with https:// or nothing before it")
+    # azure-identity takes what is before a colon for a scheme.
+    return parts.netloc if parts.port is None else f"https://{parts.netloc}"
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
@@ -129,7 +138,9 @@ class Settings(BaseModel):
         "", description="Azure Resource Manager instead of the cloud's own; https, or http to this machine."
     )
     arm_audience: str = Field("", description="Audience of the token instead of the cloud's own.")
-    authority_host: str = Field("", description="Host that issues tokens instead of the cloud's own.")
+    authority_host: Annotated[str, BeforeValidator(_authority_host)] = Field(
+        "", description="Host that issues tokens instead of the cloud's own."
+    )
     api_version: str = Field(
         "2025-08-01", pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="API version of Site Recovery."
     )
