@@ -83,6 +83,7 @@ class Gateway:
                 client_request_id=client_id,
                 user_agent=request.headers.get("User-Agent", ""),
                 scope=self._scope_name(route),
+                application=world.tokens.application_of(request.headers.get("Authorization")),
             )
             world.log.add(entry)
             world.responses[str(status)] += 1

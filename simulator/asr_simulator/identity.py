@@ -113,6 +113,11 @@ class TokenAuthority:
             raise self._unauthorized("InvalidAuthenticationTokenTenant", message)
         return claims
 
+    def application_of(self, authorization: str | None) -> str:
+        """Tell whose token an Authorization header holds, good or not; empty when it is none of ours."""
+        claims = self._reader.read((authorization or "").partition(" ")[2])
+        return claims.client_id if claims else ""
+
     def is_allowed(self, claims: Claims, action: str, vault: str) -> bool:
         """Tell whether the identity may do ``action`` in ``vault``."""
         identity = self._identities.get(claims.client_id.lower())
