@@ -11,7 +11,7 @@ from typing import Any
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action, Goal, Plan
-from vault_autoupdate.resource_id import ArmId, is_guid, mapping_id
+from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
 
 __all__ = ["Run", "VaultState", "restore"]
 
@@ -118,9 +118,10 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
     for entry in _entries(status.get("operations")):
-        if path := _text(entry.get("mapping")):
+        path = _text(entry.get("mapping"))
+        if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
             operation = Operation(
-                mapping_id(vault, path),
+                restored,
                 _text(entry.get("jobId")),
                 min(_time(entry.get("startedAt")) or now, now),
                 adopted=entry.get("adopted") is True,

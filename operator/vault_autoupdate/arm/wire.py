@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.api import AutoUpdate
@@ -22,9 +22,16 @@ from vault_autoupdate.text import clean
 
 _OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults|replicationJobs)/([^/?#]+)", re.IGNORECASE)
 _TEXT_BYTES = 600
+_NAME_BYTES = 260
 
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: "" if value is None else value),
+    AfterValidator(lambda text: text and clean(text, _TEXT_BYTES)),
+]
+"""A text that may be missing or null. Each is made fit for people here, since any may come before their eyes."""
 Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
+Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
 
 __all__ = [
     "job",
@@ -67,7 +74,8 @@ class _MappingProperties(_Model):
 
 class _Mapping(_Model):
     id: str
-    name: str
+    """As it is, for calls; `SiteRecovery` refuses what can be no id."""
+    name: Name
     properties: _MappingProperties
 
 
@@ -101,7 +109,7 @@ class _JobProperties(_Model):
 
 
 class _Job(_Model):
-    name: str
+    name: Name
     properties: _JobProperties
 
 
@@ -111,9 +119,9 @@ class _Page(_Model):
 
 
 class _Vault(_Model):
-    id: str
-    name: str
-    location: str
+    id: Text
+    name: Name
+    location: Name
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -151,9 +159,9 @@ def mapping(document: object) -> ContainerMapping:
             HealthError(
                 code=clean(error.error_code, 120),
                 category=clean(error.error_category, 120),
-                message=clean(error.error_message or error.summary_message, _TEXT_BYTES),
-                possible_causes=clean(error.possible_causes, _TEXT_BYTES),
-                recommended_action=clean(error.recommended_action, _TEXT_BYTES),
+                message=error.error_message or error.summary_message,
+                possible_causes=error.possible_causes,
+                recommended_action=error.recommended_action,
             )
             for error in wire.properties.health_error_details or ()
         ),
@@ -220,9 +228,9 @@ def _job_error(error: _JobErrorDetails) -> JobError:
     provider = error.provider_error_details or _ProviderError()
     return JobError(
         code=clean(service.code or provider.error_code, 120),
-        message=clean(service.message or provider.error_message, _TEXT_BYTES),
-        possible_causes=clean(service.possible_causes or provider.possible_causes, _TEXT_BYTES),
-        recommended_action=clean(service.recommended_action or provider.recommended_action, _TEXT_BYTES),
+        message=service.message or provider.error_message,
+        possible_causes=service.possible_causes or provider.possible_causes,
+        recommended_action=service.recommended_action or provider.recommended_action,
     )
 
 
