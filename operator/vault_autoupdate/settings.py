@@ -115,7 +115,7 @@ def _arm_endpoint(value: object) -> str:
 
 
 def _authority_host(value: object) -> str:
-    text = str(value).rstrip("/")
+    text = str(value).removesuffix("/")
     parts = urlsplit(text if "://" in text else f"https://{text}")
     if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
         raise ValueError(f"{value!r} is not a host: write login.example.com, with https:// or nothing before it")

@@ -146,6 +146,63 @@ def test_the_token_is_for_the_audience(arm: ArmServer) -> None:
     assert credentials.scopes == ["https://management.azure.com/.default"]
 
 
+def _identity(name: str) -> TokenSource:
+    made = 0
+
+    def make() -> Any:
+        nonlocal made
+        made += 1
+        token = f"{name}-{made}"
+
+        class _Named:
+            def get_token(self, *_: str) -> AccessToken:
+                return AccessToken(token, int(time.time()) + 3600)
+
+        return _Named()
+
+    return TokenSource(make, "https://a")
+
+
+class _Nobody:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        raise OSError("no such identity")
+
+
+def test_each_call_carries_the_token_of_its_own_identity_also_the_one_after_a_401(
+    arm: ArmServer, session: ArmSession
+) -> None:
+    blue, green = _identity("blue"), _identity("green")
+    arm.answer = lambda exchange: exchange.reply(401 if exchange.headers["Authorization"].endswith("-1") else 200)
+    for tokens in (blue, green, blue):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    sent = [request.headers["authorization"].removeprefix("Bearer ") for request in arm.seen]
+    assert sent == ["blue-1", "blue-2", "green-1", "green-2", "blue-2"]
+
+
+def test_an_identity_that_gets_no_token_calls_as_nobody_else(arm: ArmServer, session: ArmSession) -> None:
+    broken = TokenSource(_Nobody, "https://a", failure_pause=0)
+    with pytest.raises(CredentialError):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=broken))
+
+    assert arm.seen == []
+
+
+def test_what_azure_tells_one_identity_in_a_cookie_goes_out_with_no_call(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(200, b"{}", Set_Cookie="session=blue; Path=/")
+    for tokens in (_identity("blue"), _identity("green")):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    assert all("cookie" not in request.headers for request in arm.seen)
+
+
+def test_no_token_is_in_what_a_call_or_its_answer_says_of_itself(arm: ArmServer, session: ArmSession) -> None:
+    call = ArmCall("GET", "/m", "run/call", tokens=_identity("blue"))
+
+    assert "blue" not in repr(call)
+    assert "blue" not in repr(session.send(call))
+
+
 def test_connections_are_used_again(arm: ArmServer, session: ArmSession) -> None:
     for _ in range(5):
         session.send(_get())

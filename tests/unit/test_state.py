@@ -275,3 +275,22 @@ def test_a_look_notes_why_the_first_three_that_differ_do() -> None:
 
     assert list(state.samples) == [f"eastus/east-container/{name}" for name in "abc"]
     assert state.samples["eastus/east-container/a"] == "auto-update is Disabled, declared Enabled"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{VAULT_ID.replace('/vaults/dr', '/vaults/other')}/replicationFabrics/f",
+        "/subscriptions/x",
+        "f/../m",
+        "f/c/m?x=1",
+        "f/c/m#x",
+        "f/%2e%2e/m",
+        "a/b/c/d",
+    ],
+)
+def test_a_job_that_leads_out_of_the_vault_is_not_taken_over_from_a_status(path: str) -> None:
+    """Whoever may write a status could have the operator read anything in Azure otherwise."""
+    operations = [{"mapping": path, "jobId": JOB, "startedAt": "2026-03-01T11:00:00Z"}]
+
+    assert restore({"operations": operations}, VAULT, NOW).operations == {}

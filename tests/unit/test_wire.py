@@ -296,3 +296,26 @@ def test_disabling_sends_the_status_alone(goal: Goal) -> None:
         "properties": {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled"}}
     }
     assert json.loads(json.dumps(body)) == body
+
+
+def test_whatever_people_may_see_of_mappings_jobs_and_vaults_is_fit_for_a_terminal() -> None:
+    bad = "x\x1b]0;owned\x07\x9b2J\u202e\r\n[bold]y"
+    properties = {
+        "state": bad,
+        "providerSpecificDetails": {
+            "instanceType": bad,
+            "agentAutoUpdateStatus": bad,
+            "automationAccountArmId": bad,
+            "automationAccountAuthenticationType": bad,
+        },
+    }
+    mapping = wire.mapping({"id": "/m", "name": bad, "properties": properties})
+    job = wire.job({"name": bad, "properties": {"state": bad, "stateDescription": bad, "targetObjectName": bad}})
+    vault = wire.vault({"id": bad, "name": bad, "location": bad})
+
+    for text in (
+        mapping.name, mapping.state, mapping.instance_type, mapping.auto_update_status, mapping.automation_account_id,
+        mapping.authentication_type, job.name, job.state, job.state_description, job.target_name, vault.id, vault.name,
+        vault.location,
+    ):  # fmt: skip
+        assert text.isprintable()
