@@ -191,9 +191,9 @@ _TABLE: Final = (
         403,
         "(Linked)?AuthorizationFailed",
         Disposition.SLOW,
-        "Grant the operator's identity this action on this scope; a new assignment takes some minutes to work.",
+        "Grant the calling identity this action on this scope; a new assignment takes some minutes to work.",
     ),
-    _rule(403, ".*", Disposition.SLOW, "Let the operator's identity do this: see the Azure role in the documentation."),
+    _rule(403, ".*", Disposition.SLOW, "Let the calling identity do this: see the Azure role in the documentation."),
     _rule(
         404,
         "SubscriptionNotFound",
@@ -242,7 +242,7 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:
         action = rule.action
     if denied := _DENIED.search(clean(detail.get("message") or "", 4 * _MESSAGE_BYTES)):
         action = (
-            f"Grant the operator's identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
+            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
             "a new assignment takes some minutes to work."
         )
     return ArmError(

@@ -55,6 +55,8 @@ class Entra:
     lifetime: float = 3600.0
     """Seconds for which a token is good."""
     requests: list[TokenRequest] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """All that was asked for, tokens or not."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     entra: Entra
 
     def do_GET(self) -> None:
+        self.entra.paths.append(self.path)
         tenant, _, rest = self.path.strip("/").partition("/")
         if not rest.startswith("v2.0/.well-known/openid-configuration"):
             self._reply(404, {"error": "not_found"})
@@ -106,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
+        self.entra.paths.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         self._reply(*self.entra.answer(self.path.strip("/").partition("/")[0], form))

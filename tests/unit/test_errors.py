@@ -134,7 +134,7 @@ def test_a_refusal_names_the_action_and_the_scope_that_are_missing_however_long_
 
 
 def test_a_refusal_without_words_still_says_what_kind_of_thing_to_do() -> None:
-    assert "Grant the operator's identity this action" in _classify(403, "AuthorizationFailed").recommended_action
+    assert "Grant the calling identity this action" in _classify(403, "AuthorizationFailed").recommended_action
 
 
 # Whose words are told.

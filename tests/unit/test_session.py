@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
+from tests.support.entra import open_entra
 from tests.unit.arm_server import ArmServer, Exchange, open_server
 from vault_autoupdate.arm import session as session_module
 from vault_autoupdate.arm.credential import TokenSource
@@ -260,6 +261,17 @@ def test_a_redirect_is_an_error_and_not_followed(
     assert (refused.value.status, refused.value.disposition) == (status, Disposition.SLOW)
     assert elsewhere.seen == []
     assert len(arm.seen) == 1
+
+
+def test_an_endpoint_whose_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    with open_entra(tmp_path, {}) as impostor:
+        endpoint = f"https://{impostor.host}"
+        session = ArmSession(endpoint=endpoint, api_version=VERSION, tokens=_identity("own"), timeout=5)
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            session.send(_get())
+        session.close()
+
+        assert impostor.paths == []
 
 
 def test_a_netrc_file_has_no_say(

@@ -19,7 +19,7 @@ from tests.support.control_plane import ControlPlane
 from tests.support.entra import TENANT, Entra, open_entra
 from tests.support.kubeconfig import write_kubeconfig
 from tests.support.operator_process import OperatorProcess
-from tests.support.resources import collection_path
+from tests.support.resources import ROOT, collection_path
 from tests.support.site import FINALIZER, SCALE, Site, check_log, condition, is_ready, make_simulator, scenario, vault
 from tests.support.waiting import wait_until
 
@@ -27,6 +27,7 @@ BLUE_CLIENT: Final = "b1ceb1ce-0000-4000-8000-00000000000b"
 GREEN_CLIENT: Final = "9eee9eee-0000-4000-8000-000000000009"
 OWN_CLIENT: Final = "00000000-0000-4000-8000-00000000c11e"
 """The simulator's identity for who asks without a client id: the operator."""
+PAGE: Final = ROOT / "docs" / "security.md"
 CORE: Final = "/api/v1/namespaces"
 RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -389,3 +390,33 @@ def test_an_operator_that_takes_no_credentials_says_so_and_asks_nobody(tenants: 
     wait_until(
         lambda: "events" in {e.resource for e in tenants.plane.audit_events(user=user)}, within=10, what="an Event"
     )
+
+
+def test_the_grant_of_the_security_page_is_what_the_operator_needs_and_no_more(control_plane: ControlPlane) -> None:
+    kubectl = control_plane.kubectl
+    (block,) = re.findall(r"<!-- grant -->\n```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    control_plane.create_namespace("team-a")
+    kubectl("apply", "-f", "-", stdin=block).check()
+
+    def may(verb: str, what: str) -> bool:
+        user = "system:serviceaccount:vault-autoupdate:vault-autoupdate"
+        return kubectl("-n", "team-a", "auth", "can-i", verb, what, f"--as={user}").stdout.strip() == "yes"
+
+    assert may("get", "secrets/azure-login")
+    assert may("get", "serviceaccounts/dr")
+    assert (
+        kubectl(
+            "-n",
+            "team-a",
+            "auth",
+            "can-i",
+            "create",
+            "serviceaccounts/dr",
+            "--subresource=token",
+            "--as=system:serviceaccount:vault-autoupdate:vault-autoupdate",
+        ).stdout.strip()
+        == "yes"
+    )
+    assert not may("get", "secrets/other")
+    assert not may("list", "secrets")
+    assert not may("get", "serviceaccounts/other")
