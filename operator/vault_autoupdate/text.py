@@ -9,6 +9,7 @@ _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?")
 """A JSON Web Token: of Azure or of a ServiceAccount."""
+_SUSPECT = re.compile(r"[?#]|bearer|eyj", re.IGNORECASE)
 _ELLIPSIS = "…"
 
 __all__ = ["clean", "plural", "printable"]
@@ -25,7 +26,10 @@ def clean(text: object, max_bytes: int) -> str:
     """
     if text is None:
         return ""
-    valid = str(text)[: 4 * max_bytes].encode("utf-8", "replace").decode()
+    text = str(text)
+    if len(text) <= max_bytes and text.isascii() and text.isprintable() and not _SUSPECT.search(text):
+        return text.strip()  # nearly all of them, and a large vault has tens of thousands
+    valid = text[: 4 * max_bytes].encode("utf-8", "replace").decode()
     flat = printable(valid).strip()
     encoded = _TOKEN.sub("***", _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat))).encode()
     if len(encoded) <= max_bytes:
