@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from .protected_items import count_items
 from .vault import Vault
 
 
@@ -52,7 +53,7 @@ def vault_health(vault: Vault) -> dict[str, Any]:
         "type": "Microsoft.RecoveryServices/vaults/replicationVaultHealth",
         "properties": {
             "vaultErrors": [],
-            "protectedItemsHealth": {"resourceCount": 0, "issues": []},
+            "protectedItemsHealth": {"resourceCount": count_items(vault), "issues": []},
             "fabricsHealth": {"resourceCount": len({fabric for fabric, _ in vault.containers}), "issues": []},
             "containersHealth": {"resourceCount": len(vault.containers), "issues": issues},
         },
