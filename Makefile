@@ -47,6 +47,14 @@ test: lint ## Lint, check types, run all tests (builds the control plane first w
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
+.PHONY: audit
+audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fails where it cannot be reached)
+	@$(BIN)/python tools/audit.py
+
+.PHONY: sbom
+sbom: $(STAMP) ## List what the operator consists of, as CycloneDX, in dist/
+	@$(BIN)/python tools/sbom.py dist/vault-autoupdate.cdx.json
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks
