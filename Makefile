@@ -47,6 +47,10 @@ test: lint ## Lint, check types, run all tests (builds the control plane first w
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
+.PHONY: chaos
+chaos: $(STAMP) ## Seeded chaos on a real API server: SEEDS=50 of them, or SEED=n alone (needs the control plane)
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),50) $(if $(SEED),--seed $(SEED),--out docs/chaos.json)
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks
