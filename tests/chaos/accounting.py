@@ -145,7 +145,7 @@ def check_mapping(mapping: MappingFact) -> list[str]:
         if previous is not None and previous.end > job.start:
             problems.append(f"{mapping.name}: job {job.name} began while {previous.name} was running")
         elif not (previous is not None and previous.answer_lost) and not any(
-            stretch.until >= since and stretch.since <= job.start and not stretch.setting.satisfies(job.wanted)
+            stretch.until > since and stretch.since <= job.start and not stretch.setting.satisfies(job.wanted)
             for stretch in stretches
         ):
             problems.append(

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import requests
 
 from asr_simulator import SimulatorThread
+from asr_simulator.faults import Fault
 from asr_simulator.jobs import Job
 from asr_simulator.mapping import Mapping
 from tests.chaos.accounting import Setting
@@ -154,6 +155,7 @@ class Stage:
             time.sleep(action.seconds)
             self.operator.thaw()
             return
+        self._let_live(action.lived)
         if isinstance(action, Kill):
             self.operator.kill()
         else:
@@ -165,6 +167,13 @@ class Stage:
                 self.journal.problem(f"SIGTERM ended the operator with code {code}: {said}")
         time.sleep(action.pause)
         self.start_operator()
+
+    def _let_live(self, seconds: float) -> None:
+        """Wait until the process has been ready for so long; below 0, until it is somewhere in its start."""
+        if seconds >= 0:
+            self.operator.wait_ready(within=_PATIENCE)
+            self.journal.note("the operator is ready")
+        time.sleep(abs(seconds))
 
     # --- Azure ------------------------------------------------------------------------------------------------
 
@@ -201,7 +210,8 @@ class Stage:
     def add_fault(self, kind: str, **parameters: Any) -> str:
         """Arm one fault; returns its id."""
         identifier = self.sim.control.add_fault(kind, **parameters)
-        self.journal.faults[identifier] = kind
+        if Fault.model_validate({"kind": kind, **parameters}).is_gateway:
+            self.journal.uncounted.add(identifier)
         return identifier
 
     def world_vault(self, number: int) -> Any:

@@ -69,8 +69,8 @@ class Journal:
     resources: list[ResourceNote] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     """What was done how often."""
-    faults: dict[str, str] = field(default_factory=dict)
-    """By id: the kinds of the faults that were armed."""
+    uncounted: set[str] = field(default_factory=set)
+    """Ids of the faults that strike before the server counts the call."""
     starts: list[float] = field(default_factory=list)
     """When operator processes were started."""
     problems: list[str] = field(default_factory=list)

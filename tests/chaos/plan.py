@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-STORM: Final = 10.0
-"""Seconds for which things go wrong: 500 simulated ones."""
+STORM: Final = 12.0
+"""Seconds for which things go wrong: ten simulated minutes."""
 FAULT_RATE: Final = 0.10
 """Part of the calls to Azure that is hit by some fault."""
 INTERVAL: Final = 6.0
@@ -35,6 +35,8 @@ class Lane(StrEnum):
 class Kill:
     """kill -9, and a start ``pause`` seconds later."""
 
+    lived: float
+    """Seconds before that, since the process was ready; below 0: it is killed while it starts."""
     pause: float
 
 
@@ -42,6 +44,7 @@ class Kill:
 class Terminate:
     """SIGTERM, wait for the end, and a start ``pause`` seconds later."""
 
+    lived: float
     pause: float
 
 
@@ -246,9 +249,8 @@ def _first_spec(rng: random.Random) -> dict[str, Any]:
 
 
 def _jobs(rng: random.Random) -> dict[str, Any]:
-    longest = rng.choice((20, 60, 150))
     return {
-        "duration": {"min": 2, "max": longest},
+        "duration": {"min": 5, "max": rng.choice((40, 100, 200))},
         "failed_share": 0.08,
         "cancelled_share": 0.02,
         "suspended_share": 0.02,
@@ -297,11 +299,15 @@ def _moment(rng: random.Random) -> float:
     return round(rng.uniform(0.0, STORM), 3)
 
 
+def _life(rng: random.Random) -> float:
+    return round(rng.uniform(0.05, 3.0), 2) if rng.random() < 0.85 else -1.0
+
+
 def _operator_steps(rng: random.Random, *, one_process: bool) -> list[Step]:
     actions: list[Action] = [Freeze(round(rng.uniform(0.2, 2.0), 2)) for _ in range(rng.randint(0, 2))]
     if not one_process:
-        actions += [Kill(round(rng.choice((0.0, rng.uniform(0, 1.5))), 2)) for _ in range(rng.randint(1, 4))]
-        actions += [Terminate(round(rng.uniform(0, 0.5), 2)) for _ in range(rng.randint(0, 1))]
+        actions += [Kill(_life(rng), round(rng.choice((0.0, rng.uniform(0, 1))), 2)) for _ in range(rng.randint(1, 3))]
+        actions += [Terminate(_life(rng), round(rng.uniform(0, 0.5), 2)) for _ in range(rng.randint(0, 1))]
     return [Step(_moment(rng), Lane.OPERATOR, action) for action in actions]
 
 

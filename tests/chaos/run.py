@@ -112,8 +112,8 @@ def _stage(plan: ChaosPlan, plane: ControlPlane, directory: Path, namespace: str
     document = {
         "time_scale": SCALE,
         "seed": plan.seed,
-        "mappings_page_size": 10,
-        "jobs_page_size": 20,
+        "mappings_page_size": 5,
+        "jobs_page_size": 8,
         "jobs": CALM | {"target": plan.job_target},
         "throttle": throttle_section(plan),
         "identity": {"token_lifetime": 305},  # replaced 300 s before its end: every five seconds

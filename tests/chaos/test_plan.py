@@ -57,5 +57,7 @@ def test_together_the_seeds_do_everything() -> None:
         "Outage", "RemoveMappings", "Terminate", "TokenOutage",
     }  # fmt: skip
     assert {step.lane for plan in plans for step in plan.steps} == set(Lane)
-    edited = {name for plan in plans for step in plan.steps if isinstance(step.action, Edit) for name in step.action.spec}
+    edited = {
+        name for plan in plans for step in plan.steps if isinstance(step.action, Edit) for name in step.action.spec
+    }
     assert edited == {"autoUpdate", "account", "mode", "suspend", "interval", "deletionPolicy"}

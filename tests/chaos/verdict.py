@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from asr_simulator.control_types import RequestRecord
-from asr_simulator.faults import Fault, FaultKind
 from asr_simulator.generate import other_account
 from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Job
 from tests.chaos.accounting import (
@@ -199,7 +198,7 @@ def _check_limits(stage: Stage, requests: Sequence[RequestRecord]) -> list[str]:
     problems = []
     writes: dict[str, list[float]] = {}
     for record in requests:
-        if record["method"] == "PATCH" and not _is_before_limits(stage.journal.faults.get(record["fault"])):
+        if record["method"] == "PATCH" and record["fault"] not in stage.journal.uncounted:
             writes.setdefault(record["scope"], []).append(record["simulated"])
     for scope, times in writes.items():
         most = most_in_window(times, _WINDOW)
@@ -210,13 +209,6 @@ def _check_limits(stage: Stage, requests: Sequence[RequestRecord]) -> list[str]:
         if refused:
             problems.append(f"{refused} calls over the limits in {each['subscription']}/{each['region']}: {each}")
     return problems
-
-
-def _is_before_limits(kind: str | None) -> bool:
-    """Whether a fault of this kind strikes before the server counts the call."""
-    if kind is None:
-        return False
-    return Fault(kind=FaultKind(kind), url="http://x" if kind in {"redirect", "next_link_host"} else None).is_gateway
 
 
 def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobAccounts:
