@@ -31,8 +31,8 @@ DISABLED: Final = "Disabled"
 MANAGED_IDENTITY: Final = "SystemAssignedIdentity"
 
 __all__ = [
-    "DriftFact", "Goal", "JobFact", "MappingFact", "RefusalFact", "Setting", "Wish", "causes", "check_mapping",
-    "check_refusals", "final_setting", "most_in_window",
+    "DriftFact", "Goal", "JobFact", "MappingFact", "RefusalFact", "Setting", "Stretch", "Wish", "causes",
+    "check_mapping", "check_refusals", "final_setting", "most_in_window", "replay",
 ]  # fmt: skip
 
 
@@ -105,6 +105,8 @@ class MappingFact:
     drifts: tuple[DriftFact, ...] = ()
     wishes: tuple[Wish, ...] = ()
     """Of its vault, in their order."""
+    always_in_scope: bool = True
+    """Whether it was paired from its first moment on, and was never removed."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class RefusalFact:
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class Stretch:
     """The mapping was so between two moments, or may have been."""
 
     since: float
@@ -136,7 +138,7 @@ def check_mapping(mapping: MappingFact) -> list[str]:
     bound = causes(mapping)
     if len(mapping.jobs) > bound:
         problems.append(f"{mapping.name}: {len(mapping.jobs)} PATCHes for {bound} causes: {_story(mapping)}")
-    stretches = _replay(mapping)
+    stretches = replay(mapping)
     if stretches is None:
         return problems
     previous: JobFact | None = None
@@ -182,7 +184,7 @@ def check_refusals(refusals: Iterable[RefusalFact]) -> list[str]:
 
 def final_setting(mapping: MappingFact) -> Setting | None:
     """What the mapping is in the end; None where the order of what happened cannot be told."""
-    stretches = _replay(mapping)
+    stretches = replay(mapping)
     return stretches[-1].setting if stretches else None
 
 
@@ -196,7 +198,7 @@ def most_in_window(times: Iterable[float], window: float) -> int:
     return most
 
 
-def _replay(mapping: MappingFact) -> list[_Stretch] | None:
+def replay(mapping: MappingFact) -> list[Stretch] | None:
     """What the mapping was, stretch by stretch; None where a job ended while a drift was being injected."""
     ends = [job for job in mapping.jobs if job.succeeded]
     if any(drift.since <= job.end <= drift.until for job in ends for drift in mapping.drifts):
@@ -205,12 +207,12 @@ def _replay(mapping: MappingFact) -> list[_Stretch] | None:
         *((job.end, job.end, job) for job in ends),
         *((drift.since, drift.until, drift) for drift in mapping.drifts),
     ]
-    stretches = [_Stretch(mapping.since, math.inf, mapping.first)]
+    stretches = [Stretch(mapping.since, math.inf, mapping.first)]
     for since, until, event in sorted(events, key=lambda entry: entry[0]):
         setting = stretches[-1].setting
         after = _drifted(setting, event.change, mapping) if isinstance(event, DriftFact) else _changed(event)
         stretches[-1] = replace(stretches[-1], until=until)
-        stretches.append(_Stretch(since, math.inf, after))
+        stretches.append(Stretch(since, math.inf, after))
     return stretches
 
 

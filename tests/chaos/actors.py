@@ -199,7 +199,14 @@ class Stage:
         vault = self.world_vault(number)
         for mapping in list(vault.ordered):
             if names is None or mapping.name in names:
-                note = MappingNote(at, vault.spec.name, mapping.ordinal, mapping.name, setting_of(mapping))
+                note = MappingNote(
+                    at=at,
+                    vault=vault.spec.name,
+                    ordinal=mapping.ordinal,
+                    name=mapping.name,
+                    setting=setting_of(mapping),
+                    in_scope=mapping.provider == "A2A" and mapping.state == "Paired",
+                )
                 self.journal.mappings.append(note)
 
     def arm(self) -> None:
@@ -244,7 +251,8 @@ class Stage:
 
     def create(self, wanted: Create) -> None:
         """Create a resource; one of that name may be on its way out."""
-        body = manifest(wanted.name, **self._spec(wanted.vault, {"account": "own", **wanted.spec}))
+        always = {"account": "own"} | ({"jobTimeout": "1m"} if self.plan.patient else {})
+        body = manifest(wanted.name, **self._spec(wanted.vault, {**always, **wanted.spec}))
         self._note("declared", lambda: self.rest.create(collection_path(self.namespace), body))
 
     def edit(self, name: str, **fields: Any) -> None:

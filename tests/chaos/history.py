@@ -22,6 +22,8 @@ class Version:
     """A resource as the API server had it at some time."""
 
     body: Mapping[str, Any]
+    at: float = 0.0
+    """When we saw it, in simulated seconds."""
     gap: bool = False
     """Whether versions before this one may have been missed: the watch had been cut."""
     deleted: bool = False

@@ -45,6 +45,7 @@ class MappingNote:
     ordinal: int
     name: str
     setting: Setting
+    in_scope: bool
 
 
 @dataclass(frozen=True)

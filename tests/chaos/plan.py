@@ -177,6 +177,8 @@ class ChaosPlan:
     seed: int
     one_process: bool
     """Whether the operator is never killed, so that its memory can be compared with itself."""
+    patient: bool
+    """Whether jobs that never end run until ``spec.jobTimeout``, at least a minute of the operator's own time."""
     vaults: tuple[VaultPlan, ...]
     resources: tuple[Create, ...]
     write_limit: int
@@ -201,7 +203,7 @@ class ChaosPlan:
 def make_plan(seed: int) -> ChaosPlan:
     """The plan of a seed: always the same."""
     rng = random.Random(f"chaos {seed}")
-    one_process = seed % 3 == 0
+    one_process, patient = seed % 3 == 0, seed % 10 == 5
     vaults = tuple(VaultPlan(subscription, _mix(rng)) for subscription in (0, 0, 1))
     resources = [Create(f"r{number}", number, _first_spec(rng)) for number in range(len(vaults))]
     enforced = rng.random() < 0.5
@@ -215,6 +217,7 @@ def make_plan(seed: int) -> ChaosPlan:
     return ChaosPlan(
         seed=seed,
         one_process=one_process,
+        patient=patient,
         vaults=vaults,
         resources=tuple(resources),
         write_limit=rng.choice((15, 30, 200)),

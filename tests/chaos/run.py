@@ -14,8 +14,8 @@ from tests.chaos.accounting import Goal
 from tests.chaos.actors import Stage, setting_of, throttle_section
 from tests.chaos.history import Version, check_histories
 from tests.chaos.journal import Journal
-from tests.chaos.plan import INTERVAL, ChaosPlan, make_plan
-from tests.chaos.verdict import JobAccounts, check_azure, goal_of, owner_of
+from tests.chaos.plan import INTERVAL, ChaosPlan, Drift, make_plan
+from tests.chaos.verdict import JobAccounts, check_azure, concluded, goal_of, owner_of
 from tests.chaos.watcher import Watcher
 from tests.support.control_plane import ControlPlane
 from tests.support.resources import collection_path
@@ -76,7 +76,7 @@ def run_seed(seed: int, plane: ControlPlane, directory: Path) -> Result:
     result = Result(seed)
     namespace = plane.create_namespace(f"chaos-{seed}-{int(time.time() * 1000) % 10**8}")
     directory.mkdir(parents=True, exist_ok=True)
-    with _stage(plan, plane, directory, namespace) as stage, _watching(plane, namespace) as versions:
+    with _stage(plan, plane, directory, namespace) as stage, _watching(stage) as versions:
         try:
             _play(stage, result)
         except (AssertionError, TimeoutError) as error:
@@ -86,7 +86,7 @@ def run_seed(seed: int, plane: ControlPlane, directory: Path) -> Result:
             stage.operator.thaw()
             stage.operator.close()
             result.problems += stage.journal.problems
-            azure, result.jobs = check_azure(stage, stage.operator.log)
+            azure, result.jobs = check_azure(stage, stage.operator.log, list(versions))
             result.problems += azure
             result.counts = _counts(stage)
             result.account = f"{plan}\nwhat was done (simulated seconds):\n{stage.journal}"
@@ -143,8 +143,8 @@ def _stage(plan: ChaosPlan, plane: ControlPlane, directory: Path, namespace: str
 
 
 @contextmanager
-def _watching(plane: ControlPlane, namespace: str) -> Iterator[list[Version]]:
-    watcher = Watcher(plane.connect(), namespace).start()
+def _watching(stage: Stage) -> Iterator[list[Version]]:
+    watcher = Watcher(stage.plane.connect(), stage.namespace, stage.journal.now).start()
     try:
         yield watcher.versions
     finally:
@@ -173,6 +173,8 @@ def _play(stage: Stage, result: Result) -> None:
         stage.edit(name, suspend=False, mode="Enforce")
     process = stage.operator.child.pid
     _check_running_jobs_are_known(stage)
+    if stage.plan.patient:
+        _outwait_stuck_jobs(stage)
     stage.end_stuck_jobs()
     _settle(stage)
     result.settled_seconds = time.monotonic() - quiet
@@ -283,6 +285,22 @@ def _check_running_jobs_are_known(stage: Stage) -> None:
         return ""
 
     wait_until(lambda: not unknown(), within=INTERVAL * 5, what=lambda: f"all jobs to be known: {unknown()}")
+
+
+def _outwait_stuck_jobs(stage: Stage) -> None:
+    """Let the operator give up the jobs that never end, of which there is at least one."""
+    stage.add_fault("job_never_ends", times=1)
+    stage.do(Drift(2, "other_account", tuple(range(0, 1000, 50))))
+    stage.look()
+    numbers = range(len(stage.vaults))
+    wait_until(lambda: stage.stuck_jobs(2), within=INTERVAL * 5, what="a job that never ends")
+
+    def left() -> set[str]:
+        stuck = {job.name for number in numbers for job in stage.stuck_jobs(number)}
+        return stuck - concluded(stage.operator.log)
+
+    wait_until(lambda: not left(), within=150, what=lambda: f"the end of spec.jobTimeout for {left()}", every=1)
+    stage.journal.note("jobs that never end were given up", count="outwaited")
 
 
 def _check_idle_look(stage: Stage) -> None:

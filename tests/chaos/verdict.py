@@ -25,14 +25,16 @@ from tests.chaos.accounting import (
     most_in_window,
 )
 from tests.chaos.actors import Stage, setting_of
+from tests.chaos.history import Version
 from tests.chaos.journal import ResourceNote
+from tests.chaos.truth import Claim, Declaration, check_claims, claims_of
 from tests.support.site import SCALE
 from vault_autoupdate.durations import parse_duration
 
 _WINDOW: Final = 60.0
 _CONFLICT: Final = "Conflict"
 
-__all__ = ["JobAccounts", "check_azure", "goal_of", "owner_of", "wishes_of"]
+__all__ = ["JobAccounts", "check_azure", "concluded", "goal_of", "owner_of", "wishes_of"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def wishes_of(notes: Iterable[ResourceNote], vault_id: str) -> tuple[Wish, ...]:
     return tuple(wishes)
 
 
-def check_azure(stage: Stage, log: Path) -> tuple[list[str], JobAccounts]:
+def check_azure(stage: Stage, log: Path, versions: Sequence[Version]) -> tuple[list[str], JobAccounts]:
     """Everything that is wrong with what was done in Azure, and what became of the jobs."""
     requests = stage.sim.control.requests(limit=20_000)
     problems: list[str] = []
@@ -96,11 +98,24 @@ def check_azure(stage: Stage, log: Path) -> tuple[list[str], JobAccounts]:
         for ordinal, fact in facts.items():
             problems += check_mapping(fact)
             problems += _check_replay(stage, number, ordinal, fact)
+        problems += check_claims(_claims(stage, number, versions), list(facts.values()))
         problems += check_refusals(_refusals(stage, number, jobs, requests))
     problems += _check_limits(stage, requests)
     accounts = _account(stage, requests, log)
     problems += [f"job lost: {job}" for job in accounts.lost]
     return problems, accounts
+
+
+def _claims(stage: Stage, number: int, versions: Sequence[Version]) -> Iterable[Claim]:
+    """When resources of a vault said that they were Ready."""
+    declared: dict[str, list[Declaration]] = {}
+    for note in stage.journal.resources:
+        body = note.body
+        if note.kind == "declared" and body["spec"]["vaultResourceId"] == stage.vaults[number].id:
+            declaration = Declaration(body["metadata"]["generation"], note.at, goal_of(body["spec"]))
+            declared.setdefault(body["metadata"]["uid"], []).append(declaration)
+    for uid, declarations in declared.items():
+        yield from claims_of([version for version in versions if version.uid == uid], declarations)
 
 
 def _facts(
@@ -118,6 +133,7 @@ def _facts(
             jobs.setdefault(job.mapping.ordinal, []).append(_job_fact(job, lost=job.start in lost))
     wishes = wishes_of(stage.journal.resources, vault.id)
     facts = {}
+    present = {mapping.ordinal for mapping in world.ordered}
     for note in stage.journal.mappings:
         if note.vault == vault.name:
             drifts = tuple(
@@ -134,6 +150,9 @@ def _facts(
                 jobs=tuple(jobs.get(note.ordinal, ())),
                 drifts=drifts,
                 wishes=wishes,
+                always_in_scope=note.in_scope
+                and note.ordinal in present
+                and not any(drift.change in {"pair", "unpair"} for drift in drifts),
             )
     return facts, {job.name: job for each in jobs.values() for job in each}
 
@@ -212,7 +231,7 @@ def _check_limits(stage: Stage, requests: Sequence[RequestRecord]) -> list[str]:
 
 
 def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobAccounts:
-    concluded = _concluded(log)
+    told = concluded(log)
     counts = JobAccounts()
     for number, vault in enumerate(stage.vaults):
         reads = [
@@ -224,7 +243,7 @@ def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobA
         for job in stage.world_vault(number).jobs:
             if job.mapping is None:
                 continue
-            if job.name.casefold() in concluded:
+            if job.name.casefold() in told:
                 counts = replace(counts, concluded=counts.concluded + 1)
             elif job.course.end < last_read:
                 counts = replace(counts, observed=counts.observed + 1)
@@ -233,7 +252,7 @@ def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobA
     return counts
 
 
-def _concluded(log: Path) -> set[str]:
+def concluded(log: Path) -> set[str]:
     """Jobs of which the operator's log tells the end."""
     found = set()
     for line in log.read_text(errors="replace").splitlines():

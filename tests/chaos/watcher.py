@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -19,9 +20,10 @@ __all__ = ["Watcher"]
 class Watcher:
     """Watches in a thread of its own, through outages of the API server."""
 
-    def __init__(self, rest: RestClient, namespace: str) -> None:
+    def __init__(self, rest: RestClient, namespace: str, now: Callable[[], float]) -> None:
         self.versions: list[Version] = []
         self._rest = rest
+        self._now = now
         self._path = collection_path(namespace)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -68,4 +70,4 @@ class Watcher:
         version = body["metadata"]["resourceVersion"]
         if version not in known:
             known.add(version)
-            self.versions.append(Version(body, gap=gap, deleted=deleted))
+            self.versions.append(Version(body, self._now(), gap=gap, deleted=deleted))
