@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import describe_machine
 from tests.chaos.run import Result, run_seed
 from tests.support.binaries import HOW_TO_ENABLE, find_binaries
 from tests.support.control_plane import ControlPlane
@@ -41,6 +42,7 @@ def main() -> int:
     print(f"\n{describe(document)}")
     if chosen.out:
         chosen.out.write_text(json.dumps(document) + "\n")
+        print(f"the numbers are in {chosen.out}; make docs puts them into docs/reliability.md")
     return 1 if document["failed"] else 0
 
 
@@ -57,6 +59,7 @@ def summary(results: list[Result], seconds: float) -> dict[str, Any]:
         "counts": dict(sorted(counts.items())),
         "jobs_concluded": sum(result.jobs.concluded for result in results),
         "jobs_observed": sum(result.jobs.observed for result in results),
+        "machine": describe_machine(),
         "memory_kib": [result.memory_kib for result in results],
     }
 

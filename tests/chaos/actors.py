@@ -22,10 +22,10 @@ from asr_simulator.jobs import Job
 from asr_simulator.mapping import Mapping
 from tests.chaos.accounting import Setting
 from tests.chaos.journal import DriftNote, Journal, MappingNote, ResourceNote
-from tests.chaos.plan import (
+from tests.chaos.plan import ChaosPlan
+from tests.chaos.steps import (
     Action,
     AddMappings,
-    ChaosPlan,
     Create,
     Delete,
     Drift,

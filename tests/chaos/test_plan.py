@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.chaos.plan import FAULT_RATE, STORM, Create, Delete, Edit, Kill, Lane, Outage, Terminate, make_plan
+from tests.chaos.plan import FAULT_RATE, STORM, make_plan
+from tests.chaos.steps import Create, Delete, Edit, Kill, Lane, Outage, Terminate
 
 SEEDS = range(1, 201)
 
