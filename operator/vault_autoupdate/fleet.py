@@ -131,8 +131,9 @@ class Fleet:
         if entry.superseded:
             entry.superseded.set()
         self._wake(key, self._first_delay(entry) if initial else 0.0)
-        if entry.resource and entry.resource.deleting:
-            self._wake_others(entry)
+        if entry.resource:
+            # Who leaves makes room for all others; who comes takes the vault from those that are leaving.
+            self._wake_others(entry, leaving_only=not entry.resource.deleting)
 
     def gone(self, key: ResourceKey, uid: str = "") -> None:
         """Forget an object that was deleted, and let the next in line have its vault.
@@ -363,7 +364,10 @@ class Fleet:
         if not keys:
             self._by_vault.pop(entry.vault_key, None)
 
-    def _wake_others(self, entry: Entry) -> None:
+    def _wake_others(self, entry: Entry, *, leaving_only: bool = False) -> None:
         for key in self._by_vault.get(entry.vault_key, ()):
-            if key != entry.ref.key and entry.vault_key:
+            if key == entry.ref.key or not entry.vault_key:
+                continue
+            resource = self.entries[key].resource
+            if not leaving_only or (resource and resource.deleting):
                 self._wake(key, 0.0)

@@ -1,13 +1,13 @@
-"""What the fleet tells when the API server will not have a write; all else is in tests/cluster/operator."""
+"""What the fleet tells when the API server will not have a write, and whom it wakes; the rest is in tests/cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
-from vault_autoupdate.api import API_VERSION, KIND, NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.api import API_VERSION, FINALIZER, KIND, NotWritten, ObjectRef, ResourceKey
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.reconcile import Reconciler
 from vault_autoupdate.situation import Situation
@@ -39,24 +39,24 @@ class RefusingWriter:
         self.events.append(situation)
 
 
-def _object() -> dict[str, Any]:
+def _object(name: str = KEY.name, **metadata: Any) -> dict[str, Any]:
     spec = {"vaultResourceId": VAULT_ID, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT_ID}
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": KEY.name, "namespace": KEY.namespace, "uid": "u", "generation": 1},
+        "metadata": {"name": name, "namespace": KEY.namespace, "uid": f"uid-{name}", "generation": 1, **metadata},
         "spec": {**spec, "deletionPolicy": "Disable"},
     }
 
 
-def _fleet(writer: RefusingWriter) -> Fleet:
+def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Fleet:
     second = timedelta(seconds=1)
     return Fleet(
         reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
         writer=writer,
         timing=Timing(second, second, second, second, second, second, 1),
         observer=cast("Any", None),
-        wake=lambda *_: None,
+        wake=wake,
         startup_spread=second,
         paused_for=lambda *_: 0.0,
         now=lambda: datetime.now(UTC),
@@ -75,3 +75,15 @@ async def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_
     assert "403 Forbidden" in conditions["Ready"]["message"]
     assert "rbac.finalizers" in conditions["Ready"]["message"]
     assert [event.reason for event in writer.events] == ["FinalizerNotSet"]
+
+
+def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
+    woken: list[str] = []
+    fleet = _fleet(RefusingWriter(), lambda key, _: woken.append(key.name))
+    fleet.seen(_object("leaving", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=[FINALIZER]))
+    fleet.seen(_object("older"))
+    woken.clear()
+
+    fleet.seen(_object("new"))
+
+    assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"
