@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -275,3 +276,13 @@ def test_a_look_notes_why_the_first_three_that_differ_do() -> None:
 
     assert list(state.samples) == [f"eastus/east-container/{name}" for name in "abc"]
     assert state.samples["eastus/east-container/a"] == "auto-update is Disabled, declared Enabled"
+
+
+def test_jobs_that_another_pass_has_left_are_tracked_beside_those_of_ones_own() -> None:
+    mine, left = Operation("/mapping/a", "job-1", NOW), Operation("/mapping/b", "job-2", NOW)
+    state = VaultState(operations={mine.key: mine})
+
+    state.take_over({mine.key: replace(mine, job_id="older"), left.key: left})
+
+    assert state.operations == {mine.key: mine, left.key: replace(left, adopted=True)}
+    assert state.taken_over
