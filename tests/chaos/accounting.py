@@ -11,11 +11,12 @@ A cause is
 - a wish: the vault's owner declares another goal than was declared before (or the mapping appears under one),
 - an injected drift that changed the mapping's setting or health,
 - a job that ended without success: the change is tried again,
-- a PATCH whose answer was lost: the operator may look in vain for what became of it, and sends it once more.
+- a PATCH whose answer was lost: the operator may look in vain for what became of it, and sends it once more; or whose
+  job cannot be placed any more: its target does not name the mapping, and the answer that did was lost, or was heard
+  by a process that ended before the job did.
 
 A PATCH while a job runs on the mapping is refused by the service (409) and always wrong, with two exceptions: the job
-has run for longer than its resource lets jobs run; or its target does not name the mapping, and either the answer that
-would have named it was lost or the process that had heard it is gone.
+has run for longer than its resource lets jobs run, or it cannot be placed.
 """
 
 from __future__ import annotations
@@ -88,6 +89,13 @@ class JobFact:
     succeeded: bool
     wanted: Goal
     answer_lost: bool = False
+    unplaceable: bool = False
+    """Whether nothing told the operator, at some time before its end, which mapping the job is about."""
+
+    @property
+    def may_be_missed(self) -> bool:
+        """Whether the operator may do it again without being to blame."""
+        return self.answer_lost or self.unplaceable
 
 
 @dataclass(frozen=True)
@@ -116,11 +124,7 @@ class RefusalFact:
     mapping: str
     at: float
     job: JobFact
-    epoch_changed: bool
-    """Whether the process that started the job was gone, or the resource that it was started for."""
     job_timeout: float
-    named: bool
-    """Whether the job's target names the mapping."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def check_mapping(mapping: MappingFact) -> list[str]:
         since = mapping.since if previous is None else previous.end
         if previous is not None and previous.end > job.start:
             problems.append(f"{mapping.name}: job {job.name} began while {previous.name} was running")
-        elif not (previous is not None and previous.answer_lost) and not any(
+        elif not (previous is not None and previous.may_be_missed) and not any(
             stretch.until > since and stretch.since <= job.start and not stretch.setting.satisfies(job.wanted)
             for stretch in stretches
         ):
@@ -168,8 +172,8 @@ def causes(mapping: MappingFact) -> int:
     wishes = sum(1 for before, after in pairwise([None, *goals]) if before != after)
     drifts = sum(1 for drift in mapping.drifts if drift.change not in {"pair", "unpair"})
     retries = sum(1 for job in mapping.jobs if not job.succeeded)
-    lost = sum(1 for job in mapping.jobs if job.succeeded and job.answer_lost)
-    return wishes + drifts + retries + lost
+    missed = sum(1 for job in mapping.jobs if job.succeeded and job.may_be_missed)
+    return wishes + drifts + retries + missed
 
 
 def check_refusals(refusals: Iterable[RefusalFact]) -> list[str]:
@@ -177,8 +181,7 @@ def check_refusals(refusals: Iterable[RefusalFact]) -> list[str]:
     return [
         f"{each.mapping}: PATCHed at {each.at:.1f} while job {each.job.name} of {each.job.start:.1f} was running"
         for each in refusals
-        if each.at - each.job.start < each.job_timeout
-        and (each.named or not (each.job.answer_lost or each.epoch_changed))
+        if each.at - each.job.start < each.job_timeout and not each.job.unplaceable
     ]
 
 
@@ -244,8 +247,8 @@ def _story(mapping: MappingFact) -> str:
     lines += [(wish.at, f"wished {wish.goal}") for wish in mapping.wishes]
     lines += [(drift.since, f"drift {drift.change}") for drift in mapping.drifts]
     for job in mapping.jobs:
-        lost = " (answer lost)" if job.answer_lost else ""
-        lines.append((job.start, f"PATCH {job.name[:8]} to {job.wanted}{lost}"))
+        missed = " (may be missed)" if job.may_be_missed else ""
+        lines.append((job.start, f"PATCH {job.name[:8]} to {job.wanted}{missed}"))
         if job.end < math.inf:
             lines.append((job.end, f"job {job.name[:8]} {'succeeded' if job.succeeded else 'did not succeed'}"))
     return "; ".join(f"{at:.1f} {line}" for at, line in sorted(lines))

@@ -74,6 +74,8 @@ class Stage:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By name: resources that were created and not deleted, as the API server last showed them to us."""
     looks: int = 0
+    _said: int = 0
+    """How long the log was when the present process was started."""
 
     # --- the storm --------------------------------------------------------------------------------------------
 
@@ -142,6 +144,7 @@ class Stage:
     def start_operator(self) -> None:
         """Start it; it has not been ready yet when this returns."""
         self.journal.starts.append(self.journal.now())
+        self._said = self.operator.log.stat().st_size if self.operator.log.exists() else 0
         self.operator.start()
 
     def _operate(self, action: Kill | Terminate | Freeze) -> None:
@@ -159,14 +162,16 @@ class Stage:
         if isinstance(action, Kill):
             self.operator.kill()
         else:
-            size = self.operator.log.stat().st_size
-            code = self.operator.stop()
-            begun = "ARM at" in self.operator.log.read_text(errors="replace")
-            if code != 0 and begun:
-                said = self.operator.log.read_bytes()[size:].decode(errors="replace")[-2000:]
-                self.journal.problem(f"SIGTERM ended the operator with code {code}: {said}")
+            self.terminate()
         time.sleep(action.pause)
         self.start_operator()
+
+    def terminate(self) -> None:
+        """SIGTERM, which a process that has begun to work answers with code 0."""
+        code = self.operator.stop()
+        said = self.operator.log.read_bytes()[self._said :].decode(errors="replace")
+        if code != 0 and "ARM at" in said:
+            self.journal.problem(f"SIGTERM ended the operator with code {code}: {said[-2000:]}")
 
     def _let_live(self, seconds: float) -> None:
         """Wait until the process has been ready for so long; below 0, until it is somewhere in its start."""

@@ -80,8 +80,8 @@ def run_seed(seed: int, plane: ControlPlane, directory: Path) -> Result:
     with _stage(plan, plane, directory, namespace) as stage, _watching(stage) as versions:
         try:
             _play(stage, result)
-        except (AssertionError, TimeoutError) as error:
-            stage.journal.problem(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other seeds go on, and this one says why
+            stage.journal.problem(f"{type(error).__name__}: {error}")
         finally:
             plane.start_apiserver()
             stage.operator.thaw()
@@ -186,8 +186,7 @@ def _play(stage: Stage, result: Result) -> None:
     _say_farewell(stage)
     if stage.operator.child.returncode is not None or stage.operator.child.pid != process:
         stage.journal.problem("the operator ended by itself")
-    if (code := stage.operator.stop()) != 0:
-        stage.journal.problem(f"SIGTERM ended the operator with code {code}")
+    stage.terminate()
 
 
 def _settle(stage: Stage) -> None:

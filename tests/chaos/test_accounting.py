@@ -58,6 +58,7 @@ JUSTIFIED = {
         _job(1, 2), _job(6, 7, OFF), _job(11, 12), wishes=(Wish(0, ON), Wish(5, OFF), Wish(10, ON))
     ),
     "an answer that was lost": _mapping(_job(1, 2, lost=True), _job(3, 4)),
+    "a job that cannot be placed any more": _mapping(replace(_job(1, 2), unplaceable=True), _job(3, 4)),
     "a wish of the past that comes late": _mapping(_job(6, 7), wishes=(Wish(0, ON), Wish(5, OFF))),
     "drift to Disabled where Disabled is wished, in the middle of the change": _mapping(
         _job(6, 7, OFF), first=RIGHT, drifts=(_drift(5, "disable"),), wishes=(Wish(0, OFF),)
@@ -122,7 +123,7 @@ def test_the_replay_tells_what_a_mapping_has_become() -> None:
     assert final_setting(_mapping(_job(1, 5), drifts=(DriftFact(4.9, 5.1, "disable"),))) is None, "either may be last"
 
 
-REFUSED = RefusalFact("m", 10, _job(1, 99), epoch_changed=False, job_timeout=1000, named=True)
+REFUSED = RefusalFact("m", 10, _job(1, 99), job_timeout=1000)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +131,8 @@ REFUSED = RefusalFact("m", 10, _job(1, 99), epoch_changed=False, job_timeout=100
     [
         (REFUSED, False),
         (replace(REFUSED, job_timeout=9), True),
-        (replace(REFUSED, epoch_changed=True), False),
-        (replace(REFUSED, named=False), False),
-        (replace(REFUSED, named=False, epoch_changed=True), True),
-        (replace(REFUSED, named=False, job=_job(1, 99, lost=True)), True),
         (replace(REFUSED, job=_job(1, 99, lost=True)), False),
+        (replace(REFUSED, job=replace(_job(1, 99), unplaceable=True)), True),
     ],
 )
 def test_a_patch_while_a_job_runs_is_wrong_unless_it_could_not_be_known(refusal: RefusalFact, excused: bool) -> None:

@@ -130,7 +130,7 @@ def _facts(
     jobs: dict[int, list[JobFact]] = {}
     for job in world.jobs:
         if job.mapping is not None:
-            jobs.setdefault(job.mapping.ordinal, []).append(_job_fact(job, lost=job.start in lost))
+            jobs.setdefault(job.mapping.ordinal, []).append(_job_fact(stage, job, lost=job.start in lost))
     wishes = wishes_of(stage.journal.resources, vault.id)
     facts = {}
     present = {mapping.ordinal for mapping in world.ordered}
@@ -157,12 +157,21 @@ def _facts(
     return facts, {job.name: job for each in jobs.values() for job in each}
 
 
-def _job_fact(job: Job, *, lost: bool) -> JobFact:
+def _job_fact(stage: Stage, job: Job, *, lost: bool) -> JobFact:
     assert job.wanted is not None
     goal = Goal(job.wanted.status, (job.wanted.account or "").casefold())
     ended = job.course.end < math.inf
     succeeded = ended and job.course.ending in SUCCESSFUL_ENDINGS
-    return JobFact(job.name, job.start, job.course.end, succeeded, goal, answer_lost=lost)
+    forgotten = lost or any(job.start < start < job.course.end for start in stage.journal.starts)
+    return JobFact(
+        name=job.name,
+        start=job.start,
+        end=job.course.end,
+        succeeded=succeeded,
+        wanted=goal,
+        answer_lost=lost,
+        unplaceable=forgotten and stage.plan.job_target != "mapping",
+    )
 
 
 def _check_replay(stage: Stage, number: int, ordinal: int, fact: MappingFact) -> list[str]:
@@ -182,10 +191,6 @@ def _refusals(
     for job in world.jobs:
         if job.mapping is not None:
             running.setdefault(job.mapping.name.casefold(), []).append(jobs[job.name])
-    changes = [
-        *stage.journal.starts,
-        *(note.at for note in stage.journal.resources if note.body["spec"]["vaultResourceId"] == vault.id),
-    ]
     for record in requests:
         if record["method"] != "PATCH" or record["vault"] != vault.name or record["code"] != _CONFLICT:
             continue
@@ -196,9 +201,7 @@ def _refusals(
                     mapping=f"{vault.name} {record['mapping']}",
                     at=at,
                     job=job,
-                    epoch_changed=any(job.start < change < at for change in changes),
                     job_timeout=_shortest_timeout(stage, vault.id),
-                    named=stage.plan.job_target == "mapping",
                 )
 
 
