@@ -92,6 +92,9 @@ class Stage:
             thread.start()
         for thread in threads:
             thread.join()
+        if self.operator.child.returncode is None:
+            self.operator.wait_ready(within=_PATIENCE)
+        self._walk(self.plan.last, time.monotonic())
 
     def _walk(self, steps: Sequence[Step], began: float) -> None:
         for step in steps:

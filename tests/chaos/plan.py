@@ -73,6 +73,8 @@ class ChaosPlan:
     jobs: Mapping[str, Any]
     faults: tuple[FaultPlan, ...]
     steps: tuple[Step, ...]
+    last: tuple[Step, ...]
+    """One after the other, when the others are done; however long an outage took, this happens with faults."""
 
     def __str__(self) -> str:
         heads = [f"seed {self.seed}: {'one process' if self.one_process else 'killed'}, {self.write_limit} writes/60s"]
@@ -80,7 +82,7 @@ class ChaosPlan:
         heads += [f"  vault {number}: {vault}" for number, vault in enumerate(self.vaults)]
         heads += [f"  at first: {resource}" for resource in self.resources]
         heads += [f"  fault: {fault.kind} {dict(fault.parameters)}" for fault in self.faults]
-        return "\n".join([*heads, *(f"  {step}" for step in self.steps)])
+        return "\n".join([*heads, *(f"  {step}" for step in self.steps), *(f"  + {step}" for step in self.last)])
 
 
 def make_plan(seed: int) -> ChaosPlan:
@@ -109,6 +111,7 @@ def make_plan(seed: int) -> ChaosPlan:
         jobs=_jobs(rng),
         faults=_faults(rng),
         steps=tuple(sorted(steps, key=lambda step: (step.at, step.lane))),
+        last=_last_steps(rng, len(vaults)),
     )
 
 
@@ -229,6 +232,13 @@ class _Known:
     held: bool
     """Whether it ever had a finalizer, so that its name may still be taken after it was deleted."""
     since: float = 0.0
+
+
+def _last_steps(rng: random.Random, vaults: int) -> tuple[Step, ...]:
+    places = tuple(range(0, 1000, 90))
+    drifts = [Drift(vault, rng.choice(("disable", "other_account")), places) for vault in range(vaults)]
+    looks = [Step(0.1 + 1.4 * number, Lane.RESOURCES, Look()) for number in range(4)]
+    return (*(Step(0.0, Lane.AZURE, drift) for drift in drifts), *looks)
 
 
 def _resource_steps(rng: random.Random, resources: list[Create]) -> list[Step]:
