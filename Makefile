@@ -55,6 +55,10 @@ audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fai
 sbom: $(STAMP) ## List what the operator consists of, as CycloneDX, in dist/
 	@$(BIN)/python tools/sbom.py dist/vault-autoupdate.cdx.json
 
+.PHONY: chaos
+chaos: $(STAMP) ## Seeded chaos on a real API server: SEEDS=50 of them, or SEED=n alone (needs the control plane)
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),50) $(if $(SEED),--seed $(SEED),--out docs/chaos.json)
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks

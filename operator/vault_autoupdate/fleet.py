@@ -25,6 +25,7 @@ from vault_autoupdate.api import (
 )
 from vault_autoupdate.entry import Entry, TokensOf, log_in, read_entry, readiness, seniority, wish
 from vault_autoupdate.errors import Disposition, NotLeading
+from vault_autoupdate.jobs import Operation
 from vault_autoupdate.reconcile import Outcome, Reconciler
 from vault_autoupdate.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.situation import Situation
@@ -100,8 +101,8 @@ class Fleet:
         self._by_vault: dict[str, set[ResourceKey]] = {}
         self._at_work: dict[str, asyncio.Event] = {}
         """By vault: what ends the pass over it that is under way. There is never more than one."""
-        self._left_running: set[str] = set()
-        """Vaults in which the last pass has left jobs in flight."""
+        self._left_running: dict[str, dict[str, Operation]] = {}
+        """By vault and mapping key: the jobs that the last pass has left in flight."""
         self._announcements = Announcements()
         self._stopping = False
 
@@ -139,8 +140,9 @@ class Fleet:
         if entry.superseded:
             entry.superseded.set()
         self._wake(key, self._first_delay(entry) if initial else 0.0)
-        if entry.resource and entry.resource.deleting:
-            self._wake_others(entry)
+        if entry.resource:
+            # Who leaves makes room for all others; who comes takes the vault from those that are leaving.
+            self._wake_others(entry, leaving_only=not entry.resource.deleting)
 
     def gone(self, key: ResourceKey, uid: str = "") -> None:
         """Forget an object that was deleted, and let the next in line have its vault.
@@ -253,7 +255,8 @@ class Fleet:
         entry.worked_generation = entry.generation
         vault_key, superseded, began = entry.vault_key, asyncio.Event(), self._now()
         entry.superseded = self._at_work[vault_key] = superseded
-        state.taken_over |= vault_key in self._left_running
+        if left := self._left_running.pop(vault_key, None):
+            state.take_over(left)
 
         async def report(current: Situation) -> None:
             self._check_present(entry)
@@ -273,7 +276,8 @@ class Fleet:
         finally:
             entry.superseded = None
             del self._at_work[vault_key]
-            (self._left_running.add if state.operations else self._left_running.discard)(vault_key)
+            if state.operations:
+                self._left_running[vault_key] = dict(state.operations)
             if superseded.is_set():
                 self._wake_others(entry)
         self._check_present(entry)
@@ -384,7 +388,10 @@ class Fleet:
         if not keys:
             self._by_vault.pop(entry.vault_key, None)
 
-    def _wake_others(self, entry: Entry) -> None:
+    def _wake_others(self, entry: Entry, *, leaving_only: bool = False) -> None:
         for key in self._by_vault.get(entry.vault_key, ()):
-            if key != entry.ref.key and entry.vault_key:
+            if key == entry.ref.key or not entry.vault_key:
+                continue
+            resource = self.entries[key].resource
+            if not leaving_only or (resource and resource.deleting):
                 self._wake(key, 0.0)

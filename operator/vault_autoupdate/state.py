@@ -69,6 +69,14 @@ class VaultState:
         """How many mappings stand where."""
         return Counter(self.actions.values())
 
+    def take_over(self, left: Mapping[str, Operation]) -> None:
+        """Track the jobs that another pass over the vault has left in flight, by mapping key.
+
+        What Site Recovery says of a job may not name its mapping, so that it could not be found again.
+        """
+        self.taken_over = True
+        self.operations = {**{key: replace(each, adopted=True) for key, each in left.items()}, **self.operations}
+
     def assume_omitted(self, plan: Plan) -> bool:
         """After a restart, treat mappings that differ like the failures that the status had no room for.
 

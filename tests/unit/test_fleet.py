@@ -1,4 +1,4 @@
-"""What cannot be timed on a real API server: refused writes, and news amid a write; else see tests/cluster/operator."""
+"""What cannot be timed on a real API server: refused writes, news amid a write, whom it wakes. Else: tests/cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
-from vault_autoupdate.api import API_VERSION, KIND, NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.api import API_VERSION, FINALIZER, KIND, NotWritten, ObjectRef, ResourceKey
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.reconcile import Reconciler
 from vault_autoupdate.situation import Situation
@@ -51,7 +51,7 @@ class InterruptedWriter(RefusingWriter):
         self._news()
 
 
-def _object(name: str = KEY.name, created: str = "2026-01-01T00:00:00Z", **changes: Any) -> dict[str, Any]:
+def _object(name: str = KEY.name, metadata: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     spec = {"vaultResourceId": VAULT_ID, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT_ID}
     return {
         "apiVersion": API_VERSION,
@@ -61,20 +61,21 @@ def _object(name: str = KEY.name, created: str = "2026-01-01T00:00:00Z", **chang
             "namespace": KEY.namespace,
             "uid": f"uid-{name}",
             "generation": 1,
-            "creationTimestamp": created,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            **(metadata or {}),
         },
         "spec": {**spec, **changes},
     }
 
 
-def _fleet(writer: RefusingWriter) -> Fleet:
+def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Fleet:
     second = timedelta(seconds=1)
     return Fleet(
         reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
         writer=writer,
         timing=Timing(second, second, second, second, second, second, 1),
         observer=cast("Any", None),
-        wake=lambda *_: None,
+        wake=wake,
         startup_spread=second,
         paused_for=lambda *_: 0.0,
         now=lambda: datetime.now(UTC),
@@ -103,8 +104,21 @@ async def test_an_owner_that_goes_while_the_status_that_names_it_is_written_leav
     writer = InterruptedWriter(lambda: fleet.gone(owner))
     fleet = _fleet(writer)
     fleet.seen(_object("older"))
-    fleet.seen(_object("younger", created="2026-01-02T00:00:00Z"))
+    fleet.seen(_object("younger", {"creationTimestamp": "2026-01-02T00:00:00Z"}))
     again = await fleet.work(younger)
     assert writer.status["conditions"][0]["reason"] == "VaultAlreadyManaged"
     assert again == 0.0
     assert fleet.owner(fleet.entries[younger]) == younger
+
+
+def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
+    woken: list[str] = []
+    fleet = _fleet(RefusingWriter(), lambda key, _: woken.append(key.name))
+    leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
+    fleet.seen(_object("leaving", leaving, deletionPolicy="Disable"))
+    fleet.seen(_object("older"))
+    woken.clear()
+
+    fleet.seen(_object("new"))
+
+    assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"

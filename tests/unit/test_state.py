@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -294,3 +295,13 @@ def test_a_job_that_leads_out_of_the_vault_is_not_taken_over_from_a_status(path:
     operations = [{"mapping": path, "jobId": JOB, "startedAt": "2026-03-01T11:00:00Z"}]
 
     assert restore({"operations": operations}, VAULT, NOW).operations == {}
+
+
+def test_jobs_that_another_pass_has_left_are_tracked_beside_those_of_ones_own() -> None:
+    mine, left = Operation("/mapping/a", "job-1", NOW), Operation("/mapping/b", "job-2", NOW)
+    state = VaultState(operations={mine.key: mine})
+
+    state.take_over({mine.key: replace(mine, job_id="older"), left.key: left})
+
+    assert state.operations == {mine.key: mine, left.key: replace(left, adopted=True)}
+    assert state.taken_over
