@@ -197,7 +197,10 @@ class Fleet:
 
     async def _look_out_for(self, owner: ResourceKey, resource: VaultAutoUpdate) -> float:
         """Find out whether the owner of a vault is still there: the news of its deletion may have been missed."""
-        ref = self.entries[owner].ref
+        known = self.entries.get(owner)
+        if known is None:
+            return 0.0  # it went while the status was written that names it
+        ref = known.ref
         try:
             await self._writer.check_present(ref)
         except ObjectGone:
