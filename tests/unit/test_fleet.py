@@ -72,7 +72,7 @@ def _fleet(writer: RefusingWriter) -> Fleet:
     return Fleet(
         reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
         writer=writer,
-        timing=Timing(second, second, second, second, second, second, 1),
+        timing=Timing(second, second, second, second, second, second, second, 1),
         observer=cast("Any", None),
         wake=lambda *_: None,
         startup_spread=second,
