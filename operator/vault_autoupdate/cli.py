@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Final, NoReturn, TextIO, TypeVar
 
 import click
@@ -36,6 +37,7 @@ _EXIT_CHANGES: Final = 2
 _EXIT_INTERRUPTED: Final = 130
 _OPERATOR_ONLY: Final = frozenset(
     {
+        "agent_interval",
         "health_address",
         "leader_elect",
         "lease_name",
@@ -221,7 +223,8 @@ def _load(flags: dict[str, str | None]) -> Settings:
 @contextmanager
 def _core(settings: Settings, watcher: _Watcher) -> Iterator[Core]:
     try:
-        with open_core(settings, os.environ, calls=watcher, runs=watcher) as core:
+        no_count = settings.model_copy(update={"agent_interval": timedelta()})  # nothing here would show it
+        with open_core(no_count, os.environ, calls=watcher, runs=watcher) as core:
             yield core
     except InvalidSettings as error:
         _refuse(error.problems)

@@ -13,7 +13,7 @@ from vault_autoupdate.api import Mode, VaultAutoUpdate
 from vault_autoupdate.apply import Apply
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.errors import AzureError
-from vault_autoupdate.observe import observe
+from vault_autoupdate.observe import count_agents, observe
 from vault_autoupdate.plan import Decision, Plan
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
@@ -132,6 +132,7 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
         if not to_change and not state.operations:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = vault_pass.now()
+            await count_agents(vault_pass)
             return True
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)

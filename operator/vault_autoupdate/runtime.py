@@ -110,6 +110,7 @@ def open_core(
         retry_min=settings.retry_min,
         retry_max=settings.retry_max,
         status_interval=settings.status_interval,
+        agent_interval=settings.agent_interval,
         changes_at_once=settings.max_connections,
     )
     site_recovery = SiteRecovery(client)

@@ -85,6 +85,10 @@ def _duration(value: object) -> timedelta:
     return duration
 
 
+def _duration_or_none(value: object) -> timedelta:
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
+
+
 def _namespaces(value: object) -> tuple[str, ...]:
     if isinstance(value, tuple):
         return value
@@ -174,6 +178,9 @@ class Settings(BaseModel):
     )
     startup_spread: Duration = Field(
         timedelta(minutes=5), description="Unchanged resources are looked at within this time after a start."
+    )
+    agent_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
+        timedelta(hours=24), description="Time between two counts of the agents of a vault's machines; 0s for none."
     )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."

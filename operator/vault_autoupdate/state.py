@@ -10,6 +10,7 @@ from typing import Any
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import AgentCounts
 from vault_autoupdate.plan import Action, Goal, Plan
 from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
 
@@ -61,6 +62,10 @@ class VaultState:
     errors_in_a_row: int = 0
     goal: Goal | None = None
     """What the mappings should have been at the last look."""
+    agents: AgentCounts | None = None
+    """The agents of the vault's machines when they were last counted; None while nobody knows."""
+    agents_due: datetime | None = None
+    """When they are to be counted again; None before this process has thought about it."""
     reverts: int = 0
     """Looks that found something changed by somebody else after it had been as declared."""
 
@@ -125,6 +130,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.vault_name = _text(status.get("vaultName"))
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
+    state.agents = _agents(status.get("agents"))
     for entry in _entries(status.get("operations")):
         path = _text(entry.get("mapping"))
         if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
@@ -144,6 +150,12 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     if (omitted := _count(status.get("failuresOmitted"))) and state.attempts:
         state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
     return state
+
+
+def _agents(entry: object) -> AgentCounts | None:
+    if not isinstance(entry, Mapping):
+        return None
+    return AgentCounts(_count(entry.get("total")), _count(entry.get("behind")), _count(entry.get("unknown")))
 
 
 def _run(entry: object) -> Run | None:

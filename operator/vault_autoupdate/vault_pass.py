@@ -57,6 +57,8 @@ class Timing:
     retry_min: timedelta
     retry_max: timedelta
     status_interval: timedelta
+    agent_interval: timedelta
+    """Between two counts of the agents of a vault's machines; nothing for none."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
 

@@ -73,7 +73,7 @@ def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = 
     return Fleet(
         reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
         writer=writer,
-        timing=Timing(second, second, second, second, second, second, 1),
+        timing=Timing(second, second, second, second, second, second, second, 1),
         observer=cast("Any", None),
         wake=wake,
         startup_spread=second,

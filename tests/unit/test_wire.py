@@ -15,7 +15,7 @@ from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
 from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import HealthError, JobError, Vault
+from vault_autoupdate.observed import AgentCounts, HealthError, JobError, Vault
 from vault_autoupdate.plan import Action, Goal, make_plan
 
 DATA = Path(__file__).parent / "data"
@@ -109,6 +109,40 @@ def test_a_link_to_the_next_page_is_kept_as_it_is() -> None:
     assert wire.next_link({"value": [], "nextLink": "https://h/p?skipToken=a%2Fb&x=1"}) == (
         "https://h/p?skipToken=a%2Fb&x=1"
     )
+
+
+# Replicated items.
+
+
+def _item(instance_type: str, **details: Any) -> dict[str, Any]:
+    return {
+        "id": "/x",
+        "name": "vm",
+        "properties": {"providerSpecificDetails": {"instanceType": instance_type, **details}},
+    }
+
+
+def test_agents_are_counted_where_replication_is_between_azure_regions() -> None:
+    page = {
+        "value": [
+            _item("A2A", isReplicationAgentUpdateRequired=True),
+            _item("a2a", isReplicationAgentUpdateRequired=False),
+            _item("A2A", isReplicationAgentUpdateRequired=None),
+            _item("InMageRcm", isReplicationAgentUpdateRequired=True),
+            {"properties": {"providerSpecificDetails": None}},
+        ]
+    }
+    counts = wire.agents_page(page)
+    assert counts == AgentCounts(total=3, behind=1, unknown=1)
+    assert counts.current == 1
+
+
+@pytest.mark.parametrize(
+    "page", [{"value": [{}]}, {"value": [_item("A2A", isReplicationAgentUpdateRequired="no idea")]}]
+)
+def test_a_page_of_items_of_another_shape_is_malformed(page: dict[str, Any]) -> None:
+    with pytest.raises(MalformedReply, match="not a replicated item"):
+        wire.agents_page(page)
 
 
 # Jobs.

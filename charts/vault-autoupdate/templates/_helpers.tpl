@@ -164,6 +164,7 @@ app.kubernetes.io/part-of: vault-autoupdate
   (list "JOB_POLL_MAX" $v.polling.jobMax)
   (list "STATUS_INTERVAL" $v.polling.statusInterval)
   (list "STARTUP_SPREAD" $v.polling.startupSpread)
+  (list "AGENT_INTERVAL" $v.polling.agentInterval)
   (list "RETRY_PAUSE" $v.retry.pause)
   (list "RETRY_MIN" $v.retry.min)
   (list "RETRY_MAX" $v.retry.max)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from vault_autoupdate.arm import wire
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.errors import ArmError, Disposition, MalformedReply
-from vault_autoupdate.observed import ContainerMapping, Job, Vault
+from vault_autoupdate.observed import AgentCounts, ContainerMapping, Job, Vault
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.resource_id import ArmId, is_below
 from vault_autoupdate.text import clean
@@ -107,6 +107,13 @@ class SiteRecovery:
                 return None
             raise
         return wire.job(reply.document())
+
+    async def agents(self, context: CallContext, vault_id: ArmId) -> AgentCounts:
+        """Count the agents of the vault's replicated machines. Raises `AzureError`."""
+        counts = AgentCounts()
+        async for page in self._pages(context, "list_items", f"{vault_id.text}/replicationProtectedItems"):
+            counts += wire.agents_page(page)
+        return counts
 
     async def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
         seen: set[str] = set()

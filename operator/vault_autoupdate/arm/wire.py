@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import ContainerMapping, HealthError, Job, JobError, Vault
+from vault_autoupdate.observed import AgentCounts, ContainerMapping, HealthError, Job, JobError, Vault
 from vault_autoupdate.plan import AUTHENTICATION, PROVIDER, Goal
 from vault_autoupdate.text import clean
 
@@ -34,6 +34,7 @@ Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else s
 Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
 
 __all__ = [
+    "agents_page",
     "job",
     "job_id_of",
     "jobs_page",
@@ -111,6 +112,19 @@ class _JobProperties(_Model):
 class _Job(_Model):
     name: Name
     properties: _JobProperties
+
+
+class _ItemDetails(_Model):
+    instance_type: Text = ""
+    is_replication_agent_update_required: bool | None = None
+
+
+class _ItemProperties(_Model):
+    provider_specific_details: _ItemDetails | None = None
+
+
+class _Item(_Model):
+    properties: _ItemProperties
 
 
 class _Page(_Model):
@@ -196,6 +210,18 @@ def parse_time(text: str) -> datetime | None:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def agents_page(document: object) -> AgentCounts:
+    """Count the agents on one page of replicated items, those of other providers aside: they are updated otherwise."""
+    counts = AgentCounts()
+    for entry in _read(_Page, document, "a page of replicated items").value:
+        details = _read(_Item, entry, "a replicated item").properties.provider_specific_details
+        if details is None or details.instance_type.casefold() != PROVIDER.casefold():
+            continue
+        behind = details.is_replication_agent_update_required
+        counts += AgentCounts(total=1, behind=int(behind is True), unknown=int(behind is None))
+    return counts
 
 
 def job_id_of(headers: Mapping[str, str]) -> str:
