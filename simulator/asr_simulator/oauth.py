@@ -168,7 +168,7 @@ class OAuthEndpoint:
         body = {
             "error": refusal.error,
             "error_description": (
-                f"AADSTS{refusal.number}: {refusal.text} Trace ID: {trace} Correlation ID: {correlation} "
+                f"AADSTS{refusal.number}: {refusal.text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\n"
                 f"Timestamp: {stamp}"
             ),
             "error_codes": [refusal.number],
