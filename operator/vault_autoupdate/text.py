@@ -9,7 +9,7 @@ _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
 _ELLIPSIS = "…"
 
-__all__ = ["clean", "plural"]
+__all__ = ["clean", "plural", "whole_number"]
 
 
 def clean(text: object, max_bytes: int) -> str:
@@ -29,6 +29,11 @@ def clean(text: object, max_bytes: int) -> str:
     if len(encoded) <= max_bytes:
         return encoded.decode()
     return encoded[: max(0, max_bytes - 3)].decode("utf-8", "ignore") + _ELLIPSIS
+
+
+def whole_number(text: str) -> int | None:
+    """The number that ``text`` is, if it is one; `int` refuses some texts that `str.isdigit` takes."""
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
 
 
 def plural(count: int, noun: str) -> str:

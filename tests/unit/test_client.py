@@ -165,9 +165,11 @@ async def test_what_is_left_of_the_quota_is_told(client: ArmClient, arm: Arm) ->
         ArmReply(200, {reads: "249", writes: "1"}, b""),
         ArmReply(200, {writes: "199"}, b""),
         ArmReply(200, {reads: "odd"}, b""),
+        ArmReply(200, {reads: "²"}, b""),
     ]
     await client.read(CONTEXT, "list", "/x")
     await client.write(CONTEXT, "update", "/x", {})
+    await client.read(CONTEXT, "list", "/x")
     await client.read(CONTEXT, "list", "/x")
 
     assert arm.quota == [(READ, 249), (WRITE, 199)]

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.text import whole_number
 from vault_autoupdate.throttle import CallKind, Throttle
 
 _TRIES: Final = 4
@@ -138,8 +139,8 @@ class ArmClient:
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
         log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
-        if (left := reply.headers.get(_REMAINING[kind], "")).isdigit():
-            self._observer.quota_reported(kind, int(left))
+        if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
+            self._observer.quota_reported(kind, left)
         return reply
 
     async def _in_thread(self, call: ArmCall) -> ArmReply:

@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink, classify
-from vault_autoupdate.text import clean
+from vault_autoupdate.text import clean, whole_number
 
 _CONNECT_TIMEOUT: Final = 10.0
 _WRITE_CONNECT_TIMEOUT: Final = 3.0
@@ -200,8 +200,8 @@ def _read(response: requests.Response, deadline: float) -> bytes:
             raise requests.exceptions.ReadTimeout("the answer took too long to arrive as a whole")
         if size > _LARGEST_BODY:
             raise requests.exceptions.ContentDecodingError("the answer is too large")
-    expected = response.headers.get("Content-Length", "")
-    if expected.isdigit() and not response.headers.get("Content-Encoding") and size != int(expected):
+    expected = whole_number(response.headers.get("Content-Length", ""))
+    if expected not in {None, size} and not response.headers.get("Content-Encoding"):
         raise requests.exceptions.ConnectionError("the answer was cut off")
     return b"".join(chunks)
 
