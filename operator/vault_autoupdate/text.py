@@ -7,13 +7,14 @@ import re
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_TOKEN = re.compile(r"eyJ[\w-]{8,}[\w.-]*")
 _ELLIPSIS = "…"
 
 __all__ = ["clean", "plural", "whole_number"]
 
 
 def clean(text: object, max_bytes: int) -> str:
-    """Return ``text`` on one line, without control characters, query strings of URLs or bearer tokens.
+    """Return ``text`` on one line, without control characters, query strings of URLs, bearer tokens or JWTs.
 
     Site Recovery signs the URLs of operations, so what stands behind the ``?`` is as good as a secret.
 
@@ -25,7 +26,7 @@ def clean(text: object, max_bytes: int) -> str:
         return ""
     valid = str(text)[: 4 * max_bytes].encode("utf-8", "replace").decode()
     flat = _CONTROL.sub(" ", valid).strip()
-    encoded = _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat)).encode()
+    encoded = _TOKEN.sub("***", _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat))).encode()
     if len(encoded) <= max_bytes:
         return encoded.decode()
     return encoded[: max(0, max_bytes - 3)].decode("utf-8", "ignore") + _ELLIPSIS

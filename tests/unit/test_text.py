@@ -62,6 +62,14 @@ def test_no_bearer_token_is_kept(before: str, word: str, secret: str, after: str
     assert "s3cret" not in clean(f"{before} {word}{secret}{after}", 1000)
 
 
+@given(_AROUND, st.text("abcXYZ019_-", min_size=20, max_size=40), st.integers(0, 2), _AROUND)
+def test_no_json_web_token_is_kept_whole_or_cut_off(before: str, part: str, parts: int, after: str) -> None:
+    cleaned = clean(f"{before} eyJ{part}{f'.s3cret{part}' * parts} {after}", 1000)
+
+    assert part not in cleaned
+    assert "s3cret" not in cleaned
+
+
 def test_of_a_signed_url_the_operation_is_kept_and_the_signature_is_not() -> None:
     cleaned = clean(f"could not read {SIGNED}: time-out", 1000)
 

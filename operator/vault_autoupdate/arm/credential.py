@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import AzureError as AzureCoreError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import (
     AzureCliCredential,
     CertificateCredential,
@@ -21,12 +21,14 @@ from azure.identity import (
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from vault_autoupdate.arm.deadline import deadline_session
 from vault_autoupdate.errors import CredentialError
 from vault_autoupdate.settings import Credential, InvalidSettings, Settings
 from vault_autoupdate.text import clean
 
 _REFRESH_BEFORE: Final = 300.0
 """Seconds before its end at which a token is replaced, as azure-core's own policy does it."""
+_CONNECT_TIMEOUT: Final = 10.0
 
 _NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
     Credential.WORKLOAD_IDENTITY: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
@@ -48,34 +50,46 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
     if missing:
         raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
     tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
+    # While one thread asks for a token, all others wait for it: one question, and a time-out. azure-identity by itself
+    # asks ten times over several minutes, waits five for an answer, and sleeps for as long as a Retry-After says.
+    timeout = settings.request_timeout.total_seconds()
+    options: dict[str, Any] = {
+        "retry_total": 0,
+        "retry_status": 0,
+        "transport": RequestsTransport(
+            session=deadline_session(), connection_timeout=min(_CONNECT_TIMEOUT, timeout), read_timeout=timeout
+        ),
+    }
+    if mode is not Credential.MANAGED_IDENTITY:
+        options["authority"] = settings.authority_host
     try:
-        return _credential(mode, tenant, client, settings.authority_host, environment)
+        return _credential(mode, tenant, client, environment, options)
     except (ValueError, OSError) as error:
         raise InvalidSettings([f"VAULT_AUTOUPDATE_CREDENTIAL={mode}: {clean(error, 500)}"]) from error
 
 
 def _credential(
-    mode: Credential, tenant: str, client: str, authority: str, environment: Mapping[str, str]
+    mode: Credential, tenant: str, client: str, environment: Mapping[str, str], options: Mapping[str, Any]
 ) -> TokenCredential:
     match mode:
         case Credential.WORKLOAD_IDENTITY:
-            return WorkloadIdentityCredential(authority=authority)
+            return WorkloadIdentityCredential(**options)
         case Credential.MANAGED_IDENTITY:
-            return ManagedIdentityCredential(client_id=client or None)
+            return ManagedIdentityCredential(client_id=client or None, **options)
         case Credential.CLIENT_SECRET:
-            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], authority=authority)
+            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], **options)
         case Credential.CLIENT_CERTIFICATE:
             return CertificateCredential(
                 tenant,
                 client,
                 environment["AZURE_CLIENT_CERTIFICATE_PATH"],
                 password=environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD"),
-                authority=authority,
+                **options,
             )
         case Credential.AZURE_CLI:
             return AzureCliCredential(tenant_id=tenant)
         case Credential.DEFAULT:
-            return DefaultAzureCredential(authority=authority)
+            return DefaultAzureCredential(**options)
 
 
 def certificate_expiry(settings: Settings, environment: Mapping[str, str]) -> float | None:
@@ -157,17 +171,22 @@ class TokenSource:
         try:
             self._credential = self._credential or self._factory()
             token = self._credential.get_token(self._scope)
-        except (AzureCoreError, ValueError, OSError) as error:
+        except Exception as error:  # an answer of a shape that msal does not expect is an AttributeError, for one
             self._credential = None
             self._fetched(None)
             if previous is not None and previous.expires_on > time.time():
                 return previous  # it has some minutes left, and the next call asks again
             self._failed_at = time.monotonic()
             self._failure = CredentialError(
-                f"No token from the credential: {clean(error, 500)}",
+                f"No token from the credential: {_without_answer(error)}",
                 recommended_action="Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables).",
             )
             raise self._failure from error
         self._failure = None
         self._fetched(float(token.expires_on))
         return token
+
+
+def _without_answer(error: Exception) -> str:
+    """What azure-core says, but for the answer that it quotes when that cannot be read: there may be a token in it."""
+    return clean(str(error).partition("\nContent:")[0] or type(error).__name__, 500)
