@@ -138,6 +138,19 @@ async def test_a_throttled_read_waits_as_long_as_the_server_says_and_is_sent_aga
     assert arm.finished == [("list", "429"), ("list", "200")]
 
 
+async def test_a_read_that_would_wait_for_long_comes_back_at_once_and_so_do_those_after_it(
+    client: ArmClient, arm: Arm
+) -> None:
+    arm.answers = [_error(Disposition.WAIT, status=429, retry_after=90)]
+    for _ in range(3):
+        with pytest.raises(ArmError) as refused:
+            await client.read(CONTEXT, "list", "/x")
+        assert refused.value.status == 429
+
+    assert len(arm.calls) == 1, "Azure is left alone"
+    assert (await client.read(CallContext("other", "vault", "run-1"), "list", "/x")).status == 200
+
+
 async def test_a_throttled_scope_is_told_to_the_throttle_before_the_next_call_can_leave(
     client: ArmClient, arm: Arm
 ) -> None:

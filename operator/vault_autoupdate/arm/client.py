@@ -80,6 +80,8 @@ class ArmClient:
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
+        self._refusals: dict[tuple[str, CallKind], AzureError] = {}
+        """The last 429 of each scope and kind."""
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
     def close(self) -> None:
@@ -90,9 +92,13 @@ class ArmClient:
         """GET ``target``; transient errors and throttling are tried again, up to three times.
 
         Raises:
-            AzureError: what the last try ended with.
+            AzureError: what the last try ended with; also at once while Azure wants silence for longer than a call
+                waits in place, so that whoever waits for the answer can say so.
         """
         for attempt in range(1, _TRIES + 1):
+            refusal = self._refusals.get((context.scope, CallKind.READ))
+            if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
+                raise refusal
             try:
                 return await self._once(context, CallKind.READ, operation, ArmCall("GET", target, _request_id(context)))
             except AzureError as error:
@@ -135,6 +141,7 @@ class ArmClient:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
                     self.throttle.refused(context.scope, kind, asked_for)
+                    self._refusals[context.scope, kind] = error
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
