@@ -47,6 +47,10 @@ test: lint ## Lint, check types, run all tests (builds the control plane first w
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
+.PHONY: faults
+faults: $(STAMP) ## Every call to Azure meets every fault (about two minutes)
+	@$(BIN)/pytest tests/faults
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks
@@ -57,7 +61,7 @@ bench-smoke: $(STAMP) ## Three short scenarios; fails when one is out of its bou
 
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code
-	@for tool in tools/*_docs.py; do $(BIN)/python $$tool; done
+	@for tool in tools/*_docs.py; do $(BIN)/python -m tools.$$(basename $$tool .py); done
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder
