@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,7 +21,8 @@ from tests.unit.builders import (
     resource,
 )
 from tests.unit.schema import STATUS, violations
-from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from tests.unit.strategies import KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts
+from vault_autoupdate.attempts import Attempt, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.plan import Action, Plan, make_plan
@@ -105,47 +105,21 @@ def test_a_status_that_cannot_be_read_is_as_good_as_none(status: Any) -> None:
     assert restore(status, VAULT, NOW) == VaultState()
 
 
-_NAMES = st.sampled_from([f"m{number}" for number in range(6)])
-_WORDS = st.text(st.characters(categories=["L", "N"]), max_size=20)
-_TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
-    lambda time: time.replace(microsecond=0)
-)
-_RUNS = st.builds(
-    Run, st.just(JOB), _TIMES, st.none() | _TIMES, *(st.integers(0, 9) for _ in ("patched", "succeeded", "failed"))
-)
-_OPERATIONS = st.builds(
-    lambda name, job, started_at, adopted: Operation(mapping_id_of(name), job, started_at, adopted=adopted),
-    _NAMES,
-    st.sampled_from(["", JOB]),
-    _TIMES.map(lambda time: min(time, NOW)),
-    st.booleans(),
-)
-_ATTEMPTS = st.builds(
-    Attempt,
-    st.integers(1, 50),
-    _TIMES,
-    _TIMES,
-    st.sampled_from(FailureReason),
-    st.builds(Explanation, _WORDS, _WORDS, _WORDS, _WORDS),
-    st.sampled_from(["", JOB]),
-)
-
-
 @given(
-    st.lists(_OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
-    st.dictionaries(_NAMES.map(_key), _ATTEMPTS, max_size=4),
-    st.none() | _RUNS,
+    st.lists(OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
+    st.dictionaries(KEYS, attempts(WORDS, SECONDS), max_size=4),
+    st.none() | RUNS,
     st.sampled_from(["", "westeurope"]),
 )
 def test_what_the_status_tells_comes_back_from_it(
-    operations: list[Operation], attempts: dict[str, Attempt], run: Run | None, location: str
+    operations: list[Operation], tried: dict[str, Attempt], run: Run | None, location: str
 ) -> None:
     state = VaultState(
         vault_name="dr",
         location=location,
         operations={operation.key: operation for operation in operations},
-        attempts=attempts,
-        paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in attempts},
+        attempts=tried,
+        paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in tried},
         run=run,
     )
     restored = restore(_status(state), VAULT, NOW)

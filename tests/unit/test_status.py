@@ -24,6 +24,7 @@ from tests.unit.builders import (
     unhealthy,
 )
 from tests.unit.schema import STATUS, violations
+from tests.unit.strategies import HOSTILE_TEXTS, SITUATIONS, STATES
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action, make_plan
@@ -301,42 +302,7 @@ def test_ten_thousand_mappings_in_flight_and_failing_stay_below_100_kb(character
     assert len(status["failures"]) + status["failuresOmitted"] == 10_000
 
 
-_TEXTS = st.text(max_size=80)
-_TIMES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-_SITUATIONS = st.builds(
-    Situation,
-    st.sampled_from(["True", "False", "Unknown"]),
-    st.sampled_from(["Compliant", "Http500", "Throttled"]),
-    _TEXTS,
-    st.booleans(),
-    st.booleans(),
-)
-_STATES = st.builds(
-    VaultState,
-    looked=st.booleans(),
-    vault_name=_TEXTS,
-    location=_TEXTS,
-    actions=st.dictionaries(_TEXTS, st.sampled_from(Action), max_size=4),
-    operations=st.dictionaries(_TEXTS, st.builds(Operation, _TEXTS, _TEXTS, _TIMES, st.booleans()), max_size=4),
-    attempts=st.dictionaries(
-        _TEXTS,
-        st.builds(
-            Attempt,
-            st.integers(1, 1000),
-            _TIMES,
-            _TIMES,
-            st.sampled_from(FailureReason),
-            st.builds(Explanation, _TEXTS, _TEXTS, _TEXTS, _TEXTS),
-            _TEXTS,
-        ),
-        max_size=4,
-    ),
-    paths=st.dictionaries(_TEXTS, _TEXTS, max_size=4),
-    run=st.none() | st.builds(Run, _TEXTS, _TIMES, st.none() | _TIMES, st.integers(0, 9)),
-)
-
-
-@given(_STATES, _SITUATIONS, st.none() | _TEXTS)
+@given(STATES, SITUATIONS, st.none() | HOSTILE_TEXTS)
 def test_whatever_is_known_the_api_server_takes_the_status_of_it(
     state: VaultState, situation: Situation, request: str | None
 ) -> None:
@@ -349,7 +315,7 @@ def test_whatever_is_known_the_api_server_takes_the_status_of_it(
 # When it is worth writing.
 
 
-@given(_STATES, _SITUATIONS)
+@given(STATES, SITUATIONS)
 def test_a_status_differs_from_itself_at_another_time_only_in_times(state: VaultState, situation: Situation) -> None:
     status = _build(state, situation)
 
