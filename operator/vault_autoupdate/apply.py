@@ -12,7 +12,7 @@ from vault_autoupdate.attempts import Explanation, FailureReason, failed, starte
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
 from vault_autoupdate.jobs import Operation, Verdict, adopt
 from vault_autoupdate.observe import look_at_one
-from vault_autoupdate.plan import Action, Decision
+from vault_autoupdate.plan import Action, Decision, Plan
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
@@ -30,8 +30,9 @@ __all__ = ["Apply"]
 class Apply:
     """The changes of one pass. `advance` starts as many as may be under way; the tasks note their results."""
 
-    def __init__(self, vault_pass: VaultPass, decisions: Iterable[Decision]) -> None:
+    def __init__(self, vault_pass: VaultPass, plan: Plan, decisions: Iterable[Decision]) -> None:
         self._pass = vault_pass
+        self._mappings = [decision.mapping for decision in plan.decisions]
         self._pending = deque(decisions)
         self._failures_in_a_row = 0
         self._blocked: AzureError | None = None
@@ -148,9 +149,10 @@ class Apply:
         except AzureError:
             return False
         known = {operation.job_id for operation in state.operations.values()} | state.given_up
-        for operation in adopt([decision.mapping], jobs, known=known, now=vault_pass.now()):
-            self._note_start(decision, operation.job_id, done=False)
-            return True
+        for operation in adopt(self._mappings, jobs, known=known, now=vault_pass.now()):
+            if operation.key == decision.mapping.key:
+                self._note_start(decision, operation.job_id, done=False)
+                return True
         if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
             self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
             return True
