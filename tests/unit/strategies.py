@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,14 +23,13 @@ from tests.unit.builders import (
 )
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.errors import (
-    ArmError,
     AzureError,
     CredentialError,
-    Disposition,
     MalformedReply,
     NotLeading,
     Unreachable,
     UntrustedLink,
+    classify,
 )
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.observed import HealthError, Job
@@ -152,18 +152,19 @@ SITUATIONS: Final = st.builds(
 
 # What Azure answers.
 
-DISPOSITIONS: Final = st.sampled_from(Disposition)
-
-
-def _arm_error(status: int, texts: list[str], disposition: Disposition) -> ArmError:
-    code, message, causes, action = texts
-    return ArmError(status, code, message, disposition=disposition, possible_causes=causes, recommended_action=action)
-
+_ENVELOPES: Final = st.dictionaries(
+    st.sampled_from(["code", "message", "possibleCauses", "recommendedAction"]), HOSTILE_TEXTS
+).map(lambda error: json.dumps({"error": error}).encode())
 
 ERRORS: Final[st.SearchStrategy[AzureError]] = st.one_of(
-    st.builds(_arm_error, st.integers(300, 599), st.lists(HOSTILE_TEXTS, min_size=4, max_size=4), DISPOSITIONS),
+    st.builds(classify, st.integers(300, 599), _ENVELOPES | st.binary(max_size=20), st.just({"retry-after": "5"})),
     *(
-        st.builds(kind, HOSTILE_TEXTS, possible_causes=HOSTILE_TEXTS, recommended_action=HOSTILE_TEXTS)
+        st.builds(
+            kind,
+            HOSTILE_TEXTS.map(lambda text: f"It did not work: {text}"),
+            possible_causes=HOSTILE_TEXTS,
+            recommended_action=HOSTILE_TEXTS,
+        )
         for kind in (Unreachable, MalformedReply, UntrustedLink, CredentialError, NotLeading)
     ),
 )

@@ -82,6 +82,18 @@ def test_what_is_written_reads_back_as_nearly_the_same(duration: timedelta) -> N
     assert abs((again - duration).total_seconds()) <= tolerance
 
 
+_PARTS = st.lists(
+    st.tuples(st.integers(0, 999), st.sampled_from(["h", "m", "s", "ms", "us", "µs", "ns"])), min_size=1, max_size=5
+).map(lambda parts: "".join(f"{number}{unit}" for number, unit in parts))
+
+
+@given(_PARTS, _PARTS)
+def test_a_duration_is_as_long_as_its_parts_together(one: str, other: str) -> None:
+    together = parse_duration(one) + parse_duration(other)
+
+    assert abs(parse_duration(one + other) - together) <= timedelta(microseconds=1)
+
+
 @given(st.integers(0, 87_600 * 3600))
 def test_whole_seconds_read_back_exactly(seconds: int) -> None:
     assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)

@@ -22,17 +22,19 @@ from tests.unit.builders import (
     resource,
     unhealthy,
 )
-from vault_autoupdate.api import InvalidSpec, ResourceKey
+from tests.unit.strategies import ERRORS, HOSTILE_TEXTS, RESOURCES, STATES
+from vault_autoupdate.api import InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.attempts import Attempt, FailureReason
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, Unreachable, UntrustedLink
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.plan import Goal, make_plan
+from vault_autoupdate.plan import Action, Goal, make_plan
 from vault_autoupdate.situation import (
     Situation,
     already_managed,
     failing,
     invalid,
     looking,
+    not_held,
     settled,
     suspended,
     working,
@@ -255,10 +257,20 @@ def test_however_long_the_error_the_way_out_of_a_deletion_is_not_cut_off() -> No
     assert len(message.encode()) == 1000
 
 
-_TEXTS = st.text(max_size=3000)
+_LONG_TEXTS = st.text(max_size=3000)
 
 
-@given(_TEXTS, _TEXTS, _TEXTS)
+def _is_fit_to_be_shown(situation: Situation) -> bool:
+    return (
+        situation.ready in {"True", "False", "Unknown"}
+        and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", situation.reason) is not None
+        and 0 < len(situation.message.encode()) <= 1000
+        and len(situation.message.splitlines()) == 1
+        and not (situation.reconciling and situation.stalled)
+    )
+
+
+@given(_LONG_TEXTS, _LONG_TEXTS, _LONG_TEXTS)
 def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, message: str, action: str) -> None:
     error = ArmError(500, code, message, disposition=Disposition.RETRY, recommended_action=action)
     state = _looked(disabled("b"), attempts={"b": attempt(code=code, message=message, recommended_action=action)})
@@ -267,7 +279,31 @@ def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, 
         settled(resource(), state),
         invalid(InvalidSpec([message])),
         working(resource(), state, note=message),
+        not_held(message),
     ):
-        assert len(situation.message.encode()) <= 1000
-        assert len(situation.message.splitlines()) == 1
-        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", situation.reason)
+        assert _is_fit_to_be_shown(situation)
+
+
+@given(STATES, RESOURCES, ERRORS, st.booleans(), HOSTILE_TEXTS)
+def test_every_state_has_a_situation_that_can_be_shown(
+    state: VaultState, wanted: VaultAutoUpdate, error: AzureError, deleting: bool, note: str
+) -> None:
+    situations = [
+        settled(wanted, state),
+        working(wanted, state, note=note),
+        failing(error, state, deleting=deleting),
+        suspended(state),
+        looking(wanted),
+        not_held(note),
+        already_managed(wanted.key),
+    ]
+
+    assert all(map(_is_fit_to_be_shown, situations))
+    assert {situation.ready for situation in situations[1:]} <= {"False", "Unknown"}
+
+
+@given(STATES, RESOURCES)
+def test_only_a_vault_in_which_nothing_is_left_to_do_is_ready(state: VaultState, wanted: VaultAutoUpdate) -> None:
+    left = set(state.actions.values()) - {Action.KEEP, Action.IGNORE}
+
+    assert (settled(wanted, state).ready == "True") == (not left)

@@ -29,7 +29,7 @@ from vault_autoupdate.plan import Action, Plan, make_plan
 from vault_autoupdate.resource_id import parse_vault_id
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState, restore
-from vault_autoupdate.status import build_status
+from vault_autoupdate.status import MOST_OPERATIONS, build_status
 
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"
 WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
@@ -208,6 +208,45 @@ def test_omitted_failures_are_assumed_once_only() -> None:
 @pytest.mark.parametrize("count", [0, -3, True, "5", None])
 def test_a_count_of_omitted_failures_that_is_none_is_not_believed(count: Any) -> None:
     assert _with_omitted(count).omitted is None
+
+
+_FATES = st.lists(st.sampled_from(["right", "waits", "due", "new", "ignored"]), max_size=60)
+
+
+@given(_FATES, st.integers(0, 200))
+def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_had_failed(
+    fates: list[str], in_flight: int
+) -> None:
+    vault = [
+        mapping(f"m{number}")
+        if fate == "right"
+        else disabled(f"m{number}", state="" if fate == "ignored" else "Paired")
+        for number, fate in enumerate(fates)
+    ]
+    tried = {
+        seen.key: attempt(2, next_in=HOUR if fate == "waits" else -HOUR)
+        for seen, fate in zip(vault, fates, strict=True)
+        if fate in {"waits", "due"}
+    }
+    working_on = [disabled(f"w{number}") for number in range(in_flight)]
+    before = VaultState(
+        attempts=tried, operations={seen.key: Operation(seen.id, JOB, NOW - HOUR) for seen in working_on}
+    )
+    vault += working_on
+    plan = make_plan(ENABLE, vault, running=before.operations, attempts=tried, now=NOW)
+    before.look(plan)
+
+    after = restore(_status(before), VAULT, NOW)
+    lost = set(before.operations) - set(after.operations)
+    after.assume_omitted(make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW))
+    # The jobs that the status had no room for are found in the list of the vault.
+    running = {**after.operations, **{key: before.operations[key] for key in lost}}
+    again = make_plan(ENABLE, vault, running=running, attempts=after.attempts, now=NOW)
+
+    assert len(after.operations) == min(in_flight, MOST_OPERATIONS)
+    assert len(again.actionable) <= len(plan.actionable)
+    shown = {entry["mapping"] for entry in _status(before).get("failures", ())}
+    assert shown <= {decision.mapping.path for decision in again.decisions if decision.action is Action.WAIT}
 
 
 # A look at the vault.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.builders import (
@@ -276,12 +277,16 @@ def test_failures_that_an_earlier_status_had_no_room_for_are_still_counted_befor
 _NASTY = ['"', "\\", "<", "a", "é", "😀", "\x00", "\u2028", "\ud800", "\u200b"]
 
 
-def _huge(character: str, size: int) -> VaultState:
-    text = character * 5000
-    state = VaultState(looked=True, vault_name=text, location=text, run=Run(text, NOW, patched=size, failed=size))
+def _huge(pieces: Sequence[str], size: int) -> VaultState:
+    """Mappings whose names and errors are long and made of these pieces."""
+    long = [piece * (5000 // len(piece)) for piece in pieces]
+    state = VaultState(
+        looked=True, vault_name=long[0], location=long[0], run=Run(long[0], NOW, patched=size, failed=size)
+    )
     for number in range(size):
-        path = f"f{number}{character * 400}/c{character * 400}/m{character * 400}"
-        key = mapping_id_of(f"{number}{character * 100}").casefold()
+        text = long[number % len(long)]
+        path = f"f{number}{text[:400]}/c{text[:400]}/m{text[:400]}"
+        key = mapping_id_of(f"{number}{text[:100]}").casefold()
         state.actions[key] = Action.WAIT
         state.paths[key] = path
         state.attempts[key] = Attempt(
@@ -293,8 +298,18 @@ def _huge(character: str, size: int) -> VaultState:
 
 @pytest.mark.parametrize("character", _NASTY)
 def test_ten_thousand_mappings_in_flight_and_failing_stay_below_100_kb(character: str) -> None:
-    situation = Situation("False", "MappingsFailed", character * 300, reconciling=True)
-    status = _build(_huge(character, 10_000), situation, handled_request=character * 5000)
+    _fits(_huge([character], 10_000), character)
+
+
+@settings(max_examples=max(1, settings.default.max_examples // 12) if settings.default else 5)
+@given(st.lists(HOSTILE_TEXTS.filter(bool), min_size=1, max_size=8))
+def test_nor_do_ten_thousand_mappings_with_any_texts_take_more(pieces: list[str]) -> None:
+    _fits(_huge(pieces, 10_000), pieces[0])
+
+
+def _fits(state: VaultState, text: str) -> None:
+    situation = Situation("False", "MappingsFailed", text[:80], reconciling=True)
+    status = _build(state, situation, handled_request=text * 5000)
 
     assert len(json.dumps(status, ensure_ascii=False).encode("utf-8", "surrogatepass")) < 100_000
     assert list(violations(status, STATUS)) == []
