@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
-from vault_autoupdate.jobs import Operation, Verdict, adopt
+from vault_autoupdate.jobs import Operation, Verdict, adopt, unidentified_running
 from vault_autoupdate.observe import look_at_one
 from vault_autoupdate.plan import Action, Decision, Plan
 from vault_autoupdate.throttle import CallKind
@@ -76,7 +77,7 @@ class Apply:
 
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""
-        vault_pass, tries = self._pass, 0
+        vault_pass, tries, began = self._pass, 0, self._pass.now()
         while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
             try:
                 answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
@@ -87,11 +88,14 @@ class Apply:
                 if _concerns_all(error):
                     self._blocked = error
                     return
-                if error.disposition is not Disposition.RETRY or tries == _TRIES:
+                if error.disposition is not Disposition.RETRY:
                     self._note_failure(decision, error)
                     return
                 await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
-                if await self._is_under_way_already(decision):
+                if await self._is_under_way_already(decision, began):
+                    return
+                if tries == _TRIES:
+                    self._note_failure(decision, error)
                     return
             else:
                 self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
@@ -139,23 +143,31 @@ class Apply:
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:
             self._blocked = error
 
-    async def _is_under_way_already(self, decision: Decision) -> bool:
-        """After an answer that got lost: look whether the change got through, before it is sent again."""
-        vault_pass, state = self._pass, self._pass.state
-        try:
-            jobs = await vault_pass.site_recovery.jobs(
-                vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=1
-            )
-        except AzureError:
-            return False
-        known = {operation.job_id for operation in state.operations.values()} | state.given_up
-        for operation in adopt(self._mappings, jobs, known=known, now=vault_pass.now()):
-            if operation.key == decision.mapping.key:
-                self._note_start(decision, operation.job_id, done=False)
+    async def _is_under_way_already(self, decision: Decision, began: datetime) -> bool:
+        """After an answer that got lost: look whether the change got through, before it is sent again.
+
+        Any job since ``began`` that does not say whose it is may be this change's, so such jobs are waited for.
+        """
+        vault_pass, spec = self._pass, self._pass.resource.spec
+        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
+            try:
+                jobs = await vault_pass.site_recovery.jobs(vault_pass.context, spec.vault_resource_id, most_pages=1)
+            except AzureError:
+                return False
+            tracked = {operation.job_id for operation in vault_pass.state.operations.values()}
+            known = tracked | vault_pass.state.given_up
+            found = adopt(self._mappings, jobs, known=known, now=vault_pass.now())
+            if mine := next((operation for operation in found if operation.key == decision.mapping.key), None):
+                self._note_start(decision, mine.job_id, done=False)
                 return True
-        if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
-            self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
-            return True
+            if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
+                self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
+                return True
+            identified = dict.fromkeys(name.casefold() for name in (*known, *(other.job_id for other in found)))
+            unidentified = unidentified_running(jobs, identified=identified, since=began)
+            if not unidentified or vault_pass.now() - began >= spec.job_timeout:
+                return False
+            await vault_pass.pause(vault_pass.timing.poll_max)
         return False
 
 

@@ -273,13 +273,14 @@ def _cases(
     )
 
 
+_FATES: Final = ["", "fails", "lost", "answer lost"]
 _CASES: Final = st.one_of(
-    _cases("id", ["", "fails", "lost", "answer lost"], namesakes=st.booleans()),
-    _cases("name", ["", "fails", "lost", "answer lost"], namesakes=st.just(False)),
-    _cases("name", ["", "fails", "lost"], namesakes=st.just(True), foreign=0),
-    # Where jobs say nothing of their mappings, only the answer to a PATCH tells which is whose: when a process is
-    # killed before it comes, all running jobs are waited for. Nothing tells about the jobs of others.
-    _cases("nothing", ["", "fails", "lost"], namesakes=st.booleans(), foreign=0),
+    _cases("id", _FATES, namesakes=st.booleans()),
+    _cases("name", _FATES, namesakes=st.just(False)),
+    # Where jobs do not tell their mappings apart, only the answer to a PATCH says which is whose: when it is lost, or
+    # the process is killed before it comes, all such jobs are waited for. Nothing tells about the jobs of others.
+    _cases("name", _FATES, namesakes=st.just(True), foreign=0),
+    _cases("nothing", _FATES, namesakes=st.booleans(), foreign=0),
 )
 
 
@@ -288,6 +289,8 @@ _CASES: Final = st.one_of(
 @example(Case(4, "id", False, (), 0, 300.0, 2.0, 2.0, (9.0,)))
 @example(Case(4, "nothing", False, (), 0, 300.0, 2.0, 2.0, (9.0,)))
 @example(Case(2, "name", True, ("lost",), 0, 5.0, 0.0, 2.0, ()))
+@example(Case(1, "nothing", False, ("answer lost",), 0, 5.0, 0.0, 0.0, ()))
+@example(Case(1, "nothing", False, ("lost", "lost", "lost", "answer lost"), 0, 300.0, 0.0, 0.0, ()))
 def test_whenever_it_is_killed_no_mapping_gets_a_second_job_and_in_the_end_all_are_as_declared(case: Case) -> None:
     @in_virtual_time
     async def play() -> None:
