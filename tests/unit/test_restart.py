@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.builders import MINUTE, NOW, VAULT, disabled, mapping, mapping_id_of, resource
+from tests.unit.builders import MINUTE, NOW, VAULT, attempt, disabled, mapping, mapping_id_of, resource
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.api import VaultAutoUpdate
@@ -25,7 +25,7 @@ from vault_autoupdate.arm.site_recovery import SiteRecovery, Started
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.budget import Limit
 from vault_autoupdate.errors import Unreachable
-from vault_autoupdate.jobs import Verdict
+from vault_autoupdate.jobs import Operation, Verdict
 from vault_autoupdate.observed import ContainerMapping, Job, Vault
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.reconcile import Reconciler
@@ -319,5 +319,29 @@ def test_a_process_that_knows_nothing_adopts_what_runs() -> None:
         run = process.state.run
         assert run is not None
         assert (run.patched, run.succeeded) == (1, 3)
+
+    play()
+
+
+def test_failures_that_the_status_had_no_room_for_are_not_mistaken_for_jobs_that_it_had_no_room_for_either() -> None:
+    @in_virtual_time
+    async def play() -> None:
+        world = World(Case(240, "id", False, (), 200, 3000.0, 0.0, 0.0, ()))
+        working_on = {job.key: job for job in world.jobs}
+        before = VaultState(
+            operations={key: Operation(world.mappings[key].id, job.name, NOW) for key, job in working_on.items()},
+            attempts={key: attempt(next_in=60 * MINUTE) for key in world.mappings if key not in working_on},
+        )
+        world.status = build_status(resource(), before, Situation("False", "Progressing", "At work."), {}, NOW)
+        assert world.status["operationsOmitted"] >= 50
+        assert world.status["failuresOmitted"] == 20
+        process = Process(world)
+        process.time = lambda: NOW  # type: ignore[method-assign]
+        task = asyncio.create_task(process.run(resource()))
+        await asyncio.wait({task}, timeout=600)
+
+        assert len(process.state.operations) == len(world.jobs) == 200, "nothing is patched before its time"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     play()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import (
+    DISABLE,
     ENABLE,
     HOUR,
     NOW,
@@ -16,13 +19,15 @@ from tests.unit.builders import (
     VAULT_ID,
     attempt,
     disabled,
+    in_time_zone,
     mapping,
     mapping_id_of,
     resource,
+    unhealthy,
 )
 from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts
-from vault_autoupdate.attempts import Attempt, FailureReason
+from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.plan import Action, Plan, make_plan
@@ -173,6 +178,35 @@ def test_a_failure_that_is_incomplete_is_left_out(entry: dict[str, Any]) -> None
     assert restore({"failures": [{"mapping": "f/c/m", **entry}]}, VAULT, NOW).attempts == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-03-01T14:00:00+02:00", NOW),
+        ("2026-03-01T12:00:00", NOW),
+        ("2026-03-01", NOW - 12 * HOUR),
+        ("tomorrow", None),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_are_read_as_utc_unless_they_say_otherwise_wherever_the_process_runs(
+    text: str, time: datetime | None, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_time_zone(zone, monkeypatch):
+        run = restore({"lastRun": {"id": JOB, "startedAt": text}}, VAULT, NOW).run
+        assert run == (time and Run(JOB, time))
+        assert run is None or run.started_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("count", "believed"), [(0, 0), (7, 7), (2**31 - 1, 2**31 - 1), (2**31, 0), (-1, 0), (True, 0)]
+)
+def test_a_count_that_no_status_can_hold_is_not_believed(count: Any, believed: int) -> None:
+    run = restore({"lastRun": {"startedAt": "2026-03-01", "patched": count}}, VAULT, NOW).run
+
+    assert run is not None
+    assert run.patched == believed
+
+
 # Failures for which the status had no room.
 
 
@@ -213,9 +247,9 @@ def test_a_count_of_omitted_failures_that_is_none_is_not_believed(count: Any) ->
 _FATES = st.lists(st.sampled_from(["right", "waits", "due", "new", "ignored"]), max_size=60)
 
 
-@given(_FATES, st.integers(0, 200))
+@given(_FATES, st.integers(0, 200), st.randoms(use_true_random=False))
 def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_had_failed(
-    fates: list[str], in_flight: int
+    fates: list[str], in_flight: int, random: Any
 ) -> None:
     vault = [
         mapping(f"m{number}")
@@ -232,18 +266,16 @@ def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_
     before = VaultState(
         attempts=tried, operations={seen.key: Operation(seen.id, JOB, NOW - HOUR) for seen in working_on}
     )
-    vault += working_on
+    vault = random.sample(vault + working_on, len(vault) + in_flight)
     plan = make_plan(ENABLE, vault, running=before.operations, attempts=tried, now=NOW)
     before.look(plan)
 
     after = restore(_status(before), VAULT, NOW)
-    lost = set(before.operations) - set(after.operations)
-    after.assume_omitted(make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW))
-    # The jobs that the status had no room for are found in the list of the vault.
-    running = {**after.operations, **{key: before.operations[key] for key in lost}}
-    again = make_plan(ENABLE, vault, running=running, attempts=after.attempts, now=NOW)
-
     assert len(after.operations) == min(in_flight, MOST_OPERATIONS)
+    after.operations = before.operations  # those that the status had no room for are found in the vault's list of jobs
+    after.assume_omitted(make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW))
+    again = make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW)
+
     assert len(again.actionable) <= len(plan.actionable)
     shown = {entry["mapping"] for entry in _status(before).get("failures", ())}
     assert shown <= {decision.mapping.path for decision in again.decisions if decision.action is Action.WAIT}
@@ -279,6 +311,53 @@ def test_a_look_keeps_the_tries_of_what_a_job_is_at_work_on() -> None:
 
     assert state.attempts[_key("a")].count == 1
     assert state.actions == {_key("a"): Action.TRACK}
+
+
+def test_each_look_that_finds_something_changed_after_it_was_right_counts_as_one_revert() -> None:
+    state = VaultState()
+    reverts = []
+    for vault in (
+        [disabled("a"), disabled("b")],  # it was never right
+        [mapping("a"), mapping("b")],
+        [disabled("a"), disabled("b")],
+        [disabled("a"), disabled("b")],  # still the same
+        [mapping("a"), disabled("b")],
+        [disabled("a"), disabled("b")],
+    ):
+        state.look(_plan(*vault), ENABLE)
+        reverts.append(state.reverts)
+
+    assert reverts == [0, 0, 1, 1, 1, 2]
+
+
+def test_that_something_else_is_declared_is_no_revert() -> None:
+    state = VaultState()
+    state.look(_plan(mapping("a")), ENABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    assert state.reverts == 0
+
+    state.look(make_plan(DISABLE, [disabled("a")], running=(), attempts={}, now=NOW), DISABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    assert state.reverts == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY),
+        (FailureReason.UNHEALTHY, FailureReason.UNHEALTHY),
+        (FailureReason.JOB_FAILED, FailureReason.JOB_FAILED),
+    ],
+)
+def test_a_repair_that_cured_nothing_is_explained_by_what_ails_the_mapping_unless_it_failed_itself(
+    reason: FailureReason, told: FailureReason
+) -> None:
+    before = attempt(3, reason=reason, code="Earlier")
+    state = VaultState(attempts={_key("a"): before})
+    state.look(_plan(unhealthy("a"), attempts=state.attempts))
+
+    explanation = Explanation("AgentAutoUpdateInfra") if told is FailureReason.UNHEALTHY else before.explanation
+    assert state.attempts[_key("a")] == replace(before, reason=told, explanation=explanation)
 
 
 def test_a_look_notes_why_the_first_three_that_differ_do() -> None:
