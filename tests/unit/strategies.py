@@ -100,9 +100,7 @@ def attempts(texts: st.SearchStrategy[str], times: st.SearchStrategy[datetime]) 
     )
 
 
-RUNS: Final = st.builds(
-    Run, st.just(JOB_ID), SECONDS, st.none() | SECONDS, *(st.integers(0, 9) for _ in ("patched", "succeeded", "failed"))
-)
+RUNS: Final = st.builds(Run, st.just(JOB_ID), SECONDS, st.none() | SECONDS, *[st.integers(0, 9)] * 5)
 OPERATIONS: Final = st.builds(
     lambda name, job, started_at, adopted: Operation(mapping_id_of(name), job, started_at, adopted=adopted),
     NAMES,

@@ -91,6 +91,52 @@ def test_each_resource_is_told_of_by_itself() -> None:
     assert not announcements.consider("a", FAILED, START + timedelta(minutes=1), was_ready=False)
 
 
+def test_a_repetition_is_told_after_ten_minutes_and_then_after_twice_as_long_each_time_up_to_six_hours() -> None:
+    story, began = Story(), START
+    for _ in range(24 * 60 + 1):
+        story.comes_to(FAILED, timedelta(minutes=1))
+    minutes = [(at - began) / timedelta(minutes=1) - 1 for at in story.times]
+
+    assert minutes == [0, 10, 30, 70, 150, 310, 630, 990, 1350]
+    assert [count for _, count in story.told] == [1, 10, 20, 40, 80, 160, 320, 360, 360]
+
+
+def test_another_reason_begins_with_a_short_pause_again() -> None:
+    story = Story()
+    for _ in range(100):
+        story.comes_to(FAILED, timedelta(minutes=1))
+    story.comes_to(COMPLIANT)
+    before = len(story.told)
+    story.comes_to(COMPLIANT, timedelta(minutes=10))
+
+    assert len(story.told) == before + 1
+
+
+def test_ten_reasons_in_a_row_are_told_at_once_and_then_one_every_two_minutes() -> None:
+    story = Story()
+    for number in range(30):
+        story.comes_to((FAILED, COMPLIANT)[number % 2], timedelta())
+    assert len(story.told) == BURST
+
+    for expected in (1, 2, 3):
+        story.comes_to((FAILED, COMPLIANT)[expected % 2], timedelta(minutes=2))
+        story.comes_to((COMPLIANT, FAILED)[expected % 2], timedelta())
+        assert len(story.told) == BURST + expected
+
+
+def test_of_very_many_objects_the_one_that_was_told_about_longest_ago_is_forgotten() -> None:
+    story = Story()
+    for number in range(20_000):
+        story.comes_to(FAILED, timedelta(), uid=str(number))
+    story.comes_to(FAILED, timedelta(), uid="0")
+    assert len(story.told) == 20_000, "all of them are remembered"
+
+    story.comes_to(FAILED, timedelta(), uid="one more")
+    for uid in ("one more", "1", "0"):
+        story.comes_to(FAILED, timedelta(), uid=uid)
+    assert story.uids[20_000:] == ["one more", "0"]
+
+
 # Whatever a resource goes through.
 
 _REASONS = st.sampled_from([PROGRESSING, FAILED, COMPLIANT, Situation("Unknown", "Throttled", "")])

@@ -29,6 +29,7 @@ from vault_autoupdate.durations import format_duration, parse_duration
         ("30m1h", 5400),
         ("1s1s", 2),
         ("87600h", 315_360_000),
+        ("0" * 61 + "90s", 90),
     ],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
@@ -66,7 +67,8 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0s"), (0.15, "0.15s"), (0.000001, "0.000001s"), (1, "1s"), (1.5, "1.5s"), (45, "45s"), (60, "1m"),
+        (0, "0s"), (0.15, "0.15s"), (0.000001, "0.000001s"), (1, "1s"), (1.5, "1.5s"), (1.2346, "1.235s"),
+        (1.0003, "1s"), (45, "45s"), (59.25, "59.25s"), (60.5, "1m"), (60, "1m"),
         (90, "1m30s"), (3600, "1h"), (5400, "1h30m"), (3601, "1h1s"), (9600, "2h40m"), (86_400, "24h"),
     ],
 )  # fmt: skip

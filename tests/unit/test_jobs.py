@@ -148,6 +148,12 @@ def test_of_two_jobs_on_one_mapping_the_first_listed_is_adopted() -> None:
     assert [operation.job_id for operation in adopt([ALPHA], jobs, known=(), now=NOW)] == ["newer"]
 
 
+def test_jobs_that_are_known_or_have_ended_do_not_hide_those_behind_them() -> None:
+    jobs = [_job("known"), _job("over", "Failed", target_id=ALPHA.id), _job("running", target_id=ALPHA.id)]
+
+    assert [operation.job_id for operation in adopt([ALPHA], jobs, known={"known"}, now=NOW)] == ["running"]
+
+
 def test_a_job_that_does_not_say_when_it_started_counts_from_now() -> None:
     assert _adopted(_job(target_id=ALPHA.id, started_at=None))[0].started_at == NOW
 
@@ -237,6 +243,7 @@ def test_any_state_at_any_time_has_a_verdict_and_what_has_not_ended_times_out_fo
         (_job(started_at=None), True),
         (_job(target_type="ProtectionContainerMapping"), True),
         (_job(started_at=NOW - HOUR - timedelta(minutes=4)), True),  # Azure's clock may differ from ours
+        (_job(started_at=NOW - HOUR - timedelta(minutes=5)), True),
         (_job(started_at=NOW - HOUR - timedelta(minutes=6)), False),
         (_job(state="Succeeded"), False),
         (_job(state="Failed"), False),

@@ -26,7 +26,7 @@ from tests.unit.builders import (
 from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNING, VAULTS
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
-from vault_autoupdate.attempts import Attempt
+from vault_autoupdate.attempts import Attempt, Explanation
 from vault_autoupdate.observed import ContainerMapping, HealthError
 from vault_autoupdate.plan import Action, Decision, Goal, Plan, decide, make_plan
 
@@ -131,6 +131,11 @@ def test_as_declared_but_unhealthy_is_repaired_and_names_what_ails_it(error: Hea
             mapping(automation_account_id=ACCOUNT_ID.replace("rg-dr", "rg-other")),
             "automation account is rg-other/aa-dr, declared rg-dr/aa-dr",
         ),
+        (
+            ENABLE,
+            mapping(automation_account_id=ACCOUNT_ID.replace("aa-dr", "aa-X/")),
+            "automation account is rg-dr/aa-X, declared rg-dr/aa-dr",
+        ),
         (ENABLE, mapping(automation_account_id=""), "automation account is not set, declared rg-dr/aa-dr"),
         (ENABLE, mapping(automation_account_id="odd"), "automation account is odd, declared rg-dr/aa-dr"),
         (
@@ -173,6 +178,15 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     assert early.reason == f"{what}; tried 3 times, next try at 2026-03-01T12:00:01Z"
     assert (due.action, due.actionable) == (Action.REPAIR if "unhealthy" in what else Action.PATCH, True)
     assert due.reason == what
+
+
+@pytest.mark.parametrize(("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra"), ("", "151083")])
+def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
+    error = HealthError("151083", category, "No account.", "It is gone.", "Make one.")
+    waiting = decide(ENABLE, mapping(health_errors=(error,)), False, attempt(), NOW)
+
+    assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
+    assert decide(ENABLE, disabled(health_errors=(error,)), False, attempt(), NOW).unhealthy is None
 
 
 def test_one_try_is_told_in_the_singular() -> None:

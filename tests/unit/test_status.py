@@ -19,6 +19,7 @@ from tests.unit.builders import (
     VAULT,
     attempt,
     disabled,
+    in_time_zone,
     mapping,
     mapping_id_of,
     resource,
@@ -88,6 +89,14 @@ def test_the_generation_is_told_even_of_a_resource_that_cannot_be_read() -> None
     status = build_status(None, VaultState(), STALLED, {}, NOW, generation=7)
 
     assert status["observedGeneration"] == _conditions(status)["Ready"]["observedGeneration"] == 7
+
+
+def test_of_a_resource_that_was_never_read_no_generation_is_told() -> None:
+    assert build_status(None, VaultState(), STALLED, {}, NOW)["observedGeneration"] == 0
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert set(_build()) == {"observedGeneration", "conditions"}
 
 
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:
@@ -227,6 +236,12 @@ def test_a_failure_is_told_in_azures_words_with_its_tries_and_the_next_one() -> 
             "nextAttemptAt": "2026-03-01T13:00:00Z",
         }
     ]
+
+
+def test_a_failure_of_a_mapping_without_a_name_for_people_is_told_with_its_key() -> None:
+    key = mapping_id_of("c").casefold()
+
+    assert [failure["mapping"] for failure in _build(VaultState(attempts={key: attempt()}))["failures"]] == [key]
 
 
 def test_only_what_waits_for_its_next_try_is_a_failure() -> None:
@@ -371,8 +386,12 @@ def test_everything_else_is_news(old: dict[str, Any], new: dict[str, Any]) -> No
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "9999-12-31T23:59:59Z"),
     ],
 )
-def test_times_are_written_as_kubernetes_does_it(time: datetime, text: str) -> None:
-    assert format_time(time) == text
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_are_written_as_kubernetes_does_it_wherever_the_process_runs(
+    time: datetime, text: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_time_zone(zone, monkeypatch):
+        assert format_time(time) == text
 
 
 def test_the_path_of_a_mapping_that_is_listed_leads_back_to_it() -> None:
