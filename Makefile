@@ -47,6 +47,18 @@ test: lint ## Lint, check types, run all tests (builds the control plane first w
 	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
+.PHONY: audit
+audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fails where it cannot be reached)
+	@$(BIN)/python tools/audit.py
+
+.PHONY: sbom
+sbom: $(STAMP) ## List what the operator consists of, as CycloneDX, in dist/
+	@$(BIN)/python tools/sbom.py dist/vault-autoupdate.cdx.json
+
+.PHONY: chaos
+chaos: $(STAMP) ## Seeded chaos on a real API server: SEEDS=50 of them, or SEED=n alone (needs the control plane)
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),50) $(if $(SEED),--seed $(SEED),--out docs/chaos.json)
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks

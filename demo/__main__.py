@@ -36,7 +36,10 @@ EXAMPLE: Final = ROOT / "examples/vault-autoupdate.yaml"
 SCENARIO: Final = ROOT / "examples/scenarios/demo.yaml"
 NAME: Final = "dr-weu"
 DRIFT: Final = 5
-METRICS: Final = ("vault_autoupdate_jobs_total", "vault_autoupdate_mappings{", "vault_autoupdate_drift_detected_total")
+METRICS: Final = tuple(
+    f"vault_autoupdate_{name}"
+    for name in ("jobs_total", "mappings{", "agents{", "drift_detected_total", "repairs_total")
+)
 
 console = Console(highlight=False)
 

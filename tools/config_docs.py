@@ -10,6 +10,7 @@ from typing import Any, Final
 from vault_autoupdate.arm.clouds import CLOUDS
 from vault_autoupdate.durations import format_duration
 from vault_autoupdate.settings import Settings, variable
+from vault_autoupdate.tenancy import VaultScopes
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/configuration.md"
 
@@ -38,6 +39,25 @@ _CREDENTIALS: Final = """
 | `client-certificate` | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH` (and `AZURE_CLIENT_CERTIFICATE_PASSWORD`) |
 | `azure-cli` | a session of `az login`; for the command line |
 | `default` | whatever azure-identity's DefaultAzureCredential finds |
+
+Resources may bring credentials of their own where `VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS` lets them:
+[security.md](security.md#credentials-per-namespace) says how.
+
+## Namespaces and their vaults
+
+`VAULT_AUTOUPDATE_VAULT_SCOPES` is a JSON object from namespaces, or patterns of them with `*`, to lists of scopes:
+
+```json
+{
+  "team-a": ["/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/resourceGroups/rg-dr-weu"],
+  "team-b-*": ["/subscriptions/0c7f7b2e-95a4-4ff5-b8ef-1b07f1ac2f11"],
+  "platform": ["/"]
+}
+```
+
+A scope is a subscription, a resource group, the id of a vault or of an Automation account, or `/` for everything. All
+entries that fit a namespace count together; one that none fits may name nothing.
+[security.md](security.md#which-namespace-may-name-which-vault) has the rules in full.
 
 ## Clouds
 
@@ -74,7 +94,7 @@ def _row(name: str, info: Any) -> str:
 def _text(value: object) -> str:
     if isinstance(value, timedelta):
         return f"`{format_duration(value)}`"
-    if value in ("", ()):
+    if value in ("", (), VaultScopes()):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -33,6 +33,7 @@ def mappings(state: str) -> str:
 _COMPLIANT: Final = mappings('="compliant"')
 _IN_SCOPE: Final = mappings('!="ignored"')
 _FAILED: Final = mappings('="failed"')
+_BEHIND: Final = of("agents", 'state="behind"')
 _BY_STATE: Final = of("mappings", 'state!="ignored"')
 _BY_REASON: Final = of("resource_failures", 'reason=~".+"')
 
@@ -50,8 +51,8 @@ def rows() -> list[tuple[str, list[Panel]]]:
 
 def _fleet() -> list[Panel]:
     return [
-        stat("Resources", f"count({of('resource_ready')})", width=3, text="VaultAutoUpdate resources."),
-        stat("Ready", f"sum({of('resource_ready')})", width=3, text="Resources whose vault is as declared."),
+        stat("Resources", f"count({of('resource_ready')})", width=2, text="VaultAutoUpdate resources."),
+        stat("Ready", f"sum({of('resource_ready')})", width=2, text="Resources whose vault is as declared."),
         stat(
             "Mappings as declared",
             f"sum({_COMPLIANT}) / sum({_IN_SCOPE})",
@@ -76,6 +77,13 @@ def _fleet() -> list[Panel]:
             text="Of the resources that are not Ready. Suspended ones do not count.",
         ),
         stat(
+            "Agents behind",
+            f"sum({_BEHIND})",
+            width=3,
+            steps=[("green", None), ("yellow", 1)],
+            text="Machines for whose agent an update waits, in the vaults where that is known.",
+        ),
+        stat(
             "Oldest look",
             f"time() - min({of('resource_last_success_timestamp_seconds')})",
             width=3,
@@ -85,7 +93,7 @@ def _fleet() -> list[Panel]:
         stat(
             "Alerts",
             'count(ALERTS{alertname=~"VaultAutoUpdate.+",alertstate="firing"}) or vector(0)',
-            width=4,
+            width=3,
             steps=[("green", None), ("red", 1)],
             text="Alerts of vault-autoupdate that are firing.",
         ),
@@ -104,6 +112,7 @@ def _fleet() -> list[Panel]:
                 ("Failed", _FAILED),
                 ("Jobs", of("jobs_in_flight")),
                 ("Not Ready for", of("resource_not_ready_seconds")),
+                ("Agents behind", f"sum by (namespace, name) ({_BEHIND})"),
                 ("Last look", f"time() - {of('resource_last_success_timestamp_seconds')}"),
                 ("Suspended", of("resource_suspended")),
             ],

@@ -21,12 +21,11 @@ Prometheus' text format to all others. How to scrape and protect it, and what to
 - Seconds, and points in time as Unix time. A histogram has `_bucket`, `_sum` and `_count`.
 - Counters are there from the start with all their labels, so that `rate()` and `increase()` see the first event.
 - No label is the id of a subscription or a vault, or words of an error. A resource is known by `namespace` and `name`.
-- Series about a resource go when the resource goes. Each resource has {of_one}; `VAULT_AUTOUPDATE_RESOURCE_METRICS=false`
+- Series about a resource go when the resource goes. Each resource has at most {of_one}; `VAULT_AUTOUPDATE_RESOURCE_METRICS=false`
   leaves them out, and with them the alerts and panels that need them.
 - With several replicas only the one that leads has series about resources.
 - `process_*` are there too: memory, CPU, open files, start.
 """
-_OF_ONE: Final = {"state": 5, "reason": 5}
 _CONDITION_SERIES: Final = 7
 
 
@@ -51,8 +50,11 @@ def _series_of_one_resource() -> int:
     count = 0
     for each in SPECS:
         if each.section is Section.RESOURCES:
-            own = set(each.labels) - {"namespace", "name"}
-            count += _CONDITION_SERIES if "type" in own else max((_OF_ONE[label] for label in own), default=1)
+            own = [values for label, values in each.labels.items() if label not in {"namespace", "name"}]
+            # The values of a label stand in backquotes.
+            count += (
+                _CONDITION_SERIES if "type" in each.labels else max((text.count("`") // 2 for text in own), default=1)
+            )
     return count
 
 

@@ -59,7 +59,7 @@ def _fleet() -> list[dict[str, Any]]:
             "sea",
             "False",
             "AuthorizationFailed",
-            "Grant the operator's identity the action Microsoft.RecoveryServices/vaults/replicationJobs/read on the "
+            "Grant the calling identity the action Microsoft.RecoveryServices/vaults/replicationJobs/read on the "
             "vault; a new assignment takes some minutes to work.",
             timedelta(minutes=42),
             scope=55,

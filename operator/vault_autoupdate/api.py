@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -42,8 +43,8 @@ FINALIZER: Final = f"{GROUP}/disable-auto-update"
 
 __all__ = [
     "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "VERSION",
-    "AutoUpdate", "DeletionPolicy", "InvalidSpec", "Mode", "NotWritten", "ObjectChanged", "ObjectGone", "ObjectRef",
-    "ResourceKey", "Spec", "VaultAutoUpdate", "parse_resource",
+    "AutoUpdate", "CredentialSource", "DeletionPolicy", "InvalidSpec", "Mode", "NotWritten", "ObjectChanged",
+    "ObjectGone", "ObjectRef", "ResourceKey", "Spec", "VaultAutoUpdate", "parse_resource",
 ]  # fmt: skip
 
 
@@ -76,6 +77,28 @@ class DeletionPolicy(StrEnum):
     DISABLE = "Disable"
 
 
+_OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+_ONE_SOURCE: Final = (
+    "must name exactly one of secretName and serviceAccountName; without spec.credential the operator's own identity "
+    "is used"
+)
+
+
+class CredentialSource(BaseModel):
+    """``spec.credential``: the Secret or the ServiceAccount by which the resource logs in to Azure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    secret_name: Annotated[str, Field(pattern=_OBJECT_NAME)] | None = None
+    service_account_name: Annotated[str, Field(pattern=_OBJECT_NAME)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CredentialSource:
+        if (self.secret_name is None) == (self.service_account_name is None):
+            raise ValueError(_ONE_SOURCE)
+        return self
+
+
 def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
     def validate(value: object) -> timedelta:
         if isinstance(value, timedelta):
@@ -105,6 +128,7 @@ class Spec(BaseModel):
     interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
     job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    credential: CredentialSource | None = None
 
     @field_validator("automation_account_resource_id")
     @classmethod

@@ -170,6 +170,10 @@ class Budget:
         """When the present pause ends; minus infinity when there has been none."""
         return self._paused_until
 
+    def spare(self, now: float) -> float:
+        """The part, from 0 to 1, that is left of the limit of which least is left."""
+        return min(1 - w.used(now) / self.allowed(w.limit, now) for w in self._windows)
+
     def remaining(self, now: float) -> int:
         """Calls that could leave now, over all limits."""
         return min(self.allowed(w.limit, now) - w.used(now) for w in self._windows)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Final, NoReturn, TextIO, TypeVar
 
 import click
@@ -36,6 +37,7 @@ _EXIT_CHANGES: Final = 2
 _EXIT_INTERRUPTED: Final = 130
 _OPERATOR_ONLY: Final = frozenset(
     {
+        "agent_interval",
         "health_address",
         "leader_elect",
         "lease_name",
@@ -44,9 +46,11 @@ _OPERATOR_ONLY: Final = frozenset(
         "metrics_cert_file",
         "metrics_key_file",
         "metrics_token_file",
+        "resource_credentials",
         "resource_metrics",
         "startup_spread",
         "status_interval",
+        "vault_scopes",
         "watch_namespaces",
     }
 )
@@ -219,7 +223,8 @@ def _load(flags: dict[str, str | None]) -> Settings:
 @contextmanager
 def _core(settings: Settings, watcher: _Watcher) -> Iterator[Core]:
     try:
-        with open_core(settings, os.environ, calls=watcher, runs=watcher) as core:
+        no_count = settings.model_copy(update={"agent_interval": timedelta()})  # nothing here would show it
+        with open_core(no_count, os.environ, calls=watcher, runs=watcher) as core:
             yield core
     except InvalidSettings as error:
         _refuse(error.problems)
@@ -248,6 +253,9 @@ def _manifests(file: TextIO) -> list[VaultAutoUpdate]:
             problems += [f"{file.name}: {problem}" for problem in error.problems]
     if problems:
         _refuse(problems)
+    for resource in resources:
+        if resource.spec.credential:
+            click.echo(f"note: {resource.key}: spec.credential is for the operator; you log in as yourself", err=True)
     return resources
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vault_autoupdate.api import ResourceKey
+from vault_autoupdate.api import AutoUpdate, ResourceKey
 from vault_autoupdate.attempts import FailureReason
 from vault_autoupdate.entry import Entry
 from vault_autoupdate.fleet import Fleet
@@ -72,6 +72,7 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
         "resource_not_ready_seconds": lambda entry: entry.vitals.not_ready_for(now),
         "resource_suspended": _suspended,
         "resource_interval_seconds": _interval,
+        "resource_auto_update": _auto_update,
         "resource_last_success_timestamp_seconds": lambda entry: entry.vitals.last_success.timestamp(),
         "resource_attempts_most": _most_attempts,
         "resource_reverts_total": lambda entry: entry.state.reverts,
@@ -80,6 +81,7 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
         "mappings": _mappings,
         "resource_condition": _conditions,
         "resource_failures": _failures,
+        "agents": _agents,
     }
     for name, value_of in of_one.items():
         family = _family(name)
@@ -101,6 +103,17 @@ def _suspended(entry: Entry) -> bool:
 
 def _interval(entry: Entry) -> float | None:
     return entry.resource.spec.interval.total_seconds() if entry.resource else None
+
+
+def _auto_update(entry: Entry) -> float | None:
+    return float(entry.resource.spec.auto_update is AutoUpdate.ENABLED) if entry.resource else None
+
+
+def _agents(entry: Entry) -> Mapping[tuple[str, ...], float]:
+    counts = entry.state.agents
+    if counts is None:
+        return {}
+    return {("current",): counts.current, ("behind",): counts.behind, ("unknown",): counts.unknown}
 
 
 def _most_attempts(entry: Entry) -> int:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from vault_autoupdate.api import LONG_AGO, InvalidSpec, ObjectRef, ResourceKey, VaultAutoUpdate, parse_resource
+from vault_autoupdate.api import (
+    LONG_AGO,
+    CredentialSource,
+    InvalidSpec,
+    ObjectRef,
+    ResourceKey,
+    VaultAutoUpdate,
+    parse_resource,
+)
+from vault_autoupdate.arm.credential import TokenSource
+from vault_autoupdate.errors import CredentialError, Disposition
 from vault_autoupdate.state import VaultState, restore
+from vault_autoupdate.tenancy import Refusal, TenancyRules
 from vault_autoupdate.vitals import Vitals
 
-__all__ = ["Entry", "read_entry", "readiness", "seniority", "wish"]
+TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
+"""Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
+
+__all__ = ["Entry", "TokensOf", "log_in", "read_entry", "readiness", "seniority", "wish"]
 
 
 @dataclass
@@ -23,6 +37,8 @@ class Entry:
     generation: int
     resource: VaultAutoUpdate | None
     problem: InvalidSpec | None
+    refusal: Refusal | None
+    """Why it may not be worked on, although it is valid."""
     finalizers: tuple[str, ...]
     status: dict[str, Any]
     """As it stands in the cluster, as far as we know."""
@@ -30,16 +46,26 @@ class Entry:
     vitals: Vitals
     worked_generation: int | None = None
     """The generation that the state's attempts are about."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """The identity that it brought along to the last pass. To hold it here keeps it, see `Identities`."""
     superseded: asyncio.Event | None = field(default=None, repr=False)
     """Set to end the pass that is under way; None while there is none."""
 
     def take_over(self, new: Entry) -> None:
         """Bring up to date what the API server says of the same object."""
+        if new.refusal or self.credential != new.credential:
+            self.tokens = None
         self.generation, self.resource, self.problem = new.generation, new.resource, new.problem
+        self.refusal = new.refusal
         self.finalizers = new.finalizers
         if self.superseded is None:  # else a pass is under way, and what it wrote last is the newest there is
             self.status = new.status
             self.vitals.status_is(new.status, new.vitals.last_success)
+
+    @property
+    def credential(self) -> CredentialSource | None:
+        """What it logs in with, if not as the operator."""
+        return self.resource.spec.credential if self.resource else None
 
     @property
     def requested_at(self) -> str | None:
@@ -58,7 +84,7 @@ class Entry:
         return self.resource.spec.vault_resource_id.key if self.resource else ""
 
 
-def read_entry(body: Mapping[str, Any], now: datetime) -> Entry:
+def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> Entry:
     """Take in an object as the API server has it."""
     metadata = body["metadata"]
     status = dict(body.get("status") or {})
@@ -72,12 +98,24 @@ def read_entry(body: Mapping[str, Any], now: datetime) -> Entry:
         generation=int(metadata.get("generation", 0)),
         resource=resource,
         problem=problem,
+        refusal=rules.refusal(resource) if resource else None,
         finalizers=tuple(metadata.get("finalizers") or ()),
         status=status,
         state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
         vitals=Vitals.first_seen(status, now),
         worked_generation=observed if isinstance(observed, int) else None,
     )
+
+
+async def log_in(entry: Entry, resource: VaultAutoUpdate, tokens_of: TokensOf | None) -> TokenSource | None:
+    """Get the identity to work as, and keep it until something else is to be used. Raises `CredentialError`."""
+    try:
+        entry.tokens = await tokens_of(resource) if tokens_of else None
+    except CredentialError as error:
+        if error.disposition is not Disposition.RETRY:
+            entry.tokens = None
+        raise
+    return entry.tokens
 
 
 def wish(entry: Entry) -> tuple[object, ...]:

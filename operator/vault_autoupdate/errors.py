@@ -6,6 +6,7 @@
     ├── MalformedReply        an answer that is not what the API promises
     ├── UntrustedLink         a link to another host than the configured ARM endpoint
     ├── CredentialError       no token could be had
+    │   └── CredentialUnusable    what spec.credential names is not there, not to be read, or not complete
     └── NotLeading            this process may not change anything (any more)
 
 Each carries a `Disposition`, a reason in PascalCase (ARM's own code where there is one) and, where one is known,
@@ -31,6 +32,7 @@ __all__ = [
     "ArmError",
     "AzureError",
     "CredentialError",
+    "CredentialUnusable",
     "Disposition",
     "MalformedReply",
     "NotLeading",
@@ -119,6 +121,26 @@ class CredentialError(AzureError):
     reason = "AuthenticationFailed"
 
 
+class CredentialUnusable(CredentialError):
+    """What ``spec.credential`` names is not there, may not be read, or is not complete: somebody must mend it."""
+
+    disposition = Disposition.SLOW
+
+    def __init__(self, reason: str, message: str, *, recommended_action: str, passing: bool = False) -> None:
+        """Say what is wrong.
+
+        Args:
+            reason: in PascalCase.
+            message: what is wrong, without anything secret.
+            recommended_action: what to do about it.
+            passing: whether it is likely to pass by itself.
+        """
+        super().__init__(message, recommended_action=recommended_action)
+        self.reason = reason
+        if passing:
+            self.disposition = Disposition.RETRY
+
+
 class NotLeading(AzureError):
     """This process may not change anything (any more). Nothing was sent."""
 
@@ -169,9 +191,9 @@ _TABLE: Final = (
         403,
         "(Linked)?AuthorizationFailed",
         Disposition.SLOW,
-        "Grant the operator's identity this action on this scope; a new assignment takes some minutes to work.",
+        "Grant the calling identity this action on this scope; a new assignment takes some minutes to work.",
     ),
-    _rule(403, ".*", Disposition.SLOW, "Let the operator's identity do this: see the Azure role in the documentation."),
+    _rule(403, ".*", Disposition.SLOW, "Let the calling identity do this: see the Azure role in the documentation."),
     _rule(
         404,
         "SubscriptionNotFound",
@@ -220,7 +242,7 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:
         action = rule.action
     if denied := _DENIED.search(clean(detail.get("message") or "", 4 * _MESSAGE_BYTES)):
         action = (
-            f"Grant the operator's identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
+            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
             "a new assignment takes some minutes to work."
         )
     return ArmError(

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from vault_autoupdate import situation
@@ -22,13 +23,15 @@ from vault_autoupdate.api import (
     ResourceKey,
     VaultAutoUpdate,
 )
-from vault_autoupdate.entry import Entry, read_entry, readiness, seniority, wish
+from vault_autoupdate.entry import Entry, TokensOf, log_in, read_entry, readiness, seniority, wish
 from vault_autoupdate.errors import Disposition, NotLeading
+from vault_autoupdate.jobs import Operation
 from vault_autoupdate.reconcile import Outcome, Reconciler
 from vault_autoupdate.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.status import build_status, differs
+from vault_autoupdate.tenancy import TenancyRules
 from vault_autoupdate.vault_pass import Timing
 
 _SETTLE_SECONDS = 0.5
@@ -81,6 +84,8 @@ class Fleet:
         startup_spread: timedelta,
         paused_for: Callable[[VaultAutoUpdate, str], float],
         now: Callable[[], datetime],
+        rules: TenancyRules | None = None,
+        tokens_of: TokensOf | None = None,
     ) -> None:
         self.entries: dict[ResourceKey, Entry] = {}
         self._reconciler = reconciler
@@ -91,11 +96,13 @@ class Fleet:
         self._startup_spread = startup_spread
         self._paused_for = paused_for
         self._now = now
+        self._rules = rules or TenancyRules()
+        self._tokens_of = tokens_of
         self._by_vault: dict[str, set[ResourceKey]] = {}
         self._at_work: dict[str, asyncio.Event] = {}
         """By vault: what ends the pass over it that is under way. There is never more than one."""
-        self._left_running: set[str] = set()
-        """Vaults in which the last pass has left jobs in flight."""
+        self._left_running: dict[str, dict[str, Operation]] = {}
+        """By vault and mapping key: the jobs that the last pass has left in flight."""
         self._announcements = Announcements()
         self._stopping = False
 
@@ -113,7 +120,7 @@ class Fleet:
             body: the object.
             initial: whether it comes from the first listing, not from a change.
         """
-        new = read_entry(body, self._now())
+        new = read_entry(body, self._now(), self._rules)
         key, entry = new.ref.key, self.entries.get(new.ref.key)
         if entry and entry.ref != new.ref:
             self.gone(key)
@@ -124,6 +131,8 @@ class Fleet:
         else:
             changed = wish(entry) != wish(new)
             self._unlink(entry)
+            if bool(entry.refusal) != bool(new.refusal):
+                self._wake_others(entry)  # it comes to have a claim to its vault, or loses it
             entry.take_over(new)
         self._by_vault.setdefault(entry.vault_key, set()).add(key)
         if not changed:
@@ -131,8 +140,9 @@ class Fleet:
         if entry.superseded:
             entry.superseded.set()
         self._wake(key, self._first_delay(entry) if initial else 0.0)
-        if entry.resource and entry.resource.deleting:
-            self._wake_others(entry)
+        if entry.resource:
+            # Who leaves makes room for all others; who comes takes the vault from those that are leaving.
+            self._wake_others(entry, leaving_only=not entry.resource.deleting)
 
     def gone(self, key: ResourceKey, uid: str = "") -> None:
         """Forget an object that was deleted, and let the next in line have its vault.
@@ -151,8 +161,12 @@ class Fleet:
         self._wake_others(entry)
 
     def owner(self, entry: Entry) -> ResourceKey:
-        """Who manages the vault of ``entry``: the oldest resource that names it and is not on its way out."""
-        rivals = [self.entries[key] for key in self._by_vault.get(entry.vault_key, ())] or [entry]
+        """Who manages the vault of ``entry``: the oldest resource that names it, may do so, and is not on its way out.
+
+        Nobody gets hold of a vault by naming it from a namespace that may not.
+        """
+        named = [self.entries[key] for key in self._by_vault.get(entry.vault_key, ())]
+        rivals = [rival for rival in named if not rival.refusal] or [entry]
         return min(rivals, key=seniority).ref.key
 
     async def work(self, key: ResourceKey) -> float | None:
@@ -177,6 +191,10 @@ class Fleet:
             await self._release(entry)
             await self._publish(entry, situation.invalid(entry.problem or InvalidSpec(["unreadable"])), final=True)
             return None
+        if entry.refusal:
+            await self._release(entry)
+            await self._publish(entry, situation.not_allowed(entry.refusal), final=True)
+            return None
         owner, wanted = self.owner(entry), wish(entry)
         if owner != entry.ref.key:
             await self._release(entry)
@@ -197,7 +215,10 @@ class Fleet:
 
     async def _look_out_for(self, owner: ResourceKey, resource: VaultAutoUpdate) -> float:
         """Find out whether the owner of a vault is still there: the news of its deletion may have been missed."""
-        ref = self.entries[owner].ref
+        known = self.entries.get(owner)
+        if known is None:
+            return 0.0  # it went while the status was written that names it
+        ref = known.ref
         try:
             await self._writer.check_present(ref)
         except ObjectGone:
@@ -234,7 +255,8 @@ class Fleet:
         entry.worked_generation = entry.generation
         vault_key, superseded, began = entry.vault_key, asyncio.Event(), self._now()
         entry.superseded = self._at_work[vault_key] = superseded
-        state.taken_over |= vault_key in self._left_running
+        if left := self._left_running.pop(vault_key, None):
+            state.take_over(left)
 
         async def report(current: Situation) -> None:
             self._check_present(entry)
@@ -245,14 +267,17 @@ class Fleet:
         try:
             if entry.status.get("observedGeneration") != entry.generation:
                 await self._publish(entry, situation.looking(resource), announce=False)
-            outcome = await self._reconciler.reconcile(resource, state, report, superseded)
+            outcome = await self._reconciler.reconcile(
+                resource, state, report, superseded, partial(log_in, entry, resource, self._tokens_of)
+            )
             self._observer.pass_ended(outcome, (self._now() - began).total_seconds())
             if outcome.error is None and not outcome.superseded:
                 entry.vitals.last_success = self._now()
         finally:
             entry.superseded = None
             del self._at_work[vault_key]
-            (self._left_running.add if state.operations else self._left_running.discard)(vault_key)
+            if state.operations:
+                self._left_running[vault_key] = dict(state.operations)
             if superseded.is_set():
                 self._wake_others(entry)
         self._check_present(entry)
@@ -291,7 +316,7 @@ class Fleet:
         Not at once: an older resource on the same vault may come later in the first listing.
         """
         untouched = entry.status.get("observedGeneration") == entry.generation and entry.requested_at is None
-        if entry.is_ready and untouched and not entry.state.operations:
+        if entry.is_ready and untouched and not entry.state.operations and not entry.refusal:
             return self._startup_spread.total_seconds() * fraction_of(f"{entry.ref.uid}{entry.ref.key}")
         return _SETTLE_SECONDS
 
@@ -363,7 +388,10 @@ class Fleet:
         if not keys:
             self._by_vault.pop(entry.vault_key, None)
 
-    def _wake_others(self, entry: Entry) -> None:
+    def _wake_others(self, entry: Entry, *, leaving_only: bool = False) -> None:
         for key in self._by_vault.get(entry.vault_key, ()):
-            if key != entry.ref.key and entry.vault_key:
+            if key == entry.ref.key or not entry.vault_key:
+                continue
+            resource = self.entries[key].resource
+            if not leaving_only or (resource and resource.deleting):
                 self._wake(key, 0.0)

@@ -35,6 +35,8 @@ class FleetRow:
     compliant: int
     failed: int
     jobs: int
+    behind: int | None
+    """Machines for whose agent an update waits; None while that is not known."""
     stalled: bool
     worst_mapping: str
     worst_reason: str
@@ -119,6 +121,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         compliant=_count(counts.get("compliant")),
         failed=_count(counts.get("failed")),
         jobs=len(_list(status.get("operations"))) + _count(status.get("operationsOmitted")),
+        behind=_count(status["agents"].get("behind")) if isinstance(status.get("agents"), Mapping) else None,
         stalled="Stalled" in conditions,
         worst_mapping=clean(worst.get("mapping"), _WORDS),
         worst_reason=clean(worst.get("code") or worst.get("reason"), 128),

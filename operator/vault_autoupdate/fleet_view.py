@@ -15,10 +15,10 @@ from vault_autoupdate.fleet_status import FleetRow, summary_of
 _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "green"}
 _COLUMNS: Final = (
     "RESOURCE", "VAULT", "DESIRED", "COMPLIANT", "FAILED", "JOBS", "STATE", "SINCE",
-    "MODE", "REGION", "NEXT TRY", "WORST MAPPING", "CODE", "WHAT TO DO",
+    "MODE", "REGION", "BEHIND", "NEXT TRY", "WORST MAPPING", "CODE", "WHAT TO DO",
 )  # fmt: skip
-_WIDE: Final = frozenset({"MODE", "REGION", "NEXT TRY", "WORST MAPPING", "CODE"})
-_NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE"})
+_WIDE: Final = frozenset({"MODE", "REGION", "BEHIND", "NEXT TRY", "WORST MAPPING", "CODE"})
+_NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 __all__ = ["fleet_table"]
@@ -59,6 +59,7 @@ def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
         "SINCE": _ago(row.since, now),
         "MODE": row.mode,
         "REGION": row.region,
+        "BEHIND": "" if row.behind is None else f"{row.behind:,}",
         "NEXT TRY": _until(row.next_try, now),
         "WORST MAPPING": row.worst_mapping,
         "CODE": row.worst_reason,

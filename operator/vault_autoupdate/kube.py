@@ -1,8 +1,12 @@
-"""The only writes to Kubernetes: status, finalizer, Events. Through the official client, so that every login works."""
+"""What is written to Kubernetes and read besides the watch. Through the official client, so that every login works.
+
+Writes: status, finalizer, Events. Reads: what resources log in to Azure with, where they may bring that along.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import uuid
@@ -28,13 +32,17 @@ from vault_autoupdate.api import (
     ObjectRef,
     ResourceKey,
 )
-from vault_autoupdate.errors import NotLeading
+from vault_autoupdate.errors import CredentialUnusable, NotLeading
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.text import clean
 
 COMPONENT: Final = "vault-autoupdate"
 _JSON_PATCH: Final = "application/json-patch+json"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
+_SHORTEST_TOKEN: Final = 600
+"""Seconds: the least that the API server gives. Such a token is exchanged at once and then of no use."""
 _GONE: Final = frozenset({404, 410})
 _UNPROCESSABLE: Final = 422
 _NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
@@ -47,7 +55,15 @@ _NOTE_BYTES: Final = 1000
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMPONENT", "ClusterUnreadable", "KubeWriter", "await_definition", "connect", "list_resources"]
+__all__ = [
+    "COMPONENT",
+    "ClusterUnreadable",
+    "KubeLogins",
+    "KubeWriter",
+    "await_definition",
+    "connect",
+    "list_resources",
+]
 
 
 class ClusterUnreadable(ConnectionError):
@@ -230,6 +246,66 @@ class KubeWriter:
                 await asyncio.sleep(pause)
             else:
                 return
+
+
+class KubeLogins:
+    """Reads what resources log in to Azure with. Implements `LoginReader`; nothing of it is kept here or logged."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._core = client.CoreV1Api(api)
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        """The data of a Secret. Raises `CredentialUnusable`."""
+        found = await _asked("secrets", "get", namespace, name, self._core.read_namespaced_secret)
+        return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+
+    async def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The annotations of a ServiceAccount. Raises `CredentialUnusable`."""
+        found = await _asked("serviceaccounts", "get", namespace, name, self._core.read_namespaced_service_account)
+        annotations: dict[str, str] = found.metadata.annotations or {}
+        return annotations
+
+    async def token(self, namespace: str, name: str, audience: str) -> str:
+        """A new token of a ServiceAccount, short-lived. Raises `CredentialUnusable`."""
+        spec = client.V1TokenRequestSpec(audiences=[audience], expiration_seconds=_SHORTEST_TOKEN)
+        made = await _asked(
+            "serviceaccounts/token",
+            "create",
+            namespace,
+            name,
+            self._core.create_namespaced_service_account_token,
+            body=client.AuthenticationV1TokenRequest(spec=spec),
+        )
+        return str(made.status.token)
+
+
+async def _asked(resource: str, verb: str, namespace: str, name: str, call: Any, **more: Any) -> Any:
+    """What ``call`` gives for an object, or a `CredentialUnusable` that says what to make or to grant."""
+    what = f"{'Secret' if resource == 'secrets' else 'ServiceAccount'} {namespace}/{name}"
+    try:
+        return await call(name, namespace, _request_timeout=_TIMEOUT, **more)
+    except ApiException as error:
+        if error.status == _NOT_FOUND:
+            raise CredentialUnusable(
+                "CredentialNotFound",
+                f"There is no {what}, which spec.credential names.",
+                recommended_action="Create it, or name another one; it is looked for at the interval.",
+            ) from None
+        if error.status == _FORBIDDEN:
+            raise CredentialUnusable(
+                "CredentialForbidden",
+                f"The operator may not {verb} {resource} for {what}.",
+                recommended_action=(
+                    f'Let its ServiceAccount by a Role in namespace {namespace} with the rule apiGroups: [""], '
+                    f"resources: [{resource}], resourceNames: [{name}], verbs: [{verb}]."
+                ),
+            ) from None
+        problem = _short(error)
+    except _NO_ANSWER as error:
+        problem = _short(error)
+    raise CredentialUnusable(
+        "CredentialUnreadable", f"{what} could not be read: {problem}.", recommended_action="", passing=True
+    )
 
 
 def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from vault_autoupdate.settings import Settings
+from vault_autoupdate.text import printable
 
 _FIELDS: Final = ("resource", "vault", "mapping", "job", "run", "request", "operation", "reason")
 """Fields of ours that a line may carry, through ``extra=``."""
@@ -19,8 +20,9 @@ __all__ = ["configure_logging"]
 class _Console(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{name}={getattr(record, name)}" for name in _FIELDS if getattr(record, name, ""))
+        said = printable(record.getMessage() + (f"  [{fields}]" if fields else ""))
         when = f"{time.strftime('%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}"
-        line = f"{when} {record.levelname:<7} {record.getMessage()}" + (f"  [{fields}]" if fields else "")
+        line = f"{when} {record.levelname:<7} {said}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -14,7 +14,9 @@ from typing import Final
 from vault_autoupdate.attempts import FailureReason
 
 PREFIX: Final = "vault_autoupdate"
-OPERATIONS: Final = ("get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job")
+OPERATIONS: Final = (
+    "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items",
+)  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
 CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -133,6 +135,13 @@ SPECS: Final = (
         "resource_reverts_total",
         "Looks that found mappings changed by somebody else after they had been as declared.",
         kind=Kind.COUNTER,
+    ),
+    _resource("resource_auto_update", "1 if spec.autoUpdate is Enabled, 0 if it is Disabled."),
+    _resource(
+        "agents",
+        "Machines of the resource's vault by the state of their Mobility service, when they were last counted. Absent "
+        "where that is not known: before the first count, or without the right to read replicated items.",
+        state="`current`, `behind`, `unknown`",
     ),
     _metric(
         Section.JOBS,

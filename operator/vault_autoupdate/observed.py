@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vault_autoupdate.resource_id import mapping_path
 
-__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "Vault"]
+__all__ = ["AgentCounts", "ContainerMapping", "HealthError", "Job", "JobError", "Vault"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +83,22 @@ class Job:
     def key(self) -> str:
         """The name for comparing."""
         return self.name.casefold()
+
+
+@dataclass(frozen=True)
+class AgentCounts:
+    """How many replicated machines between Azure regions a vault has, by the state of their Mobility service."""
+
+    total: int = 0
+    behind: int = 0
+    """There is a newer version."""
+    unknown: int = 0
+    """Site Recovery does not say whether there is one."""
+
+    @property
+    def current(self) -> int:
+        """Those that need no update."""
+        return self.total - self.behind - self.unknown
+
+    def __add__(self, other: AgentCounts) -> AgentCounts:
+        return AgentCounts(self.total + other.total, self.behind + other.behind, self.unknown + other.unknown)

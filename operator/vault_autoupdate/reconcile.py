@@ -13,12 +13,12 @@ from vault_autoupdate.api import Mode, VaultAutoUpdate
 from vault_autoupdate.apply import Apply
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.errors import AzureError
-from vault_autoupdate.observe import observe
+from vault_autoupdate.observe import count_agents, observe
 from vault_autoupdate.plan import Decision, Plan
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.track import end_polls, next_poll, poll
-from vault_autoupdate.vault_pass import Report, RunObserver, Timing, VaultPass
+from vault_autoupdate.vault_pass import LogIn, Report, RunObserver, Timing, VaultPass
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,12 @@ class Reconciler:
         self._now = now
 
     async def reconcile(
-        self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
+        self,
+        resource: VaultAutoUpdate,
+        state: VaultState,
+        report: Report,
+        superseded: asyncio.Event,
+        log_in: LogIn | None = None,
     ) -> Outcome:
         """Work on the vault of ``resource`` until it is as declared, or as near to that as it gets for now.
 
@@ -63,9 +68,11 @@ class Reconciler:
             state: what is known of the vault; changed in place.
             report: is called now and then while work goes on.
             superseded: once it is set, nothing more is started and the pass ends as soon as it can.
+            log_in: gives the identity to work as; without it, the process's own.
         """
         vault_pass = self._begin(resource, state, report, superseded)
         try:
+            vault_pass.tokens = await log_in() if log_in else None
             finished = await _until_settled(vault_pass)
         except AzureError as error:
             state.errors_in_a_row += 1
@@ -125,6 +132,7 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
         if not to_change and not state.operations:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = vault_pass.now()
+            await count_agents(vault_pass)
             return True
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)

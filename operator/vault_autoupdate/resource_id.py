@@ -13,6 +13,8 @@ from functools import cached_property
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME = re.compile(r"[\w.()-]{0,89}[\w()-]")
 """What ARM allows in the names of groups, vaults and accounts; anything else could change the meaning of a URL."""
+_PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\?#%\s\x00-\x1f\x7f-\x9f]{1,260}")
+"""A segment of a path that can mean nothing but itself."""
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
 _MAPPING_TYPES = ["replicationfabrics", "replicationprotectioncontainers", "replicationprotectioncontainermappings"]
@@ -20,7 +22,9 @@ _MAPPING_TYPES = ["replicationfabrics", "replicationprotectioncontainers", "repl
 __all__ = [
     "ArmId",
     "InvalidResourceId",
+    "is_below",
     "is_guid",
+    "is_resource_name",
     "mapping_id",
     "mapping_path",
     "parse_automation_account_id",
@@ -55,6 +59,21 @@ class ArmId:
 def is_guid(text: str) -> bool:
     """Tell whether ``text`` is a GUID in the 8-4-4-4-12 form."""
     return _GUID.fullmatch(text) is not None
+
+
+def is_resource_name(text: str) -> bool:
+    """Tell whether ``text`` can be the name of a resource group, a vault or an account."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_below(text: str, parent_key: str) -> bool:
+    """Tell whether an id is that of something in the resource whose `ArmId.key` is ``parent_key``, and nothing else.
+
+    Ids of what is in a vault come from ARM, and after a restart from a status: they must not be able to lead a call
+    to another vault. A URL with dots or percent signs in its path may mean another path than it shows.
+    """
+    below = text.casefold().removeprefix(f"{parent_key}/")
+    return len(below) < len(text.casefold()) and all(_PLAIN.fullmatch(segment) for segment in below.split("/"))
 
 
 def parse_vault_id(text: str) -> ArmId:

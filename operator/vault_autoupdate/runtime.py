@@ -25,12 +25,14 @@ from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.controller import watch
 from vault_autoupdate.endpoints import serve_health, serve_metrics
 from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.kube import KubeWriter, await_definition, connect
+from vault_autoupdate.identities import Identities
+from vault_autoupdate.kube import KubeLogins, KubeWriter, await_definition, connect
 from vault_autoupdate.leader import Leadership
 from vault_autoupdate.metrics import Metrics
 from vault_autoupdate.queue import WorkQueue
 from vault_autoupdate.reconcile import Reconciler
 from vault_autoupdate.settings import Settings
+from vault_autoupdate.tenancy import TenancyRules
 from vault_autoupdate.throttle import CallKind, Throttle
 from vault_autoupdate.vault_pass import RunObserver, Timing
 from vault_autoupdate.watch_health import WatchHealth
@@ -108,6 +110,7 @@ def open_core(
         retry_min=settings.retry_min,
         retry_max=settings.retry_max,
         status_interval=settings.status_interval,
+        agent_interval=settings.agent_interval,
         changes_at_once=settings.max_connections,
     )
     site_recovery = SiteRecovery(client)
@@ -171,14 +174,17 @@ async def run_operator(settings: Settings) -> None:
                 await await_definition(api, settings.watch_namespaces)
                 await (leadership.lead(work) if settings.leader_elect else work())
 
-            await _run(settings, core, metrics, writer, work_on)
+            identities = Identities(KubeLogins(api), settings)
+            await _run(settings, core, metrics, writer=writer, identities=identities, work_on=work_on)
 
 
 async def _run(
     settings: Settings,
     core: Core,
     metrics: Metrics,
+    *,
     writer: KubeWriter,
+    identities: Identities,
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
@@ -196,6 +202,8 @@ async def _run(
         startup_spread=settings.startup_spread,
         paused_for=core.paused_for,
         now=utc_now,
+        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
+        tokens_of=identities.tokens_of,
     )
     queue = WorkQueue(fleet.work)
     health, standing_by = WatchHealth(), asyncio.Event()

@@ -25,6 +25,7 @@ from pydantic import (
 from vault_autoupdate.arm.clouds import CLOUDS
 from vault_autoupdate.budget import Limit, parse_limits
 from vault_autoupdate.durations import parse_duration
+from vault_autoupdate.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
 _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
@@ -84,6 +85,10 @@ def _duration(value: object) -> timedelta:
     return duration
 
 
+def _duration_or_none(value: object) -> timedelta:
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
+
+
 def _namespaces(value: object) -> tuple[str, ...]:
     if isinstance(value, tuple):
         return value
@@ -113,6 +118,15 @@ def _arm_endpoint(value: object) -> str:
     return text
 
 
+def _authority_host(value: object) -> str:
+    text = str(value).removesuffix("/")
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
+        raise ValueError(f"{value!r} is not a host: write login.example.com, with https:// or nothing before it")
+    # azure-identity takes what is before a colon for a scheme.
+    return parts.netloc if parts.port is None else f"https://{parts.netloc}"
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
@@ -128,7 +142,9 @@ class Settings(BaseModel):
         "", description="Azure Resource Manager instead of the cloud's own; https, or http to this machine."
     )
     arm_audience: str = Field("", description="Audience of the token instead of the cloud's own.")
-    authority_host: str = Field("", description="Host that issues tokens instead of the cloud's own.")
+    authority_host: Annotated[str, BeforeValidator(_authority_host)] = Field(
+        "", description="Host that issues tokens instead of the cloud's own."
+    )
     api_version: str = Field(
         "2025-08-01", pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="API version of Site Recovery."
     )
@@ -163,8 +179,21 @@ class Settings(BaseModel):
     startup_spread: Duration = Field(
         timedelta(minutes=5), description="Unchanged resources are looked at within this time after a start."
     )
+    agent_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
+        timedelta(hours=24), description="Time between two counts of the agents of a vault's machines; 0s for none."
+    )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
+    )
+    vault_scopes: Annotated[VaultScopes, BeforeValidator(parse_vault_scopes)] = Field(
+        VaultScopes(),
+        description="Which namespaces may name which parts of Azure, as a JSON object from namespaces to lists of "
+        "scopes; empty: all may name everything.",
+    )
+    resource_credentials: ResourceCredentials = Field(
+        ResourceCredentials.REFUSED,
+        description="Whether resources may log in to Azure by a spec.credential of their own: "
+        "refused, allowed, or required.",
     )
     leader_elect: bool = Field(
         default=False, description="Work only while holding a Lease, so that several replicas can run (true or false)."

@@ -14,6 +14,7 @@ from vault_autoupdate.attempts import Attempt, FailureReason
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.plan import Action
 from vault_autoupdate.state import VaultState
+from vault_autoupdate.tenancy import Refusal
 from vault_autoupdate.text import clean, plural
 
 _MESSAGE_BYTES: Final = 1000
@@ -25,6 +26,7 @@ __all__ = [
     "invalid",
     "is_worst_first",
     "looking",
+    "not_allowed",
     "not_held",
     "settled",
     "suspended",
@@ -72,6 +74,11 @@ def already_managed(owner: ResourceKey) -> Situation:
         stalled=True,
         related=owner,
     )
+
+
+def not_allowed(refusal: Refusal) -> Situation:
+    """The operator's settings do not let the resource's namespace have this done."""
+    return Situation("False", refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
 
 
 def not_held(why: str) -> Situation:

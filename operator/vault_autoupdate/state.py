@@ -10,8 +10,9 @@ from typing import Any
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import AgentCounts
 from vault_autoupdate.plan import Action, Goal, Plan
-from vault_autoupdate.resource_id import ArmId, is_guid, mapping_id
+from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
 
 __all__ = ["Run", "VaultState", "restore"]
 
@@ -61,6 +62,10 @@ class VaultState:
     errors_in_a_row: int = 0
     goal: Goal | None = None
     """What the mappings should have been at the last look."""
+    agents: AgentCounts | None = None
+    """The agents of the vault's machines when they were last counted; None while nobody knows."""
+    agents_due: datetime | None = None
+    """When they are to be counted again; None before this process has thought about it."""
     reverts: int = 0
     """Looks that found something changed by somebody else after it had been as declared."""
 
@@ -68,6 +73,14 @@ class VaultState:
     def counts(self) -> Counter[Action]:
         """How many mappings stand where."""
         return Counter(self.actions.values())
+
+    def take_over(self, left: Mapping[str, Operation]) -> None:
+        """Track the jobs that another pass over the vault has left in flight, by mapping key.
+
+        What Site Recovery says of a job may not name its mapping, so that it could not be found again.
+        """
+        self.taken_over = True
+        self.operations = {**{key: replace(each, adopted=True) for key, each in left.items()}, **self.operations}
 
     def assume_omitted(self, plan: Plan) -> bool:
         """After a restart, treat mappings that differ like the failures that the status had no room for.
@@ -117,10 +130,12 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.vault_name = _text(status.get("vaultName"))
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
+    state.agents = _agents(status.get("agents"))
     for entry in _entries(status.get("operations")):
-        if path := _text(entry.get("mapping")):
+        path = _text(entry.get("mapping"))
+        if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
             operation = Operation(
-                mapping_id(vault, path),
+                restored,
                 _text(entry.get("jobId")),
                 min(_time(entry.get("startedAt")) or now, now),
                 adopted=entry.get("adopted") is True,
@@ -135,6 +150,12 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     if (omitted := _count(status.get("failuresOmitted"))) and state.attempts:
         state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
     return state
+
+
+def _agents(entry: object) -> AgentCounts | None:
+    if not isinstance(entry, Mapping):
+        return None
+    return AgentCounts(_count(entry.get("total")), _count(entry.get("behind")), _count(entry.get("unknown")))
 
 
 def _run(entry: object) -> Run | None:

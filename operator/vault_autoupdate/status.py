@@ -61,6 +61,9 @@ def build_status(
     for key, value in (("vaultName", state.vault_name), ("location", state.location)):
         if value or key in previous:
             status[key] = clean(value or previous[key], 64)
+    if state.agents:
+        agents = state.agents
+        status["agents"] = {"total": agents.total, "behind": agents.behind, "unknown": agents.unknown}
     status.update(_operations(state))
     status.update(_failures(state))
     if state.run:

@@ -7,13 +7,16 @@ import re
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?")
+"""A JSON Web Token: of Azure or of a ServiceAccount."""
+_SUSPECT = re.compile(r"[?#]|bearer|eyj", re.IGNORECASE)
 _ELLIPSIS = "…"
 
-__all__ = ["clean", "plural"]
+__all__ = ["clean", "plural", "printable"]
 
 
 def clean(text: object, max_bytes: int) -> str:
-    """Return ``text`` on one line, without control characters, query strings of URLs or bearer tokens.
+    """Return ``text`` on one line, without control characters, query strings of URLs or tokens.
 
     Site Recovery signs the URLs of operations, so what stands behind the ``?`` is as good as a secret.
 
@@ -23,12 +26,20 @@ def clean(text: object, max_bytes: int) -> str:
     """
     if text is None:
         return ""
-    valid = str(text)[: 4 * max_bytes].encode("utf-8", "replace").decode()
-    flat = _CONTROL.sub(" ", valid).strip()
-    encoded = _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat)).encode()
+    text = str(text)
+    if len(text) <= max_bytes and text.isascii() and text.isprintable() and not _SUSPECT.search(text):
+        return text.strip()  # nearly all of them, and a large vault has tens of thousands
+    valid = text[: 4 * max_bytes].encode("utf-8", "replace").decode()
+    flat = printable(valid).strip()
+    encoded = _TOKEN.sub("***", _BEARER.sub(r"\1***", _QUERY.sub(r"\1?***", flat))).encode()
     if len(encoded) <= max_bytes:
         return encoded.decode()
     return encoded[: max(0, max_bytes - 3)].decode("utf-8", "ignore") + _ELLIPSIS
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without what moves the cursor, changes colours or direction, or begins a new line."""
+    return _CONTROL.sub(" ", text)
 
 
 def plural(count: int, noun: str) -> str:

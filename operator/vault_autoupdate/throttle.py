@@ -118,6 +118,10 @@ class _Lane:
         """Calls that could leave now."""
         return max(0, min(budget.remaining(now) for budget in self._budgets()))
 
+    def spare(self, now: float) -> float:
+        """The part that is left of the limit of which least is left; 0 while the server wants silence."""
+        return 0.0 if self.paused_for(now) else min(budget.spare(now) for budget in self._budgets())
+
     def share(self, now: float) -> float:
         """The share of the limits that is used at present."""
         return min(budget.share(now) for budget in self._budgets())
@@ -254,6 +258,11 @@ class Throttle:
         for limit in self._limits[kind][1:]:
             per_call = max(per_call, limit.window / (limit.count * _ROUTINE_SHARE))
         return sum(lane.routine.values()) * per_call
+
+    def has_plenty(self, scope: str, kind: CallKind) -> bool:
+        """Whether nobody waits and half of each limit is left: time for calls that can as well be made later."""
+        lane = self._lane(scope, kind)
+        return not lane.waiting() and lane.spare(self.now()) > 0.5
 
     def spent(self, scope: str, kind: CallKind, ages: Iterable[float]) -> None:
         """Count calls that an earlier process made ``ages`` seconds ago."""

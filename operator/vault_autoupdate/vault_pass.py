@@ -12,6 +12,7 @@ from typing import Protocol
 from vault_autoupdate import situation
 from vault_autoupdate.api import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.arm.client import CallContext
+from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.attempts import BackoffPolicy, Explanation
 from vault_autoupdate.jobs import Verdict
@@ -20,10 +21,14 @@ from vault_autoupdate.plan import Goal
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState
 
-__all__ = ["Report", "RunObserver", "Timing", "VaultPass"]
+__all__ = ["LogIn", "Report", "RunObserver", "Timing", "VaultPass"]
 
 Report = Callable[[Situation], Awaitable[None]]
 """Takes how things stand while a pass goes on, to show it to people."""
+
+
+LogIn = Callable[[], Awaitable[TokenSource | None]]
+"""Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
 
 
 class RunObserver(Protocol):
@@ -52,6 +57,8 @@ class Timing:
     retry_min: timedelta
     retry_max: timedelta
     status_interval: timedelta
+    agent_interval: timedelta
+    """Between two counts of the agents of a vault's machines; nothing for none."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
 
@@ -71,6 +78,8 @@ class VaultPass:
     now: Callable[[], datetime]
     scope: Callable[[VaultAutoUpdate, str], str]
     """From resource and region to what shares a quota."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     unidentified: list[Job] = field(default_factory=list)
     """Running jobs that an earlier process may have started, found after a restart in mid-run."""
@@ -93,6 +102,7 @@ class VaultPass:
             scope=self.scope(self.resource, self.state.location),
             key=self.resource.spec.vault_resource_id.key,
             run_id=run_id,
+            tokens=self.tokens,
         )
 
     @property

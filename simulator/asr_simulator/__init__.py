@@ -3,7 +3,7 @@
 from .clock import Clock, ManualTime
 from .control_client import ControlClient, ControlRefusedError
 from .scenario import Scenario, ScenarioError, load_scenario, parse_scenario
-from .server import WORLD, SimulatorThread, create_app
+from .server import WORLD, SimulatorThread, Tls, create_app
 
 __version__ = "0.1.0"
 
@@ -16,6 +16,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SimulatorThread",
+    "Tls",
     "create_app",
     "load_scenario",
     "parse_scenario",

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import tempfile
 from collections import Counter
@@ -14,7 +15,7 @@ import click
 
 from . import Scenario, ScenarioError, __version__, create_app, load_scenario
 from .clock import Clock
-from .server import start
+from .server import Tls, start, stop
 
 USAGE_ERROR = 2
 
@@ -49,6 +50,16 @@ _scenario_option = click.option(
     help="Simulated seconds per real second, instead of the scenario's.",
 )
 @click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve https with this certificate (PEM, with its chain if there is one); needs --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private key of the certificate (PEM, without a passphrase).",
+)
+@click.option(
     "--log-level",
     default="warning",
     show_default=True,
@@ -56,15 +67,24 @@ _scenario_option = click.option(
     help="Least severity that is logged to standard error.",
 )
 def serve(
-    *, path: Path, host: str, port: int, ready_file: Path | None, time_scale: float | None, log_level: str
+    *,
+    path: Path,
+    host: str,
+    port: int,
+    ready_file: Path | None,
+    time_scale: float | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    log_level: str,
 ) -> None:
     """Serve a scenario until SIGTERM or SIGINT."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     scenario = _load(path)
     if time_scale is not None:
         scenario = scenario.model_copy(update={"time_scale": time_scale})
+    context = _tls(tls_cert, tls_key)
     try:
-        asyncio.run(_serve(scenario, host, port, ready_file))
+        asyncio.run(_serve(scenario, host, port, ready_file, context))
     except OSError as error:
         click.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
         sys.exit(1)
@@ -99,20 +119,33 @@ def _load(path: Path) -> Scenario:
         sys.exit(USAGE_ERROR)
 
 
-async def _serve(scenario: Scenario, host: str, port: int, ready_file: Path | None) -> None:
-    stop = asyncio.Event()
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    try:
+        return Tls(certificate, key).context()
+    except OSError as error:
+        raise click.UsageError(f"cannot use {certificate} with {key}: {error}") from error
+
+
+async def _serve(
+    scenario: Scenario, host: str, port: int, ready_file: Path | None, context: ssl.SSLContext | None
+) -> None:
+    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    runner, bound = await start(create_app(scenario, clock=Clock(scenario.time_scale)), host, port)
+        loop.add_signal_handler(number, stopping.set)
+    runner, bound = await start(create_app(scenario, clock=Clock(scenario.time_scale)), host, port, context)
     try:
-        url = f"http://{host}:{bound}"
+        url = f"{'http' if context is None else 'https'}://{host}:{bound}"
         if ready_file is not None:
             _write_atomically(ready_file, json.dumps({"url": url, "port": bound, "pid": os.getpid()}))
         click.echo(f"serving on {url}")
-        await stop.wait()
+        await stopping.wait()
     finally:
-        await runner.cleanup()
+        await stop(runner)
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -1,9 +1,11 @@
 """A synchronous client of the control endpoint; needs nothing but the standard library."""
 
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any, cast
 
 from .control_types import FaultState, MappingState, PatchRecord, RequestRecord, State, Stats
@@ -23,10 +25,16 @@ class ControlRefusedError(Exception):
 class ControlClient:
     """Talks to ``/_simulator/`` of a simulator on this machine."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, certificate: Path | None = None) -> None:
+        """Prepare to talk to ``base_url``; over TLS only to the server that has ``certificate``."""
         self._base = base_url.rstrip("/")
         # Never through a proxy: the simulator only listens to this machine.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if certificate is not None:
+            context = ssl.create_default_context(cafile=str(certificate))
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trust it even if somebody else has signed it
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
 
     def state(self) -> State:
         """Sum up everything."""

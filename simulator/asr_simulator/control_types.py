@@ -21,6 +21,7 @@ class RequestRecord(TypedDict):
     client_request_id: str
     user_agent: str
     scope: str
+    application: str
 
 
 class RequestLogPage(TypedDict):

@@ -2,24 +2,32 @@
 
 from collections import Counter
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from urllib.parse import quote
 
+from .protected_items import count_items
 from .vault import Vault
 
 
 def vault_document(vault: Vault) -> dict[str, Any]:
-    """Build the vault itself: the fields are seen in a recording, the identity in the published model."""
+    """Build the vault itself: tags and identity are from the published model, the rest is seen in a recording."""
     return {
         "location": vault.spec.location,
         "name": vault.spec.name,
-        "etag": f'W/"{uuid5(NAMESPACE_URL, vault.id)}"',
+        "etag": f"W/\"datetime'{quote(vault.created)}'\"",
         "tags": {},
         "identity": {"type": "None"},
         "properties": {
             "provisioningState": "Succeeded",
             "privateEndpointStateForBackup": "None",
             "privateEndpointStateForSiteRecovery": "None",
+            "monitoringSettings": {
+                "azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"},
+                "classicAlertSettings": {"alertsForCriticalOperations": "Enabled"},
+            },
             "publicNetworkAccess": "Enabled",
+            "restoreSettings": {
+                "crossSubscriptionRestoreSettings": {"crossSubscriptionRestoreState": "Enabled"},
+            },
         },
         "id": vault.id,
         "type": "Microsoft.RecoveryServices/vaults",
@@ -52,7 +60,7 @@ def vault_health(vault: Vault) -> dict[str, Any]:
         "type": "Microsoft.RecoveryServices/vaults/replicationVaultHealth",
         "properties": {
             "vaultErrors": [],
-            "protectedItemsHealth": {"resourceCount": 0, "issues": []},
+            "protectedItemsHealth": {"resourceCount": count_items(vault), "issues": []},
             "fabricsHealth": {"resourceCount": len({fabric for fabric, _ in vault.containers}), "issues": []},
             "containersHealth": {"resourceCount": len(vault.containers), "issues": issues},
         },

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from .control_types import FaultState
-from .routes import Route, RouteKind
+from .routes import LOGIN, Route, RouteKind
 from .scenario import JobFailure, Section
 
 
@@ -51,7 +51,7 @@ class FaultKind(StrEnum):
     JOB_NEVER_ENDS = "job_never_ends"
     """The job of the PATCH runs for ever."""
     TOKEN_DOWN = "token_down"  # noqa: S105 - the name of a fault
-    """The token endpoint answers 500."""
+    """The token endpoints answer 500."""
 
 
 _ALWAYS = frozenset({"kind", "method", "route", "vault", "mapping", "skip", "times", "rate", "forever"})
@@ -80,9 +80,17 @@ _GATEWAY = frozenset(
     }
 )
 """Faults that strike before the call is processed or counted; the others spoil the answer or the job."""
-_LISTS = frozenset({RouteKind.MAPPINGS, RouteKind.CONTAINER_MAPPINGS, RouteKind.JOBS})
+_LISTS = frozenset(
+    {
+        RouteKind.MAPPINGS,
+        RouteKind.CONTAINER_MAPPINGS,
+        RouteKind.JOBS,
+        RouteKind.PROTECTED_ITEMS,
+        RouteKind.CONTAINER_PROTECTED_ITEMS,
+    }
+)
 _NATURAL_ROUTES: dict[FaultKind, frozenset[RouteKind]] = {
-    FaultKind.TOKEN_DOWN: frozenset({RouteKind.TOKEN}),
+    FaultKind.TOKEN_DOWN: frozenset({RouteKind.TOKEN, RouteKind.OAUTH_TOKEN}),
     FaultKind.NO_JOB_URLS: frozenset({RouteKind.MAPPING}),
     FaultKind.FAIL_JOB: frozenset({RouteKind.MAPPING}),
     FaultKind.JOB_NEVER_ENDS: frozenset({RouteKind.MAPPING}),
@@ -177,7 +185,7 @@ class Fault(Section):
         elif natural is not None:
             hits_route = route.kind in natural
         else:
-            hits_route = route.kind is not RouteKind.TOKEN
+            hits_route = route.kind not in LOGIN
         wanted = self.method or _NATURAL_METHODS.get(self.kind)
         if not hits_route or (wanted is not None and wanted.upper() != method):
             return False

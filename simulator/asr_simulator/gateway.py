@@ -17,12 +17,11 @@ from .arm_errors import Answer, ArmError
 from .fault_effects import after_processing, instead_of_processing
 from .faults import Fault
 from .request_log import LogEntry
-from .routes import Route, RouteKind, action_of, match_path
+from .routes import LOGIN, Route, RouteKind, action_of, match_path
 from .signing import Claims
 from .site_recovery import Call, SiteRecovery
 from .world import World
 
-TOKEN_PATH = "/msi/token"  # noqa: S105 - a path
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
 _VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS})
 """Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
@@ -50,7 +49,7 @@ class Gateway:
         body = await request.read() if request.can_read_body else b""
         arrived, real = world.clock.now(), world.clock.real()
         path = request.path
-        route = Route(RouteKind.TOKEN) if path == TOKEN_PATH else match_path(path)
+        route = match_path(path)
         hit = world.faults.take(request.method, route) if world.faults else None
         fault, fault_id = hit or (None, "")
         code = ""
@@ -62,7 +61,7 @@ class Gateway:
             else:
                 answer, code = self._process(request, route, body=body, arrived=arrived, fault=fault)
                 headers.update(answer.headers)
-                if route.kind is not RouteKind.TOKEN and world.latency.max > 0:
+                if route.kind not in LOGIN and world.latency.max > 0:
                     await asyncio.sleep(self._world.ids.uniform(world.latency.min, world.latency.max))
                 response = await after_processing(fault, request, answer, headers)
             status = 0 if request.transport is None or request.transport.is_closing() else response.status
@@ -83,6 +82,7 @@ class Gateway:
                 client_request_id=client_id,
                 user_agent=request.headers.get("User-Agent", ""),
                 scope=self._scope_name(route),
+                application=world.tokens.application_of(request.headers.get("Authorization")),
             )
             world.log.add(entry)
             world.responses[str(status)] += 1
@@ -92,11 +92,9 @@ class Gateway:
     def _process(
         self, request: web.Request, route: Route, *, body: bytes, arrived: float, fault: Fault | None
     ) -> tuple[Answer, str]:
+        if route.kind in LOGIN:
+            return self._answer_login(request, route, body), ""
         query = request.query
-        if route.kind is RouteKind.TOKEN:
-            if request.method != "GET":
-                return arm_errors.method_not_allowed(request.method).answer(), ""
-            return self._world.tokens.answer_token_request(query, request.headers), ""
         extra: dict[str, str] = {}
         try:
             claims = self._world.tokens.authenticate(request.headers.get("Authorization"))
@@ -124,6 +122,20 @@ class Gateway:
             return answer, error.code
         answer.headers |= extra
         return answer, ""
+
+    def _answer_login(self, request: web.Request, route: Route, body: bytes) -> Answer:
+        base_url = f"{request.scheme}://{request.host}"
+        match request.method, route.kind:
+            case "GET", RouteKind.TOKEN:
+                return self._world.tokens.answer_token_request(request.query, request.headers)
+            case "POST", RouteKind.OAUTH_TOKEN:
+                return self._world.oauth.answer_token_request(route.tenant, body)
+            case "GET", RouteKind.OPENID_CONFIGURATION:
+                return self._world.oauth.openid_configuration(route.tenant, base_url)
+            case "GET", RouteKind.INSTANCE_DISCOVERY:
+                return self._world.oauth.instance_discovery(base_url)
+            case _:
+                return arm_errors.method_not_allowed(request.method).answer()
 
     def _check_version(self, route: Route, version: str | None) -> None:
         if not version:

@@ -5,6 +5,7 @@ Tokens live in real time, because clients compare ``expires_on`` with their own 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -17,6 +18,15 @@ MSI_API_VERSION = "2019-08-01"
 
 def _normal(audience: str) -> str:
     return audience.rstrip("/").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token and how long it is good, in real time."""
+
+    token: str
+    expires: int
+    lifetime: float
 
 
 class TokenAuthority:
@@ -40,33 +50,36 @@ class TokenAuthority:
         resource = query.get("resource", "")
         if not resource:
             return _refused(400, "The resource parameter is missing.")
-        identity = self._find(query.get("client_id", ""))
+        identity = self.find(query.get("client_id", ""))
         if identity is None:
             return _refused(400, "No managed identity was found for the client id.")
-        lifetime = self._settings.token_lifetime
-        expires = int(self._wall() + lifetime)
-        self.issued += 1
+        issued = self.issue(identity, resource)
         body = {
-            "access_token": self._issue(identity, resource, expires),
+            "access_token": issued.token,
             "client_id": identity.client_id,
-            "expires_in": str(int(lifetime)),
-            "expires_on": str(expires),
+            "expires_in": str(int(issued.lifetime)),
+            "expires_on": str(issued.expires),
             "resource": resource,
             "token_type": "Bearer",
         }
         return Answer(200, dumps(body))
 
-    def _find(self, client_id: str) -> IdentitySpec | None:
+    def find(self, client_id: str) -> IdentitySpec | None:
+        """Find who a client id is; an empty one means the machine's own identity."""
         if not self._identities:
             return IdentitySpec(client_id=client_id or "00000000-0000-4000-8000-00000000c11e")
         if not client_id:  # the system-assigned identity: the first one
             return next(iter(self._identities.values()))
         return self._identities.get(client_id.lower())
 
-    def _issue(self, identity: IdentitySpec, resource: str, expires: int) -> str:
+    def issue(self, identity: IdentitySpec, audience: str) -> IssuedToken:
+        """Make a token."""
+        lifetime = self._settings.token_lifetime
+        expires = int(self._wall() + lifetime)
+        self.issued += 1
         tenant = identity.tenant_id or self._settings.tenant_id
         claims = {
-            "aud": resource,
+            "aud": audience,
             "iss": f"https://sts.windows.net/{tenant}/",
             "exp": expires,
             "appid": identity.client_id,
@@ -75,7 +88,7 @@ class TokenAuthority:
             # Two tokens of one second differ, as real ones do.
             "uti": self.issued,
         }
-        return self._signer.make_token(claims)
+        return IssuedToken(self._signer.make_token(claims), expires, lifetime)
 
     def authenticate(self, authorization: str | None) -> Claims:
         """Check the Authorization header of a Resource Manager call; raises `ArmError` 401."""
@@ -112,6 +125,11 @@ class TokenAuthority:
             )
             raise self._unauthorized("InvalidAuthenticationTokenTenant", message)
         return claims
+
+    def application_of(self, authorization: str | None) -> str:
+        """Tell whose token an Authorization header holds, good or not; empty when it is none of ours."""
+        claims = self._reader.read((authorization or "").partition(" ")[2])
+        return claims.client_id if claims else ""
 
     def is_allowed(self, claims: Claims, action: str, vault: str) -> bool:
         """Tell whether the identity may do ``action`` in ``vault``."""

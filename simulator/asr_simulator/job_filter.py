@@ -1,20 +1,13 @@
-"""The ``$filter`` of the job list.
+"""The ``$filter`` of the job list."""
 
-Only the names of the fields and what they mean are published. The text form is inferred: ``name eq 'value'`` joined
-by ``and``; an empty value means "any".
-"""
-
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .arm_errors import ArmError
 from .clock import Clock
 from .jobs import FINISHED_STATES, Job
+from .odata_filter import bad_filter, read_conditions
 from .vault import Vault
-
-_CONDITION = re.compile(r"\s*(\w+)\s+(\w+)\s+'((?:[^']|'')*)'\s*(and\b|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +50,24 @@ _FINISHED = frozenset(state.lower() for state in FINISHED_STATES)
 
 def parse_filter(text: str) -> JobFilter:
     """Read a ``$filter``; raises `ArmError` 400 for anything but the known fields with ``eq``."""
-    values: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        match = _CONDITION.match(text, position)
-        if match is None or match[2].lower() != "eq":
-            raise _bad_filter(text)
-        values[match[1].lower()] = match[3].replace("''", "'")
-        position = match.end()
-        if match[4] and position == len(text):
-            raise _bad_filter(text)
-    fields = {name: value for name, value in values.items() if value}
+    fields = read_conditions(text)
     wanted = JobFilter(
-        status=_lower(fields.pop("jobstatus", None)),
+        status=fields.pop("jobstatus", None),
         started_after=_moment(fields.pop("starttime", None), text),
         started_before=_moment(fields.pop("endtime", None), text),
-        target_type=_lower(fields.pop("affectedobjecttypes", None)),
-        name=_lower(fields.pop("jobname", None)),
+        target_type=fields.pop("affectedobjecttypes", None),
+        name=fields.pop("jobname", None),
     )
     if fields:
-        raise _bad_filter(text)
+        raise bad_filter(text)
     return wanted
-
-
-def _lower(value: str | None) -> str | None:
-    return None if value is None else value.lower()
 
 
 def _moment(value: str | None, text: str) -> float | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.upper())
     except ValueError:
-        raise _bad_filter(text) from None
+        raise bad_filter(text) from None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-
-
-def _bad_filter(text: str) -> ArmError:
-    return ArmError(400, "InvalidFilterInQueryString", f"Invalid $filter '{text}' specified in the query string.")

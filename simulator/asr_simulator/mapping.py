@@ -21,6 +21,8 @@ MANAGED_IDENTITY = "SystemAssignedIdentity"
 ENABLED = "Enabled"
 DISABLED = "Disabled"
 PAIRED = "Paired"
+ELSEWHERE = "Microsoft Azure"
+"""Target of a mapping that is not between Azure regions (published example)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,28 @@ class Mapping:
         return self.fabric.lower(), self.container.lower(), self.name.lower()
 
     @property
+    def target_fabric(self) -> str:
+        """ARM id of the fabric to which it fails over."""
+        return f"{self.vault_path}/replicationFabrics/asr-a2a-default-{self.target}"
+
+    @property
+    def target_container_name(self) -> str:
+        """Display name of the container to which it fails over."""
+        return f"asr-a2a-default-{self.target}-t-container" if self.provider in ("A2A", None) else ELSEWHERE
+
+    @property
+    def target_container_id(self) -> str:
+        """ARM id of that container, or what stands there for other providers."""
+        if self.provider not in ("A2A", None):
+            return ELSEWHERE
+        return f"{self.target_fabric}/replicationProtectionContainers/{self.target_container_name}"
+
+    @property
+    def policy_id(self) -> str:
+        """ARM id of the replication policy."""
+        return f"{self.vault_path}/replicationPolicies/{self.policy}"
+
+    @property
     def is_unhealthy(self) -> bool:
         """Whether health errors show: only an enabled mapping has any."""
         return self.ailment is not None and self.auto_update.status == ENABLED
@@ -123,16 +147,9 @@ class Mapping:
 
     def document(self, *, listed: bool = False) -> dict[str, Any]:
         """Build the wire form; the order of the fields is that of a recording."""
-        target_fabric = f"{self.vault_path}/replicationFabrics/asr-a2a-default-{self.target}"
         properties: dict[str, Any] = {
-            "targetProtectionContainerId": (
-                f"{target_fabric}/replicationProtectionContainers/asr-a2a-default-{self.target}-t-container"
-                if self.provider in ("A2A", None)
-                else "Microsoft Azure"
-            ),
-            "targetProtectionContainerFriendlyName": (
-                f"asr-a2a-default-{self.target}-t-container" if self.provider in ("A2A", None) else "Microsoft Azure"
-            ),
+            "targetProtectionContainerId": self.target_container_id,
+            "targetProtectionContainerFriendlyName": self.target_container_name,
         }
         details = self._details()
         if details is not None:
@@ -141,7 +158,7 @@ class Mapping:
         properties |= {
             "health": "Normal" if unhealthy is None else unhealthy.level,
             "healthErrorDetails": [] if unhealthy is None else [unhealthy.health_error(self.name)],
-            "policyId": f"{self.vault_path}/replicationPolicies/{self.policy}",
+            "policyId": self.policy_id,
             "state": self.state,
             "sourceProtectionContainerFriendlyName": self.container,
             "sourceFabricFriendlyName": friendly_name(self.source),

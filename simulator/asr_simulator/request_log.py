@@ -29,6 +29,8 @@ class LogEntry(NamedTuple):
     user_agent: str
     scope: str
     """Subscription and region in which it counted."""
+    application: str
+    """Client id of the identity whose token came with it; empty without a token of ours."""
     sequence: int = 0
     """Set by the log."""
 

@@ -19,7 +19,13 @@ class RouteKind(StrEnum):
     JOB_CANCEL = "job_cancel"
     VAULT_HEALTH = "vault_health"
     VAULT_SETTINGS = "vault_settings"
+    PROTECTED_ITEMS = "protected_items"
+    CONTAINER_PROTECTED_ITEMS = "container_protected_items"
+    PROTECTED_ITEM = "protected_item"
     TOKEN = "token"  # noqa: S105 - the name of a route
+    OAUTH_TOKEN = "oauth_token"  # noqa: S105 - the name of a route
+    OPENID_CONFIGURATION = "openid_configuration"
+    INSTANCE_DISCOVERY = "instance_discovery"
     UNKNOWN = "unknown"
 
 
@@ -35,6 +41,8 @@ class Route:
     container: str = ""
     mapping: str = ""
     job: str = ""
+    item: str = ""
+    tenant: str = ""
 
     @property
     def scope(self) -> str:
@@ -48,23 +56,30 @@ class Route:
             scope += f"/replicationFabrics/{self.fabric}/replicationProtectionContainers/{self.container}"
         if self.mapping:
             scope += f"/replicationProtectionContainerMappings/{self.mapping}"
+        if self.item:
+            scope += f"/replicationProtectedItems/{self.item}"
         if self.job and not self.mapping:
             collection = "replicationOperationStatus" if self.kind is RouteKind.OPERATION_STATUS else "replicationJobs"
             scope += f"/{collection}/{self.job}"
         return scope
 
 
+LOGIN = frozenset(
+    {RouteKind.TOKEN, RouteKind.OAUTH_TOKEN, RouteKind.OPENID_CONFIGURATION, RouteKind.INSTANCE_DISCOVERY}
+)
+"""What is asked before there is a token."""
+MSI_PATH = "/msi/token"
 _PROVIDER = "microsoft.recoveryservices"
 _VAULT_CHILDREN = {
     "replicationprotectioncontainermappings": RouteKind.MAPPINGS,
     "replicationjobs": RouteKind.JOBS,
+    "replicationprotecteditems": RouteKind.PROTECTED_ITEMS,
     "replicationvaulthealth": RouteKind.VAULT_HEALTH,
     "replicationvaultsettings": RouteKind.VAULT_SETTINGS,
 }
-_MAPPING_TYPE = (
-    "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/"
-    "replicationProtectionContainerMappings"
-)
+_CONTAINER_TYPE = "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers"
+_MAPPING_TYPE = f"{_CONTAINER_TYPE}/replicationProtectionContainerMappings"
+_ITEM_TYPE = f"{_CONTAINER_TYPE}/replicationProtectedItems"
 _ACTIONS = {
     (RouteKind.VAULT, "GET"): "Microsoft.RecoveryServices/Vaults/read",
     (RouteKind.VAULTS, "GET"): "Microsoft.RecoveryServices/Vaults/read",
@@ -77,6 +92,9 @@ _ACTIONS = {
     (RouteKind.JOBS, "GET"): "Microsoft.RecoveryServices/vaults/replicationJobs/read",
     (RouteKind.JOB, "GET"): "Microsoft.RecoveryServices/vaults/replicationJobs/read",
     (RouteKind.JOB_CANCEL, "POST"): "Microsoft.RecoveryServices/vaults/replicationJobs/cancel/action",
+    (RouteKind.PROTECTED_ITEMS, "GET"): "Microsoft.RecoveryServices/vaults/replicationProtectedItems/read",
+    (RouteKind.CONTAINER_PROTECTED_ITEMS, "GET"): f"{_ITEM_TYPE}/read",
+    (RouteKind.PROTECTED_ITEM, "GET"): f"{_ITEM_TYPE}/read",
     (RouteKind.VAULT_HEALTH, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultHealth/read",
     (RouteKind.VAULT_SETTINGS, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultSettings/read",
 }
@@ -89,8 +107,22 @@ def action_of(kind: RouteKind, method: str) -> str | None:
 
 def match_path(path: str) -> Route:
     """Find out which call ``path`` means."""
+    if path == MSI_PATH:
+        return Route(RouteKind.TOKEN)
     parts = path.strip("/").split("/")
     lower = path.lower().strip("/").split("/")
+    match lower:
+        case ["common", "discovery", "instance"]:
+            return Route(RouteKind.INSTANCE_DISCOVERY)
+        case [_, "oauth2", "v2.0", "token"]:
+            return Route(RouteKind.OAUTH_TOKEN, tenant=parts[0])
+        case [_, "v2.0", ".well-known", "openid-configuration"]:
+            return Route(RouteKind.OPENID_CONFIGURATION, tenant=parts[0])
+        case _:
+            return _match_resource(parts, lower)
+
+
+def _match_resource(parts: list[str], lower: list[str]) -> Route:
     count = len(parts)
     if count < 2 or lower[0] != "subscriptions":
         return Route(RouteKind.UNKNOWN)
@@ -122,17 +154,24 @@ def _below_vault(vault: str, place: tuple[str, str], parts: list[str], lower: li
             return Route(RouteKind.OPERATION_STATUS, *names, job=parts[1])
         case ["replicationvaultsettings", "default"]:
             return Route(RouteKind.VAULT_SETTINGS, *names)
-        case ["replicationfabrics", _, "replicationprotectioncontainers", _, collection, *rest] if (
-            collection == "replicationprotectioncontainermappings"
-        ):
-            where = (*names, parts[1], parts[3])
-            match rest:
-                case []:
-                    return Route(RouteKind.CONTAINER_MAPPINGS, *where)
-                case [_]:
-                    return Route(RouteKind.MAPPING, *where, parts[5])
-                case [_, "operationresults", _]:
-                    return Route(RouteKind.OPERATION_RESULT, *where, parts[5], parts[7])
+        case ["replicationfabrics", _, "replicationprotectioncontainers", _, *rest]:
+            return _below_container((*names, parts[1], parts[3]), parts[4:], rest) or unknown
         case _:
             pass
     return unknown
+
+
+def _below_container(container: tuple[str, str, str, str, str], parts: list[str], lower: list[str]) -> Route | None:
+    match lower:
+        case ["replicationprotectioncontainermappings"]:
+            return Route(RouteKind.CONTAINER_MAPPINGS, *container)
+        case ["replicationprotectioncontainermappings", _]:
+            return Route(RouteKind.MAPPING, *container, parts[1])
+        case ["replicationprotectioncontainermappings", _, "operationresults", _]:
+            return Route(RouteKind.OPERATION_RESULT, *container, parts[1], parts[3])
+        case ["replicationprotecteditems"]:
+            return Route(RouteKind.CONTAINER_PROTECTED_ITEMS, *container)
+        case ["replicationprotecteditems", _]:
+            return Route(RouteKind.PROTECTED_ITEM, *container, item=parts[1])
+        case _:
+            return None

@@ -1,8 +1,11 @@
 """Serving a simulator: as an aiohttp application, in the running loop, or in a thread of its own."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +22,20 @@ WORLD: web.AppKey[World] = web.AppKey("world", World)
 _START_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Certificate (with its chain, if any) and private key of the server, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Load them; raises `OSError`, of which `ssl.SSLError` is one, when they cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
 def create_app(scenario: Scenario, *, clock: Clock | None = None) -> web.Application:
     """Make the application; its state is ``app[WORLD]``."""
     return _application(World(scenario, clock))
@@ -32,14 +49,27 @@ def _application(world: World) -> web.Application:
     return app
 
 
-async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
+async def start(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[web.AppRunner, int]:
     """Listen; returns the runner, to be cleaned up, and the port (a free one for 0)."""
     # A request whose client has gone is dropped: else a hanging one would outlive everything.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, host, port, ssl_context=tls).start()
     bound: int = runner.addresses[0][1]
     return runner, bound
+
+
+async def stop(runner: web.AppRunner) -> None:
+    """Close the port and all connections, without waiting for clients to say goodbye, as TLS would have it."""
+    connections = runner.server.connections if runner.server is not None else []
+    transports = [connection.transport for connection in connections if connection.transport is not None]
+    await runner.cleanup()
+    for transport in transports:
+        transport.abort()
+    await asyncio.sleep(0)  # the loop closes the sockets of aborted connections in its next round
+    await asyncio.sleep(0)
 
 
 class SimulatorThread:
@@ -50,24 +80,31 @@ class SimulatorThread:
     """
 
     def __init__(
-        self, scenario: Scenario, *, clock: Clock | None = None, host: str = "127.0.0.1", port: int = 0
+        self,
+        scenario: Scenario,
+        *,
+        clock: Clock | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: Tls | None = None,
     ) -> None:
         self.scenario = scenario
         self.world = World(scenario, clock)
         self.port = port
         self._host = host
+        self._tls = tls
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """Base URL, without a trailing slash."""
-        return f"http://{self._host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self.port}"
 
     @property
     def control(self) -> ControlClient:
         """A client of the control endpoint."""
-        return ControlClient(self.url)
+        return ControlClient(self.url, certificate=None if self._tls is None else self._tls.certificate)
 
     @property
     def identity_env(self) -> dict[str, str]:
@@ -81,7 +118,8 @@ class SimulatorThread:
         thread.start()
         self._running = (loop, thread)
         try:
-            self._runner, self.port = _wait(start(_application(self.world), self._host, self.port), loop)
+            context = None if self._tls is None else self._tls.context()
+            self._runner, self.port = _wait(start(_application(self.world), self._host, self.port, context), loop)
         except BaseException:
             self.stop()
             raise
@@ -93,7 +131,7 @@ class SimulatorThread:
             return
         (loop, thread), self._running = self._running, None
         if self._runner is not None:
-            _wait(self._runner.cleanup(), loop)
+            _wait(stop(self._runner), loop)
             self._runner = None
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

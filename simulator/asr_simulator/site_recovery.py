@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import quote, urlencode
 
 from . import arm_errors
@@ -13,6 +14,7 @@ from .faults import Fault, FaultKind
 from .job_filter import JobFilter, parse_filter
 from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
 from .mapping import PAIRED, AutoUpdate, Mapping
+from .protected_items import parse_item_filter, select_items
 from .routes import Route, RouteKind
 from .update_input import read_update
 from .vault import Vault
@@ -54,6 +56,9 @@ class SiteRecovery:
             RouteKind.JOBS: self._list_jobs,
             RouteKind.JOB: self._get_job,
             RouteKind.JOB_CANCEL: self._cancel,
+            RouteKind.PROTECTED_ITEMS: self._list_vault_items,
+            RouteKind.CONTAINER_PROTECTED_ITEMS: self._list_container_items,
+            RouteKind.PROTECTED_ITEM: self._get_item,
             RouteKind.VAULT_HEALTH: self._vault_health,
             RouteKind.VAULT_SETTINGS: self._vault_settings,
         }
@@ -78,8 +83,7 @@ class SiteRecovery:
         return self._list_mappings(call, vault, vault.ordered)
 
     def _list_container_mappings(self, call: Call, vault: Vault) -> Answer:
-        place = (call.route.fabric.lower(), call.route.container.lower())
-        return self._list_mappings(call, vault, vault.containers.get(place, []))
+        return self._list_mappings(call, vault, _in_container(call, vault))
 
     def _get_or_patch_mapping(self, call: Call, vault: Vault) -> Answer:
         if call.method == "PATCH":
@@ -250,8 +254,29 @@ class SiteRecovery:
                 next_before = page[-1].number
                 break
             page.append(job)
-        more = {"$filter": quote(text, safe="")} if text else {}
-        return self._page(call, [job.listed(call.now, clock) for job in page], next_before, **more)
+        return self._page(call, [job.listed(call.now, clock) for job in page], next_before, **_carried(text))
+
+    def _list_vault_items(self, call: Call, vault: Vault) -> Answer:
+        return self._list_items(call, vault, vault.ordered)
+
+    def _list_container_items(self, call: Call, vault: Vault) -> Answer:
+        return self._list_items(call, vault, _in_container(call, vault))
+
+    def _list_items(self, call: Call, vault: Vault, listing: list[Mapping]) -> Answer:
+        text = call.query.get("$filter", "")
+        size = self._world.scenario.items_page_size
+        found = select_items(vault, listing, self._position(call, first=-1), parse_item_filter(text))
+        page = list(islice(found, size + 1))
+        next_after = page[size - 1][0] if len(page) > size else None
+        wall = self._world.clock.wall()
+        bodies = [dumps(item.document(wall, call.api_version)) for _, item in page[:size]]
+        return self._page(call, bodies, next_after, **_carried(text))
+
+    def _get_item(self, call: Call, vault: Vault) -> Answer:
+        for _, item in select_items(vault, _in_container(call, vault), -1, {}):
+            if item.name == call.route.item.lower():
+                return Answer(200, dumps(item.document(self._world.clock.wall(), call.api_version)))
+        raise arm_errors.entity_missing("ReplicationProtectedItem", call.route.item)
 
     def _cancel(self, call: Call, vault: Vault) -> Answer:
         """Cancel a job: 200 with the job, which is Cancelling (published example)."""
@@ -272,6 +297,16 @@ class SiteRecovery:
         setting = vault_setting(vault)
         is_single = call.path.lower().rstrip("/").endswith("/default")
         return Answer(200, dumps(setting if is_single else {"value": [setting], "nextLink": None}))
+
+
+def _in_container(call: Call, vault: Vault) -> list[Mapping]:
+    """Return the mappings of the container that a path names."""
+    return vault.containers.get((call.route.fabric.lower(), call.route.container.lower()), [])
+
+
+def _carried(filter_text: str) -> dict[str, str]:
+    """Return what a link to the next page repeats of a filter."""
+    return {"$filter": quote(filter_text, safe="")} if filter_text else {}
 
 
 def _escaped(path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
-from .clock import Clock, trimmed
+from .clock import Clock, seven_digits, trimmed
 from .generate import MappingFactory, guid
 from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
 from .mapping import ENABLED, MANAGED_IDENTITY, PAIRED, AutoUpdate, Mapping
@@ -30,7 +30,9 @@ class Vault:
         )
         self.path = f"/S{self.id[2:]}"
         """The id as Site Recovery prints it: with a capital S (recording)."""
-        self.factory = MappingFactory(spec, self.path, rng, trimmed(clock.wall() - 86_400.0))
+        a_day_ago = clock.wall() - 86_400.0
+        self.created = seven_digits(a_day_ago)
+        self.factory = MappingFactory(spec, self.path, rng, trimmed(a_day_ago))
         self.mappings: dict[tuple[str, str, str], Mapping] = {}
         self.ordered: list[Mapping] = []
         self.containers: dict[tuple[str, str], list[Mapping]] = {}

@@ -6,6 +6,7 @@ from collections import Counter
 from .clock import Clock
 from .faults import FaultBook
 from .identity import TokenAuthority
+from .oauth import OAuthEndpoint
 from .request_log import RequestLog
 from .routes import Route
 from .scenario import Jobs, Scenario
@@ -24,6 +25,7 @@ class World:
         self.ids = random.Random(f"{scenario.seed} request ids")
         self.signer = Signer(scenario.seed)
         self.tokens = TokenAuthority(scenario.identity, self.signer, self.clock.wall)
+        self.oauth = OAuthEndpoint(scenario.identity, self.tokens, self.clock.wall)
         self.throttle = Throttle(scenario.throttle)
         self.faults = FaultBook(random.Random(f"{scenario.seed} faults"))
         self.log = RequestLog(scenario.request_log_size)

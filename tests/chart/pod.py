@@ -15,24 +15,20 @@ import base64
 import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tests.support.control_plane import ControlPlane
 from tests.support.kubeconfig import write_kubeconfig
+from tests.support.namespaces import PRIVATE, mount_command
 from tests.support.processes import ChildProcess
 
 _ACCOUNT_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """Where the operator and its virtual environment are."""
-_PRIVATE: Final = "/run"
-"""What can be hidden without harm to make room for mount points: /var/run is a link to it."""
 _REFERENCE = re.compile(r"\$\(([A-Za-z_]\w*)\)")
 
 __all__ = ["Pod"]
@@ -58,7 +54,7 @@ class Pod:
         self.log = work_dir / f"{self.name}.log"
         self.account = self._spec.get("serviceAccountName", "default")
         self._get("serviceaccounts", self.account)  # it must be there already
-        self.has_mounts = bool(_mount_command())
+        self.has_mounts = bool(mount_command())
         self.mounts = self._mounts()
         self.environment = self._environment()
 
@@ -66,7 +62,7 @@ class Pod:
         """Start the container's command; ``environment`` changes variables."""
         arguments = [os.fspath(_beside_python(self._container["command"][0])), *self._container["command"][1:]]
         if self.has_mounts:
-            arguments = [*_mount_command(), self._script(), "sh", *arguments]
+            arguments = [*mount_command(), self._script(), "sh", *arguments]
         return ChildProcess(
             arguments, log=self.log, name=self.name, env={**self.environment, **(environment or {})}, cwd=Path("/")
         )
@@ -118,11 +114,11 @@ class Pod:
 
     def _script(self) -> str:
         """Shell commands that make the mounts and then become the container's command."""
-        lines = ["set -eu", f"mount -t tmpfs tmpfs {_PRIVATE}"]
+        lines = ["set -eu", f"mount -t tmpfs tmpfs {PRIVATE}"]
         for point in self.mounts:
             if not Path(point).exists():
                 at = PurePosixPath(point.replace("/var/run/", "/run/", 1))
-                assert at.is_relative_to(_PRIVATE), f"cannot make a mount point at {point}"
+                assert at.is_relative_to(PRIVATE), f"cannot make a mount point at {point}"
                 lines.append(f"mkdir -p {shlex.quote(str(at))}")
         # /tmp last: the sources of the others lie in it.
         for point, source in sorted(self.mounts.items(), key=lambda mount: mount[0] == "/tmp"):
@@ -187,14 +183,3 @@ class Pod:
 
 def _beside_python(program: str) -> Path:
     return Path(sys.executable).parent / program
-
-
-@cache
-def _mount_command() -> tuple[str, ...]:
-    """What runs a shell script in a mount namespace of its own; empty where there is no such thing."""
-    if sys.platform != "linux" or not (shutil.which("unshare") and shutil.which("setpriv")):
-        return ()
-    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    command = (str(shutil.which("unshare")), *user, "--mount", "sh", "-c")
-    probe = f"mount -t tmpfs tmpfs {_PRIVATE} && mount -o remount,bind,ro / && setpriv --bounding-set=-all true"
-    return command if subprocess.run([*command, probe], capture_output=True, check=False).returncode == 0 else ()

@@ -22,6 +22,7 @@ from tests.chart.helm import CHART, Rendered, container, merged, open_helm
 from tests.chart.pod import Pod
 from tests.support.certificates import Authority
 from tests.support.control_plane import ControlPlane
+from tests.support.entra import TENANT, open_entra
 from tests.support.kubectl import Kubectl
 from tests.support.ports import free_ports
 from tests.support.processes import ChildProcess
@@ -166,6 +167,45 @@ def test_works_with_exactly_the_rights_that_it_has(
             assert "finalizers" not in other["metadata"]
             kubectl.in_namespace(elsewhere)("delete", "vau", "--all", "--timeout=10s").check()
         assert _actions(sim) <= set(json.loads((ROOT / "docs" / "azure-role.json").read_text())["Actions"])
+
+
+def test_reads_the_credentials_of_resources_with_exactly_the_rights_granted_for_that(
+    control_plane: ControlPlane, kubectl: Kubectl, sim: SimulatorThread, install: Install, tmp_path: Path
+) -> None:
+    """Logs in by a Secret, then by a ServiceAccount; each right is used, and none is missing."""
+    watched, client = str(kubectl.namespace), "b1ceb1ce-0000-4000-8000-00000000000b"
+    home = control_plane.create_namespace(f"{watched}-home")
+    with open_entra(tmp_path / "entra", sim.identity_env) as entra:
+        entra.secrets[client] = "s3cret"
+        entra.subjects[client] = f"system:serviceaccount:{watched}:dr"
+        entra.review = lambda _: f"system:serviceaccount:{watched}:dr"
+        ids = {"client-id": client, "tenant-id": TENANT}
+        login = [f"--from-literal=AZURE_{name.upper().replace('-', '_')}={value}" for name, value in ids.items()]
+        kubectl("create", "secret", "generic", "login", *login, "--from-literal=AZURE_CLIENT_SECRET=s3cret").check()
+        kubectl("create", "serviceaccount", "dr").check()
+        kubectl(
+            "annotate", "serviceaccount", "dr", *(f"azure.workload.identity/{n}={v}" for n, v in ids.items())
+        ).check()
+        values = {
+            "azure": {"authorityHost": entra.host},
+            "resourceCredentials": {"mode": "required", "grant": ["secrets", "serviceAccounts"]},
+            "rbac": {"finalizers": False},
+        }
+        with install(home, values) as installed:
+            shared = installed.pod.mounts["/tmp"] / "ca.crt"
+            shared.write_bytes(entra.ca_bundle.read_bytes())
+            bundle = "/tmp/ca.crt" if installed.pod.has_mounts else str(shared)
+            with installed.pod.start({"REQUESTS_CA_BUNDLE": bundle}) as process:
+                resource = manifest(credential={"secretName": "login"})
+                kubectl("apply", "-f", "-", stdin=yaml.safe_dump(resource)).check()
+                kubectl("wait", "--for=condition=Ready", "vau/dr-weu", "--timeout=50s").check()
+                resource["spec"]["credential"] = {"serviceAccountName": "dr"}
+                kubectl("replace", "-f", "-", stdin=yaml.safe_dump(resource)).check()
+                wait_until(lambda: any(each.assertion for each in entra.requests), within=20, what="an assertion")
+                kubectl("wait", "--for=condition=Ready", "vau/dr-weu", "--timeout=50s").check()
+                assert process.stop(grace=20) == 0, process.log_tail()
+            assert installed.used() == _granted(installed, watched)
+        assert {each["application"] for each in sim.control.requests() if each["kind"] != "token"} == {client}
 
 
 def test_runs_with_the_mounts_and_limits_of_a_pod(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests.chart.helm import CHART, CLIENT_ID, NAMESPACE, TENANT_ID, VALUE_SETS,
 from tests.chart.kubernetes_schemas import MINORS, problems
 from vault_autoupdate.arm.credential import make_credential
 from vault_autoupdate.settings import PREFIX, Settings, load_settings
+from vault_autoupdate.tenancy import parse_vault_scopes
 
 WEBHOOK: Final = {
     "AZURE_CLIENT_ID": CLIENT_ID,
@@ -287,6 +289,32 @@ class TestAccess:
     def test_without_the_finalizer(self) -> None:
         rules = _rules(render({"rbac": {"finalizers": False}}).one("ClusterRole", "vau-vault-autoupdate"))
         assert rules == [rule for rule in self.OWN if rule != (["vaultautoupdates"], ["patch"])]
+
+    @pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["team-a"]}], ids=["cluster-wide", "namespaced"])
+    @pytest.mark.parametrize(
+        ("grant", "more"),
+        [
+            ([], []),
+            (["secrets"], [(["secrets"], ["get"])]),
+            (["serviceAccounts"], [(["serviceaccounts"], ["get"]), (["serviceaccounts/token"], ["create"])]),
+        ],
+        ids=["nothing", "secrets", "serviceAccounts"],
+    )
+    def test_credentials_of_resources_are_read_only_where_that_is_granted(
+        self, values: dict[str, Any], grant: list[str], more: list[tuple[list[str], list[str]]]
+    ) -> None:
+        rendered = render(values | {"resourceCredentials": {"mode": "allowed", "grant": grant}})
+        kind = "Role" if values else "ClusterRole"
+        assert _rules(rendered.one(kind, "vau-vault-autoupdate")) == self.OWN + more
+        assert environment(rendered.one("Deployment"))["VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS"] == "allowed"
+
+    def test_the_scopes_of_namespaces_arrive_as_the_operator_reads_them(self) -> None:
+        scopes = {"team-*": [f"/subscriptions/{CLIENT_ID}/resourceGroups/rg", "/"], "nobody": []}
+        given = environment(deployment({"vaultScopes": scopes}))
+        text = given["VAULT_AUTOUPDATE_VAULT_SCOPES"]
+        assert json.loads(text) == scopes
+        assert parse_vault_scopes(text).allows("team-a", "/anything")
+        assert "VAULT_AUTOUPDATE_VAULT_SCOPES" not in environment(deployment())
 
     def test_lease(self) -> None:
         rendered = render(helm.value_set("two-replicas"))

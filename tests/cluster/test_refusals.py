@@ -107,6 +107,30 @@ def _bad_durations(field: str, short: str, short_message: str, long: str, long_m
             f"({SUBSCRIPTION}): Site Recovery accepts no Automation account of another one",
             id="account-in-another-subscription",
         ),
+        *(
+            pytest.param(
+                {"credential": credential},
+                "spec.credential: Invalid value: must name exactly one of secretName and serviceAccountName; without "
+                "spec.credential the operator's own identity is used",
+                id=f"credential-of-{name}",
+            )
+            for name, credential in {"none": {}, "two": {"secretName": "a", "serviceAccountName": "b"}}.items()
+        ),
+        *(
+            pytest.param(
+                {"credential": {field: text}},
+                f'spec.credential.{field}: Invalid value: "{text}": must be the name of a {kind}: lower case letters, '
+                "digits, hyphens and periods",
+                id=f"{field}-{text or 'empty'}",
+            )
+            for field, kind in (("secretName", "Secret"), ("serviceAccountName", "ServiceAccount"))
+            for text in ("", "../a", "Azure", "a.")
+        ),
+        pytest.param(
+            {"credential": {"secretName": 254 * "a"}},
+            "spec.credential.secretName: Too long: may not be more than 253 bytes",
+            id="secretName-too-long",
+        ),
         pytest.param({"vaultResourceId": None}, "spec.vaultResourceId: Required value", id="no-vault"),
         pytest.param({"autoUpdate": None}, "spec.autoUpdate: Required value", id="no-setting"),
         pytest.param(
@@ -227,6 +251,8 @@ def test_the_vault_cannot_be_changed(kubectl: Kubectl, changed: str) -> None:
         pytest.param({"interval": "168h", "jobTimeout": "24h"}, id="longest"),
         pytest.param({"interval": "0.5h", "jobTimeout": "1h30m15.5s"}, id="decimals"),
         pytest.param({"interval": "604800s", "jobTimeout": "86400000ms"}, id="small-units"),
+        pytest.param({"credential": {"secretName": "azure-login.v2"}}, id="a-secret"),
+        pytest.param({"credential": {"serviceAccountName": "dr"}}, id="a-service-account"),
         pytest.param({"mode": "Audit", "suspend": True, "deletionPolicy": "Disable"}, id="every-choice"),
     ],
 )

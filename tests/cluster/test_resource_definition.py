@@ -274,6 +274,7 @@ def _full_status() -> dict[str, Any]:
         "mappings": {
             "total": 820, "inScope": 814, "compliant": 812, "drifted": 0, "updating": 3, "failed": 2, "ignored": 6
         },
+        "agents": {"total": 1200, "behind": 3, "unknown": 0},
         "operations": [
             {
                 "mapping": "fabric/container/mapping-1",

@@ -125,7 +125,7 @@ async def test_no_access_names_the_action_and_the_scope_to_grant(azure: AzureFac
     assert outcome.situation.reason == "AuthorizationFailed"
     assert outcome.error
     assert outcome.error.disposition is Disposition.SLOW
-    assert f"Grant the operator's identity the action {DENIED} on " in outcome.situation.message
+    assert f"Grant the calling identity the action {DENIED} on " in outcome.situation.message
     assert VAULT.casefold() in outcome.situation.message.casefold()
 
 

@@ -242,3 +242,14 @@ def test_run_lists_configuration_errors_all_at_once_with_exit_2() -> None:
 
 def test_version_is_printed() -> None:
     assert run("version").stdout.strip() == "0.1.0"
+
+
+def test_a_credential_in_the_manifest_is_for_the_operator_and_said_to_be_ignored(
+    sim: SimulatorThread, tmp_path: Path
+) -> None:
+    path = write_manifest(tmp_path / "vault.yaml", credential={"secretName": "azure-login"})
+    result = run("plan", path, "-o", "json", sim=sim, VAULT_AUTOUPDATE_VAULT_SCOPES="{}")
+
+    assert result.returncode == 2, result.stderr
+    assert result.stderr == "note: default/dr: spec.credential is for the operator; you log in as yourself\n"
+    assert json.loads(result.stdout)

@@ -22,6 +22,7 @@ from vault_autoupdate.budget import Limit
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.metric_specs import SPECS, Kind
 from vault_autoupdate.metrics import Metrics
+from vault_autoupdate.observed import AgentCounts
 from vault_autoupdate.plan import Action
 from vault_autoupdate.queue import WorkQueue
 from vault_autoupdate.throttle import CallKind, Throttle
@@ -57,7 +58,9 @@ class Served:
         document = manifest(name, namespace="dr", **spec)
         document["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
         self.fleet.seen({**document, "status": status or {}})
-        return self.fleet.entries[ResourceKey("dr", name)]
+        entry = self.fleet.entries[ResourceKey("dr", name)]
+        entry.state.agents = AgentCounts(total=30, behind=4, unknown=1)
+        return entry
 
     def text(self) -> str:
         return generate_latest(self.metrics.registry).decode()
@@ -154,7 +157,14 @@ async def test_a_resource_has_as_many_series_as_the_page_says_whatever_its_vault
         entry.state.actions[f"m{number}"] = Action.WAIT
         entry.state.attempts[f"m{number}"] = Attempt(number, NOW, NOW, reason=FailureReason.JOB_FAILED)
     about_it = [labels for _, labels in served.samples() if ("name", "weu") in labels]
-    assert f"Each resource has {len(about_it)} series" in metrics_docs.PAGE.read_text()
+    assert f"Each resource has at most {len(about_it)} series" in metrics_docs.PAGE.read_text()
+
+
+async def test_agents_have_no_series_while_nobody_knows_about_them(served: Served) -> None:
+    entry = served.see("weu")
+    assert served.value("agents", namespace="dr", name="weu", state="current") == 25.0
+    entry.state.agents = None
+    assert "vault_autoupdate_agents{" not in served.text()
 
 
 async def test_series_about_resources_can_be_switched_off() -> None:

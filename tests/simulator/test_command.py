@@ -22,9 +22,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 
 import asr_simulator
-from asr_simulator import WORLD, SimulatorThread, create_app
+from asr_simulator import WORLD, ControlClient, SimulatorThread, create_app
 from asr_simulator.__main__ import main
 from tests.simulator.helpers import scenario, vault
+from tests.support.certificates import Authority
 
 
 @pytest.fixture
@@ -72,6 +73,34 @@ def test_serve_tells_where_it_is_and_stops_cleanly(scenario_file: Path, tmp_path
         _, errors = process.communicate(timeout=10)
         assert (process.returncode, errors) == (0, "")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_serve_speaks_tls_with_a_certificate(scenario_file: Path, tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    authority = Authority(tmp_path / "certificates")
+    pair = authority.server("simulator", ["127.0.0.1"])
+    arguments = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key))
+    with _serving(scenario_file, ready, *arguments) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        url = json.loads(ready.read_text(encoding="utf-8"))["url"]
+        assert url.startswith("https://127.0.0.1:")
+        assert ControlClient(url, certificate=pair.certificate).state()["requests"] == 0
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            ControlClient(url, certificate=authority.server("other", ["127.0.0.1"]).certificate).state()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_a_certificate_without_its_key_is_refused(scenario_file: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "certificates")
+    pair, other = (authority.server(name, ["127.0.0.1"]) for name in ("one", "two"))
+    command = ["serve", "--scenario", str(scenario_file), "--tls-cert", str(pair.certificate)]
+    for arguments, complaint in [([], "go together"), (["--tls-key", str(other.key)], "cannot use")]:
+        result = CliRunner().invoke(main, [*command, *arguments])
+        assert result.exit_code == 2
+        assert complaint in result.stderr
 
 
 def test_a_taken_port_is_told_plainly(scenario_file: Path) -> None:

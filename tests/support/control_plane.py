@@ -77,7 +77,7 @@ class ControlPlane:
                     self._stop_processes()
                     if attempt == _ATTEMPTS - 1 or "address already in use" not in str(error):
                         raise
-            self.rest = RestClient(self.url, authority=self._authority.certificate, client=self._admin)
+            self.rest = self.connect()
             wait_until(
                 lambda: self.rest.get_or_none("/api/v1/namespaces/default"), within=30, what="the default namespace"
             )
@@ -166,6 +166,10 @@ class ControlPlane:
     def kubectl(self) -> Kubectl:
         """kubectl with all rights."""
         return Kubectl(self.admin_kubeconfig)
+
+    def connect(self) -> RestClient:
+        """A client of its own for one thread, with all rights; whoever asks for it closes it."""
+        return RestClient(self.url, authority=self._authority.certificate, client=self._admin)
 
     def kubeconfig(
         self, path: Path, *, user: str = "admin", groups: Sequence[str] = (), namespace: str = "default"

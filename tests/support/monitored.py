@@ -44,6 +44,7 @@ MIXES: Final = {
 EXPECTED: Final = frozenset(
     {
         "VaultAutoUpdateAccessDenied",
+        "VaultAutoUpdateAgentsBehind",
         "VaultAutoUpdateCredentialFailing",
         "VaultAutoUpdateDriftReturns",
         "VaultAutoUpdateJobsFailing",
@@ -89,6 +90,8 @@ def _document(scale: float) -> dict[str, Any]:
                 "automation_account": account_id(name),
                 "mix": mix,
                 "incurable_share": 1.0,
+                "items_per_mapping": 1,
+                "outdated_agent_share": 0.2,
             }
             for name, mix in MIXES.items()
         ],

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,6 +34,7 @@ def scaled_settings(scale: float) -> dict[str, str]:
         "VAULT_AUTOUPDATE_RETRY_MIN": seconds(60),
         "VAULT_AUTOUPDATE_STATUS_INTERVAL": seconds(5),
         "VAULT_AUTOUPDATE_STARTUP_SPREAD": seconds(300),
+        "VAULT_AUTOUPDATE_AGENT_INTERVAL": seconds(86_400),
     }
 
 
@@ -50,12 +51,14 @@ class OperatorProcess:
         scale: float = 1.0,
         settings: Mapping[str, str] | None = None,
         name: str = "operator",
+        program: Sequence[str] = (sys.executable, "-P", "-m", "vault_autoupdate"),
     ) -> None:
         metrics, health = free_ports(2)
         self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
         self.health_url = f"http://127.0.0.1:{health}"
         self.log = work_dir / f"{name}.log"
         self.name = name
+        self.program = tuple(program)
         self.environment = {
             **{key: os.environ[key] for key in _INHERITED if key in os.environ},
             **identity,
@@ -80,8 +83,7 @@ class OperatorProcess:
         """Start it, also anew after it has ended; returns at once."""
         if self.process is not None:
             self.process.kill()
-        command = [sys.executable, "-P", "-m", "vault_autoupdate", "run"]
-        self.process = ChildProcess(command, log=self.log, name=self.name, env=self.environment)
+        self.process = ChildProcess([*self.program, "run"], log=self.log, name=self.name, env=self.environment)
         return self
 
     def wait_ready(self, *, within: float = 20.0) -> OperatorProcess:

@@ -251,3 +251,23 @@ def test_keys_print_as_kubectl_does_and_sort_by_namespace() -> None:
     assert str(ResourceKey("asr", "dr")) == "asr/dr"
     assert ResourceKey("a", "b") < ResourceKey("b", "a")
     assert ObjectRef(ResourceKey("a", "b"), "1") != ObjectRef(ResourceKey("a", "b"), "2")
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [{}, {"secretName": "a", "serviceAccountName": "b"}, {"secretName": None}],
+    ids=["empty", "both", "null"],
+)
+def test_a_credential_names_exactly_one_object(credential: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSpec, match="exactly one of secretName and serviceAccountName") as refused:
+        resource(credential=credential)
+
+    assert refused.value.problems[0].startswith("spec.credential: ")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "A", "a_b", "-a", "a.", "a" * 254])
+def test_a_credential_has_the_name_of_an_object(name: str) -> None:
+    for field in ("secretName", "serviceAccountName"):
+        with pytest.raises(InvalidSpec, match=f"spec.credential.{field}"):
+            resource(credential={field: name})
+        assert resource(credential={field: "azure-login.v2"}).spec.credential is not None

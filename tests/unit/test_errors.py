@@ -129,13 +129,13 @@ def test_a_refusal_names_the_action_and_the_scope_that_are_missing_however_long_
     assert "/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/resourceGroups/rg-disaster-recovery-weu" in (
         error.recommended_action
     )
-    assert error.recommended_action.startswith(f"Grant the operator's identity the action {ACTION} on /subscriptions/")
+    assert error.recommended_action.startswith(f"Grant the calling identity the action {ACTION} on /subscriptions/")
     assert error.recommended_action.endswith("; a new assignment takes some minutes to work.")
     assert len(DENIED) > 600, "as long as real ones are"
 
 
 def test_a_refusal_without_words_still_says_what_kind_of_thing_to_do() -> None:
-    assert "Grant the operator's identity this action" in _classify(403, "AuthorizationFailed").recommended_action
+    assert "Grant the calling identity this action" in _classify(403, "AuthorizationFailed").recommended_action
 
 
 # Whose words are told.

@@ -46,6 +46,13 @@ def test_the_operators_wheel_holds_the_operator_and_not_the_simulator(tmp_path: 
     assert "asr_simulator" not in listing
 
 
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/security.md").read_text())
+    assert len(named) > 20
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), f"{path}::{test}"
+
+
 def test_no_module_of_the_core_is_over_400_lines() -> None:
     for path in (ROOT / "operator").rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, path

@@ -12,6 +12,7 @@ from tests.unit.builders import ACCOUNT_ID, SUBSCRIPTION, VAULT, VAULT_ID, mappi
 from vault_autoupdate.resource_id import (
     ArmId,
     InvalidResourceId,
+    is_below,
     is_guid,
     mapping_id,
     mapping_path,
@@ -200,3 +201,31 @@ def test_the_path_leads_back_to_the_mapping_whatever_its_parts_are_called(
 def test_any_text_has_a_path_and_any_path_an_id(text: str) -> None:
     assert isinstance(mapping_path(text), str)
     assert isinstance(mapping_id(VAULT, text), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("{vault}/replicationFabrics/f/x", True),
+        ("{VAULT}/replicationFabrics/f", True),
+        ("{vault}", False),
+        ("{vault}/", False),
+        ("{vault}2/replicationFabrics/f", False),
+        ("{vault}//f", False),
+        ("{vault}/../other/x", False),
+        ("{vault}/./x", False),
+        ("{vault}/%2e%2e/other", False),
+        ("{vault}/x?y", False),
+        ("{vault}/x#y", False),
+        ("{vault}/x\\y", False),
+        ("{vault}/x y", False),
+        ("{vault}/x\x1by", False),
+        ("{vault}/" + "x" * 261, False),
+        ("https://elsewhere{vault}/x", False),
+        ("", False),
+    ],
+)
+def test_what_is_below_a_vault_can_mean_nothing_outside_of_it(text: str, *, below: bool) -> None:
+    vault = parse_vault_id(VAULT_ID)
+
+    assert is_below(text.format(vault=VAULT_ID, VAULT=VAULT_ID.upper()), vault.key) is below

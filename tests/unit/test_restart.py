@@ -46,6 +46,7 @@ TIMING: Final = Timing(
     retry_max=60 * MINUTE,
     status_interval=2 * SECOND,
     changes_at_once=4,
+    agent_interval=timedelta(),
 )
 _MOST_PASSES: Final = 30
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
+from tests.support.entra import open_entra
 from tests.unit.arm_server import ArmServer, Exchange, open_server
 from vault_autoupdate.arm import session as session_module
 from vault_autoupdate.arm.credential import TokenSource
@@ -146,6 +147,63 @@ def test_the_token_is_for_the_audience(arm: ArmServer) -> None:
     assert credentials.scopes == ["https://management.azure.com/.default"]
 
 
+def _identity(name: str) -> TokenSource:
+    made = 0
+
+    def make() -> Any:
+        nonlocal made
+        made += 1
+        token = f"{name}-{made}"
+
+        class _Named:
+            def get_token(self, *_: str) -> AccessToken:
+                return AccessToken(token, int(time.time()) + 3600)
+
+        return _Named()
+
+    return TokenSource(make, "https://a")
+
+
+class _Nobody:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        raise OSError("no such identity")
+
+
+def test_each_call_carries_the_token_of_its_own_identity_also_the_one_after_a_401(
+    arm: ArmServer, session: ArmSession
+) -> None:
+    blue, green = _identity("blue"), _identity("green")
+    arm.answer = lambda exchange: exchange.reply(401 if exchange.headers["Authorization"].endswith("-1") else 200)
+    for tokens in (blue, green, blue):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    sent = [request.headers["authorization"].removeprefix("Bearer ") for request in arm.seen]
+    assert sent == ["blue-1", "blue-2", "green-1", "green-2", "blue-2"]
+
+
+def test_an_identity_that_gets_no_token_calls_as_nobody_else(arm: ArmServer, session: ArmSession) -> None:
+    broken = TokenSource(_Nobody, "https://a", failure_pause=0)
+    with pytest.raises(CredentialError):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=broken))
+
+    assert arm.seen == []
+
+
+def test_what_azure_tells_one_identity_in_a_cookie_goes_out_with_no_call(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(200, b"{}", Set_Cookie="session=blue; Path=/")
+    for tokens in (_identity("blue"), _identity("green")):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    assert all("cookie" not in request.headers for request in arm.seen)
+
+
+def test_no_token_is_in_what_a_call_or_its_answer_says_of_itself(arm: ArmServer, session: ArmSession) -> None:
+    call = ArmCall("GET", "/m", "run/call", tokens=_identity("blue"))
+
+    assert "blue" not in repr(call)
+    assert "blue" not in repr(session.send(call))
+
+
 def test_connections_are_used_again(arm: ArmServer, session: ArmSession) -> None:
     for _ in range(5):
         session.send(_get())
@@ -203,6 +261,17 @@ def test_a_redirect_is_an_error_and_not_followed(
     assert (refused.value.status, refused.value.disposition) == (status, Disposition.SLOW)
     assert elsewhere.seen == []
     assert len(arm.seen) == 1
+
+
+def test_an_endpoint_whose_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    with open_entra(tmp_path, {}) as impostor:
+        endpoint = f"https://{impostor.host}"
+        session = ArmSession(endpoint=endpoint, api_version=VERSION, tokens=_identity("own"), timeout=5)
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            session.send(_get())
+        session.close()
+
+        assert impostor.paths == []
 
 
 def test_a_netrc_file_has_no_say(

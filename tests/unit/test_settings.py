@@ -249,3 +249,22 @@ def test_every_cloud_is_reached_by_https_with_a_token_for_itself() -> None:
         assert cloud.arm_audience.startswith("https://management.")
         assert "/" not in cloud.authority_host
         assert not cloud.arm_endpoint.endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("login.example.com", "login.example.com"),
+        ("https://login.example.com/", "login.example.com"),
+        ("login.example.com:8443", "https://login.example.com:8443"),
+        ("https://login.example.com:8443", "https://login.example.com:8443"),
+    ],
+)
+def test_the_host_of_tokens_is_read_as_azure_identity_takes_it(given: str, host: str) -> None:
+    assert _load(AUTHORITY_HOST=given).authority_host == host
+
+
+@pytest.mark.parametrize("given", ["http://login.example.com", "login.example.com/tenant", "a@b", "https://", "x?y"])
+def test_what_is_no_host_of_tokens_is_refused_at_start(given: str) -> None:
+    (problem,) = _problems(AUTHORITY_HOST=given)
+    assert problem.startswith("VAULT_AUTOUPDATE_AUTHORITY_HOST (--authority-host): ")

@@ -367,3 +367,32 @@ def test_a_look_notes_why_the_first_three_that_differ_do() -> None:
 
     assert list(state.samples) == [f"eastus/east-container/{name}" for name in "abc"]
     assert state.samples["eastus/east-container/a"] == "auto-update is Disabled, declared Enabled"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{VAULT_ID.replace('/vaults/dr', '/vaults/other')}/replicationFabrics/f",
+        "/subscriptions/x",
+        "f/../m",
+        "f/c/m?x=1",
+        "f/c/m#x",
+        "f/%2e%2e/m",
+        "a/b/c/d",
+    ],
+)
+def test_a_job_that_leads_out_of_the_vault_is_not_taken_over_from_a_status(path: str) -> None:
+    """Whoever may write a status could have the operator read anything in Azure otherwise."""
+    operations = [{"mapping": path, "jobId": JOB, "startedAt": "2026-03-01T11:00:00Z"}]
+
+    assert restore({"operations": operations}, VAULT, NOW).operations == {}
+
+
+def test_jobs_that_another_pass_has_left_are_tracked_beside_those_of_ones_own() -> None:
+    mine, left = Operation("/mapping/a", "job-1", NOW), Operation("/mapping/b", "job-2", NOW)
+    state = VaultState(operations={mine.key: mine})
+
+    state.take_over({mine.key: replace(mine, job_id="older"), left.key: left})
+
+    assert state.operations == {mine.key: mine, left.key: replace(left, adopted=True)}
+    assert state.taken_over

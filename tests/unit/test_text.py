@@ -43,6 +43,12 @@ def test_what_is_clean_stays_as_it_is(text: str, max_bytes: int) -> None:
     assert clean(cleaned, max_bytes) == cleaned
 
 
+def test_tokens_are_not_kept_wherever_they_stand() -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_c2ln"
+
+    assert clean(f"refused assertion='{token}', {token}: eyJ", 200) == "refused assertion='***', ***: eyJ"
+
+
 _SECRETS = st.text("abcdefABCDEF0123456789-_.~+/=", min_size=12, max_size=60).map(lambda text: f"s3cret{text}")
 _AROUND = st.text("ab .,'\"<>()[]{}\n", max_size=20)
 

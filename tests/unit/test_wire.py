@@ -15,7 +15,7 @@ from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
 from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import HealthError, JobError, Vault
+from vault_autoupdate.observed import AgentCounts, HealthError, JobError, Vault
 from vault_autoupdate.plan import Action, Goal, make_plan
 
 DATA = Path(__file__).parent / "data"
@@ -109,6 +109,40 @@ def test_a_link_to_the_next_page_is_kept_as_it_is() -> None:
     assert wire.next_link({"value": [], "nextLink": "https://h/p?skipToken=a%2Fb&x=1"}) == (
         "https://h/p?skipToken=a%2Fb&x=1"
     )
+
+
+# Replicated items.
+
+
+def _item(instance_type: str, **details: Any) -> dict[str, Any]:
+    return {
+        "id": "/x",
+        "name": "vm",
+        "properties": {"providerSpecificDetails": {"instanceType": instance_type, **details}},
+    }
+
+
+def test_agents_are_counted_where_replication_is_between_azure_regions() -> None:
+    page = {
+        "value": [
+            _item("A2A", isReplicationAgentUpdateRequired=True),
+            _item("a2a", isReplicationAgentUpdateRequired=False),
+            _item("A2A", isReplicationAgentUpdateRequired=None),
+            _item("InMageRcm", isReplicationAgentUpdateRequired=True),
+            {"properties": {"providerSpecificDetails": None}},
+        ]
+    }
+    counts = wire.agents_page(page)
+    assert counts == AgentCounts(total=3, behind=1, unknown=1)
+    assert counts.current == 1
+
+
+@pytest.mark.parametrize(
+    "page", [{"value": [{}]}, {"value": [_item("A2A", isReplicationAgentUpdateRequired="no idea")]}]
+)
+def test_a_page_of_items_of_another_shape_is_malformed(page: dict[str, Any]) -> None:
+    with pytest.raises(MalformedReply, match="not a replicated item"):
+        wire.agents_page(page)
 
 
 # Jobs.
@@ -296,3 +330,26 @@ def test_disabling_sends_the_status_alone(goal: Goal) -> None:
         "properties": {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled"}}
     }
     assert json.loads(json.dumps(body)) == body
+
+
+def test_whatever_people_may_see_of_mappings_jobs_and_vaults_is_fit_for_a_terminal() -> None:
+    bad = "x\x1b]0;owned\x07\x9b2J\u202e\r\n[bold]y"
+    properties = {
+        "state": bad,
+        "providerSpecificDetails": {
+            "instanceType": bad,
+            "agentAutoUpdateStatus": bad,
+            "automationAccountArmId": bad,
+            "automationAccountAuthenticationType": bad,
+        },
+    }
+    mapping = wire.mapping({"id": "/m", "name": bad, "properties": properties})
+    job = wire.job({"name": bad, "properties": {"state": bad, "stateDescription": bad, "targetObjectName": bad}})
+    vault = wire.vault({"id": bad, "name": bad, "location": bad})
+
+    for text in (
+        mapping.name, mapping.state, mapping.instance_type, mapping.auto_update_status, mapping.automation_account_id,
+        mapping.authentication_type, job.name, job.state, job.state_description, job.target_name, vault.id, vault.name,
+        vault.location,
+    ):  # fmt: skip
+        assert text.isprintable()

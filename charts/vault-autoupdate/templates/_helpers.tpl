@@ -87,6 +87,9 @@ app.kubernetes.io/part-of: vault-autoupdate
 {{- $problems = append $problems (printf "azure.auth.tenantId (or azure.auth.secret.tenantIdKey): required by azure.auth.mode=%s" $auth.mode) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.resourceCredentials.grant (eq .Values.resourceCredentials.mode "refused") }}
+{{- $problems = append $problems "resourceCredentials.grant: nothing is read with resourceCredentials.mode=refused: set the mode, or grant nothing" }}
+{{- end }}
 {{- if and .Values.tls.caBundle.configMap .Values.tls.caBundle.secret }}
 {{- $problems = append $problems "tls.caBundle: give a configMap or a secret, not both" }}
 {{- end }}
@@ -161,12 +164,15 @@ app.kubernetes.io/part-of: vault-autoupdate
   (list "JOB_POLL_MAX" $v.polling.jobMax)
   (list "STATUS_INTERVAL" $v.polling.statusInterval)
   (list "STARTUP_SPREAD" $v.polling.startupSpread)
+  (list "AGENT_INTERVAL" $v.polling.agentInterval)
   (list "RETRY_PAUSE" $v.retry.pause)
   (list "RETRY_MIN" $v.retry.min)
   (list "RETRY_MAX" $v.retry.max)
   (list "REQUEST_TIMEOUT" $v.requests.timeout)
   (list "MAX_CONNECTIONS" (int $v.requests.maxConnections))
   (list "WATCH_NAMESPACES" (join "," $v.watchNamespaces))
+  (list "VAULT_SCOPES" (empty $v.vaultScopes | ternary "" (toJson $v.vaultScopes)))
+  (list "RESOURCE_CREDENTIALS" $v.resourceCredentials.mode)
   (list "HEALTH_ADDRESS" (printf "%s:%d" $v.bindAddress (int $v.health.port)))
   (list "METRICS_ADDRESS" (printf "%s:%d" $v.bindAddress (int $v.metrics.port)))
   (list "LOG_LEVEL" $v.logging.level)

@@ -7,9 +7,10 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.errors import ArmError, AzureError, Disposition
 from vault_autoupdate.throttle import CallKind, Throttle
@@ -61,6 +62,8 @@ class CallContext:
     """What takes turns within a scope: the vault."""
     run_id: str
     """Begins every client request id of a run, so that all its calls can be found together."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """The identity to call as; None for the process's own."""
 
 
 class ArmClient:
@@ -93,7 +96,8 @@ class ArmClient:
         """
         for attempt in range(1, _TRIES + 1):
             try:
-                return await self._once(context, CallKind.READ, operation, ArmCall("GET", target, _request_id(context)))
+                call = ArmCall("GET", target, _request_id(context), tokens=context.tokens)
+                return await self._once(context, CallKind.READ, operation, call)
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -113,9 +117,8 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        return await self._once(
-            context, CallKind.WRITE, operation, ArmCall("PATCH", target, _request_id(context), body)
-        )
+        call = ArmCall("PATCH", target, _request_id(context), body, context.tokens)
+        return await self._once(context, CallKind.WRITE, operation, call)
 
     async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
         asked = time.monotonic()

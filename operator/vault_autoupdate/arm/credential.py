@@ -1,18 +1,19 @@
-"""Who the process is to Azure: one credential of azure-identity, chosen by mode."""
+"""Who we are to Azure: the process by a credential of azure-identity, chosen by mode, and resources by their own."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError as AzureCoreError
 from azure.identity import (
     AzureCliCredential,
     CertificateCredential,
+    ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
     ManagedIdentityCredential,
@@ -21,7 +22,9 @@ from azure.identity import (
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from vault_autoupdate.arm.clouds import CLOUDS
 from vault_autoupdate.errors import CredentialError
+from vault_autoupdate.login import Login
 from vault_autoupdate.settings import Credential, InvalidSettings, Settings
 from vault_autoupdate.text import clean
 
@@ -34,7 +37,9 @@ _NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
     Credential.CLIENT_CERTIFICATE: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"),
 }
 
-__all__ = ["TokenSource", "certificate_expiry", "make_credential"]
+_SETTINGS_ACTION: Final = "Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables)."
+
+__all__ = ["TokenSource", "certificate_expiry", "make_credential", "make_login_credential"]
 
 
 def make_credential(settings: Settings, environment: Mapping[str, str]) -> TokenCredential:
@@ -49,33 +54,64 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
         raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
     tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
     try:
-        return _credential(mode, tenant, client, settings.authority_host, environment)
+        return _credential(mode, tenant, client, environment, _at(settings.authority_host))
     except (ValueError, OSError) as error:
         raise InvalidSettings([f"VAULT_AUTOUPDATE_CREDENTIAL={mode}: {clean(error, 500)}"]) from error
 
 
 def _credential(
-    mode: Credential, tenant: str, client: str, authority: str, environment: Mapping[str, str]
+    mode: Credential, tenant: str, client: str, environment: Mapping[str, str], at: Mapping[str, Any]
 ) -> TokenCredential:
     match mode:
         case Credential.WORKLOAD_IDENTITY:
-            return WorkloadIdentityCredential(authority=authority)
+            return WorkloadIdentityCredential(**at)
         case Credential.MANAGED_IDENTITY:
             return ManagedIdentityCredential(client_id=client or None)
         case Credential.CLIENT_SECRET:
-            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], authority=authority)
+            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], **at)
         case Credential.CLIENT_CERTIFICATE:
             return CertificateCredential(
                 tenant,
                 client,
                 environment["AZURE_CLIENT_CERTIFICATE_PATH"],
                 password=environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD"),
-                authority=authority,
+                **at,
             )
         case Credential.AZURE_CLI:
             return AzureCliCredential(tenant_id=tenant)
         case Credential.DEFAULT:
-            return DefaultAzureCredential(authority=authority)
+            return DefaultAzureCredential(**at)
+
+
+def make_login_credential(login: Login, authority: str, assertion: Callable[[], str]) -> TokenCredential:
+    """Build the credential of a resource.
+
+    Args:
+        login: who it is.
+        authority: host that issues tokens.
+        assertion: gets a token of the login's ServiceAccount; called from any thread, whenever Azure's token has
+            to be replaced.
+
+    Raises:
+        ValueError: azure-identity cannot use it.
+    """
+    at = _at(authority)
+    if login.certificate:
+        data, password = login.certificate.encode(), login.password or None
+        return CertificateCredential(login.tenant, login.client, certificate_data=data, password=password, **at)
+    if login.secret:
+        return ClientSecretCredential(login.tenant, login.client, login.secret, **at)
+    return ClientAssertionCredential(login.tenant, login.client, assertion, **at)
+
+
+def _at(authority: str) -> dict[str, Any]:
+    """Arguments by which a credential gets its tokens from ``authority``.
+
+    One that is not a cloud's own was put into the configuration by whoever runs us. azure-identity would ask
+    Microsoft's public cloud about it, which knows nothing of it and may not be in reach.
+    """
+    known = any(authority == cloud.authority_host for cloud in CLOUDS.values())
+    return {"authority": authority, **({} if known else {"disable_instance_discovery": True})}
 
 
 def certificate_expiry(settings: Settings, environment: Mapping[str, str]) -> float | None:
@@ -104,6 +140,8 @@ class TokenSource:
         audience: str,
         *,
         failure_pause: float = 1.0,
+        action: str = _SETTINGS_ACTION,
+        secrets: Collection[str] = (),
         fetched: Callable[[float | None], None] = lambda _: None,
     ) -> None:
         """Prepare for tokens for ``audience``.
@@ -113,10 +151,14 @@ class TokenSource:
                 identity endpoint that was down for a minute without asking it again.
             audience: what the tokens are for.
             failure_pause: seconds for which all who ask share one failure, instead of each asking the endpoint.
+            action: what to do when there is no token to be had.
+            secrets: what must not come up in an error, whatever the identity endpoint answers.
             fetched: is told of each answer, by any thread: when the token ends, or None if there was none.
         """
         self._factory = factory
         self._failure_pause = failure_pause
+        self._action = action
+        self._secrets = [secret for secret in secrets if secret]
         self._fetched = fetched
         self._failure: CredentialError | None = None
         self._failed_at = 0.0
@@ -157,17 +199,22 @@ class TokenSource:
         try:
             self._credential = self._credential or self._factory()
             token = self._credential.get_token(self._scope)
-        except (AzureCoreError, ValueError, OSError) as error:
+        except (AzureCoreError, CredentialError, ValueError, OSError) as error:
             self._credential = None
             self._fetched(None)
             if previous is not None and previous.expires_on > time.time():
                 return previous  # it has some minutes left, and the next call asks again
             self._failed_at = time.monotonic()
-            self._failure = CredentialError(
-                f"No token from the credential: {clean(error, 500)}",
-                recommended_action="Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables).",
-            )
+            self._failure = self._explained(error)
             raise self._failure from error
         self._failure = None
         self._fetched(float(token.expires_on))
         return token
+
+    def _explained(self, error: Exception) -> CredentialError:
+        if isinstance(error, CredentialError):
+            return error
+        said = str(error)
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        return CredentialError(f"No token from the credential: {clean(said, 500)}", recommended_action=self._action)

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -43,6 +44,8 @@ class ArmCall:
     request_id: str
     """Goes out as ``x-ms-client-request-id``."""
     body: Mapping[str, Any] | None = None
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """Whose call it is; None for the process itself."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class ArmSession:
         Args:
             endpoint: base URL of ARM.
             api_version: for calls that do not name one.
-            tokens: where tokens come from.
+            tokens: where the process's own tokens come from; a call may bring another source.
             timeout: seconds for one exchange as a whole.
             connections: to keep open.
             may_write: is asked right before anything but a GET leaves; a replica that no longer leads says no.
@@ -102,6 +105,8 @@ class ArmSession:
         self._timeout = timeout
         self._may_write = may_write
         self._session = requests.Session()
+        # Several identities share the connections: nothing that ARM tells one of them may go out with another's call.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.mount(f"{self._endpoint}/", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
 
@@ -112,7 +117,7 @@ class ArmSession:
     def send(self, call: ArmCall) -> ArmReply:
         """Send ``call`` and return the answer if it is a success.
 
-        A 401 is answered once with a fresh token.
+        A 401 is answered once with a fresh token of the same identity.
 
         Raises:
             ArmError: any other answer.
@@ -122,10 +127,11 @@ class ArmSession:
             NotLeading: this process may not write (any more); nothing was sent.
         """
         url = self._url(call.target)
-        token = self._tokens.token()
+        tokens = call.tokens or self._tokens
+        token = tokens.token()
         status, headers, body = self._exchange(call, url, token)
         if status == requests.codes.unauthorized:
-            status, headers, body = self._exchange(call, url, self._tokens.renew(token))
+            status, headers, body = self._exchange(call, url, tokens.renew(token))
         if requests.codes.ok <= status < requests.codes.multiple_choices:
             return ArmReply(status, headers, body, call.request_id)
         raise classify(status, body, headers)

@@ -11,22 +11,30 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import ContainerMapping, HealthError, Job, JobError, Vault
+from vault_autoupdate.observed import AgentCounts, ContainerMapping, HealthError, Job, JobError, Vault
 from vault_autoupdate.plan import AUTHENTICATION, PROVIDER, Goal
 from vault_autoupdate.text import clean
 
 _OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults|replicationJobs)/([^/?#]+)", re.IGNORECASE)
 _TEXT_BYTES = 600
+_NAME_BYTES = 260
 
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: "" if value is None else value),
+    AfterValidator(lambda text: text and clean(text, _TEXT_BYTES)),
+]
+"""A text that may be missing or null. Each is made fit for people here, since any may come before their eyes."""
 Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
+Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
 
 __all__ = [
+    "agents_page",
     "job",
     "job_id_of",
     "jobs_page",
@@ -67,7 +75,8 @@ class _MappingProperties(_Model):
 
 class _Mapping(_Model):
     id: str
-    name: str
+    """As it is, for calls; `SiteRecovery` refuses what can be no id."""
+    name: Name
     properties: _MappingProperties
 
 
@@ -101,8 +110,21 @@ class _JobProperties(_Model):
 
 
 class _Job(_Model):
-    name: str
+    name: Name
     properties: _JobProperties
+
+
+class _ItemDetails(_Model):
+    instance_type: Text = ""
+    is_replication_agent_update_required: bool | None = None
+
+
+class _ItemProperties(_Model):
+    provider_specific_details: _ItemDetails | None = None
+
+
+class _Item(_Model):
+    properties: _ItemProperties
 
 
 class _Page(_Model):
@@ -111,9 +133,9 @@ class _Page(_Model):
 
 
 class _Vault(_Model):
-    id: str
-    name: str
-    location: str
+    id: Text
+    name: Name
+    location: Name
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -151,9 +173,9 @@ def mapping(document: object) -> ContainerMapping:
             HealthError(
                 code=clean(error.error_code, 120),
                 category=clean(error.error_category, 120),
-                message=clean(error.error_message or error.summary_message, _TEXT_BYTES),
-                possible_causes=clean(error.possible_causes, _TEXT_BYTES),
-                recommended_action=clean(error.recommended_action, _TEXT_BYTES),
+                message=error.error_message or error.summary_message,
+                possible_causes=error.possible_causes,
+                recommended_action=error.recommended_action,
             )
             for error in wire.properties.health_error_details or ()
         ),
@@ -190,6 +212,18 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
+def agents_page(document: object) -> AgentCounts:
+    """Count the agents on one page of replicated items, those of other providers aside: they are updated otherwise."""
+    counts = AgentCounts()
+    for entry in _read(_Page, document, "a page of replicated items").value:
+        details = _read(_Item, entry, "a replicated item").properties.provider_specific_details
+        if details is None or details.instance_type.casefold() != PROVIDER.casefold():
+            continue
+        behind = details.is_replication_agent_update_required
+        counts += AgentCounts(total=1, behind=int(behind is True), unknown=int(behind is None))
+    return counts
+
+
 def job_id_of(headers: Mapping[str, str]) -> str:
     """The GUID of the operation that a 202 announces, which is the job's name; empty when there is none.
 
@@ -220,9 +254,9 @@ def _job_error(error: _JobErrorDetails) -> JobError:
     provider = error.provider_error_details or _ProviderError()
     return JobError(
         code=clean(service.code or provider.error_code, 120),
-        message=clean(service.message or provider.error_message, _TEXT_BYTES),
-        possible_causes=clean(service.possible_causes or provider.possible_causes, _TEXT_BYTES),
-        recommended_action=clean(service.recommended_action or provider.recommended_action, _TEXT_BYTES),
+        message=service.message or provider.error_message,
+        possible_causes=service.possible_causes or provider.possible_causes,
+        recommended_action=service.recommended_action or provider.recommended_action,
     )
 
 

@@ -178,7 +178,7 @@ class Denial(Section):
 
 
 class IdentitySpec(Section):
-    """A managed identity that the token endpoint knows."""
+    """An identity that the token endpoints know."""
 
     client_id: str
     """The application id by which it is asked for."""
@@ -186,6 +186,10 @@ class IdentitySpec(Section):
     """The principal id that access errors name."""
     tenant_id: str | None = None
     """Tenant of its tokens when it is not the subscription's: such tokens are refused."""
+    client_secret: str | None = None
+    """Secret that it has to show at the OAuth endpoint; none: any will do."""
+    federated_subject: str | None = None
+    """Subject that its federated assertions must have, such as ``system:serviceaccount:NAMESPACE:NAME``; none: any."""
     denied: tuple[Denial, ...] = ()
     """What it may not do; everything else is allowed."""
 

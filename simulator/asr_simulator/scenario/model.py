@@ -29,6 +29,8 @@ class Scenario(Section):
     """Mappings on a page."""
     jobs_page_size: int = Field(default=100, gt=0)
     """Jobs on a page."""
+    items_page_size: int = Field(default=100, gt=0)
+    """Replicated items on a page."""
     explicit_null_next_link: bool = False
     """Last pages carry ``nextLink: null`` instead of no nextLink: both forms are published."""
     signed_operation_urls: bool = True

@@ -118,6 +118,12 @@ class VaultSpec(Section):
     """Mappings described one by one; they come before the generated ones."""
     incurable_share: Share = 0.0
     """Part of the generated unhealthy mappings that a PATCH does not cure."""
+    items_per_mapping: int = Field(default=0, ge=0)
+    """Replicated VMs of each paired mapping between Azure regions."""
+    outdated_agent_share: Share = 0.0
+    """Part of the VMs for which there is a newer agent."""
+    initial_replication_share: Share = 0.0
+    """Part of the VMs that are still being replicated for the first time."""
     jobs_page_size: int | None = Field(default=None, gt=0)
     """Jobs per page, if not the scenario's."""
     mappings_page_size: int | None = Field(default=None, gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.resources import collection_path, manifest
 from tests.support.site import ENDLESS, FINALIZER, Site, condition
 from tests.support.waiting import wait_until
@@ -56,8 +58,10 @@ def test_when_the_older_is_deleted_the_other_takes_over_at_once(site: Site) -> N
     assert site.statuses() == {"Disabled": 8}
 
 
-def test_when_the_older_is_deleted_in_mid_run_the_other_takes_its_jobs_over(site: Site) -> None:
-    site.set_jobs(ENDLESS)
+@pytest.mark.parametrize("target", ["mapping", "policy"])
+def test_when_the_older_is_deleted_in_mid_run_the_other_takes_its_jobs_over(site: Site, target: str) -> None:
+    """Also if nothing that Site Recovery says of a job tells which mapping it is about."""
+    site.set_jobs(ENDLESS, target=target)
     site.create("older")
     site.wait_operations(6, "older")
     _wait_next_second(site, "older")

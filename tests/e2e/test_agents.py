@@ -1,0 +1,103 @@
+"""Whether the machines' agents get updated, which is what all this is for: counted about once a day, and at no cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import AzureFactory
+from tests.support.core import VAULT, Azure, resource
+from vault_autoupdate.observed import AgentCounts
+from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.runtime import utc_now
+from vault_autoupdate.state import VaultState, restore
+from vault_autoupdate.status import build_status
+
+MACHINES: dict[str, Any] = {
+    "mix": {"enabled_compliant": 4, "other_provider": 2, "unpaired": 1},
+    "items_per_mapping": 30,
+    "outdated_agent_share": 0.25,
+}
+
+
+def reads(arm: Azure) -> int:
+    return len(arm.requests(kind="protected_items"))
+
+
+async def test_machines_behind_are_counted_after_the_vault_is_as_declared(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES), VaultState()
+    outcome = await arm.reconcile(resource(), state)
+    assert state.agents is not None
+    assert (state.agents.total, state.agents.unknown) == (120, 0)
+    assert 10 < state.agents.behind < 60
+    status = build_status(resource(), state, outcome.situation, {}, utc_now())
+    assert status["agents"] == {"total": 120, "behind": state.agents.behind, "unknown": 0}
+
+
+async def test_they_are_counted_again_when_a_day_has_passed_and_not_at_each_look(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES), VaultState()
+    await arm.reconcile(resource(), state)
+    once = reads(arm)
+    await arm.reconcile(resource(), state)
+    assert reads(arm) == once > 0
+    assert state.agents_due is not None
+    state.agents_due = utc_now() - timedelta(seconds=1)
+    await arm.reconcile(resource(), state)
+    assert reads(arm) == 2 * once
+
+
+async def test_a_restarted_process_keeps_the_count_and_is_in_no_hurry(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES), VaultState()
+    outcome = await arm.reconcile(resource(), state)
+    status = build_status(resource(), state, outcome.situation, {}, utc_now())
+    once = reads(arm)
+    restored = restore(status, parse_vault_id(VAULT), utc_now())
+    await arm.reconcile(resource(), restored)
+    assert restored.agents == state.agents
+    assert reads(arm) == once
+    assert restored.agents_due is not None
+    assert utc_now() <= restored.agents_due <= utc_now() + timedelta(hours=24)
+
+
+async def test_without_the_right_to_read_them_all_else_goes_on(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES), VaultState(agents=AgentCounts(1, 1), agents_due=utc_now())
+    arm.control.add_fault("status", route="protected_items", status=403, code="AuthorizationFailed", forever=True)
+    outcome = await arm.reconcile(resource(), state)
+    assert (outcome.error, outcome.situation.ready) == (None, "True")
+    assert state.agents is None, "what is no longer known is not shown"
+    assert reads(arm) == 1
+    await arm.reconcile(resource(), state)
+    assert reads(arm) == 1, "not asked again at each look"
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503, "times": 4}, {"kind": "truncated_json"}])
+async def test_an_answer_that_does_not_come_is_asked_for_again_at_the_next_look(
+    azure: AzureFactory, fault: dict[str, Any]
+) -> None:
+    arm, state = azure(vault=MACHINES), VaultState()
+    arm.control.add_fault(route="protected_items", **fault)
+    outcome = await arm.reconcile(resource(), state)
+    assert outcome.situation.ready == "True"
+    assert state.agents is None
+    await arm.reconcile(resource(), state)
+    assert state.agents is not None
+
+
+async def test_they_are_not_counted_while_reads_are_short(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES, settings={"read_limit": "2/60s"}), VaultState()
+    await arm.reconcile(resource(), state)  # the list of the mappings is half of what the region may be asked
+    assert (state.agents, reads(arm)) == (None, 0)
+
+
+async def test_they_are_not_counted_where_nobody_wants_that(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES, settings={"agent_interval": "0s"}), VaultState()
+    await arm.reconcile(resource(), state)
+    assert (state.agents, reads(arm)) == (None, 0)
+
+
+async def test_nor_before_a_resource_goes(azure: AzureFactory) -> None:
+    arm, state = azure(vault=MACHINES), VaultState()
+    await arm.reconcile(resource(deleting=True, deletionPolicy="Disable"), state)
+    assert (state.agents, reads(arm)) == (None, 0)
