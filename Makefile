@@ -71,10 +71,14 @@ bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a 
 bench-smoke: $(STAMP) ## Three short scenarios; fails when one is out of its bounds
 	@$(BIN)/python -m benchmarks --smoke
 
+.PHONY: mutants
+mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on where it was stopped)
+	@nice -n 19 $(BIN)/python -m tools.mutants
+
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code
 	@for tool in tools/*_docs.py; do $(BIN)/python -m tools.$$(basename $$tool .py); done
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants dist

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
-from vault_autoupdate.jobs import Operation, Verdict, adopt
+from vault_autoupdate.jobs import Operation, Verdict, adopt, unidentified_running
 from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
-from vault_autoupdate.plan import Action, Decision
+from vault_autoupdate.plan import Action, Decision, Plan
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
@@ -30,8 +31,9 @@ __all__ = ["Apply"]
 class Apply:
     """The changes of one pass. `advance` starts as many as may be under way; the tasks note their results."""
 
-    def __init__(self, vault_pass: VaultPass, decisions: Iterable[Decision]) -> None:
+    def __init__(self, vault_pass: VaultPass, plan: Plan, decisions: Iterable[Decision]) -> None:
         self._pass = vault_pass
+        self._mappings = [decision.mapping for decision in plan.decisions]
         self._pending = deque(decisions)
         self._failures_in_a_row = 0
         self._blocked: AzureError | None = None
@@ -81,31 +83,37 @@ class Apply:
             self._pass.troubles.pop(decision.mapping.key, None)
 
     async def _try(self, decision: Decision) -> None:
-        vault_pass, tries, lost = self._pass, 0, False
+        vault_pass, tries, began = self._pass, 0, self._pass.now()
+        unsure: AzureError | None = None
+        """After what it is not known whether the change got through."""
         while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
             try:
-                if lost and await self._is_under_way_already(decision):
-                    return
-                lost = False
+                if unsure:
+                    if await self._is_under_way_already(decision, began):
+                        return
+                    if tries == _TRIES:
+                        self._note_failure(decision, unsure)
+                        return
+                    unsure = None
                 vault_pass.troubles.pop(decision.mapping.key, None)
                 answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
             except AzureError as error:
-                if lost:
+                if unsure:
                     vault_pass.troubles[decision.mapping.key] = (
                         f"Whether the change of {decision.mapping.path} got through cannot be seen now: {error}"
                     )
                 if error.disposition is Disposition.WAIT:
-                    if lost:
+                    if unsure:
                         await vault_pass.pause(vault_pass.timing.poll_max)
                     continue  # refused unseen: the throttle holds the next try back for as long as ARM said
-                tries += 1
                 if _concerns_all(error):
                     self._blocked = error
                     return
                 if error.disposition is not Disposition.RETRY or tries == _TRIES:
                     self._note_failure(decision, error)
                     return
-                lost = True
+                tries += 1
+                unsure = unsure or error
                 await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
             else:
                 self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
@@ -153,23 +161,33 @@ class Apply:
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:
             self._blocked = error
 
-    async def _is_under_way_already(self, decision: Decision) -> bool:
+    async def _is_under_way_already(self, decision: Decision, began: datetime) -> bool:
         """After an answer that got lost: look whether the change got through, before it is sent again.
+
+        Any job since ``began`` that does not say whose it is may be this change's, so such jobs are waited for.
 
         Raises:
             AzureError: that cannot be seen; until it can, the change is not sent again.
         """
-        vault_pass, state = self._pass, self._pass.state
-        jobs = await vault_pass.site_recovery.jobs(
-            vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
-        )
-        known = {operation.job_id for operation in state.operations.values()} | state.given_up
-        for operation in adopt([decision.mapping], jobs, known=known, now=vault_pass.now()):
-            self._note_start(decision, operation.job_id, done=False)
-            return True
-        if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
-            self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
-            return True
+        vault_pass, spec = self._pass, self._pass.resource.spec
+        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
+            jobs = await vault_pass.site_recovery.jobs(
+                vault_pass.context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+            )
+            tracked = {operation.job_id for operation in vault_pass.state.operations.values()}
+            known = tracked | vault_pass.state.given_up
+            found = adopt(self._mappings, jobs, known=known, now=vault_pass.now())
+            if mine := next((operation for operation in found if operation.key == decision.mapping.key), None):
+                self._note_start(decision, mine.job_id, done=False)
+                return True
+            if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
+                self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
+                return True
+            identified = dict.fromkeys(name.casefold() for name in (*known, *(other.job_id for other in found)))
+            unidentified = unidentified_running(jobs, identified=identified, since=began)
+            if not unidentified or vault_pass.now() - began >= spec.job_timeout:
+                return False
+            await vault_pass.pause(vault_pass.timing.poll_max)
         return False
 
 

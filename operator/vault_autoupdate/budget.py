@@ -144,7 +144,7 @@ class Budget:
 
     def spent(self, ages: Iterable[float], now: float) -> None:
         """Count calls of an earlier process, each ``age`` seconds old: they still stand in the server's windows."""
-        for age in sorted(ages, reverse=True):
+        for age in ages:
             for window in self._windows:
                 if age < window.limit.window:
                     window.frees_at.append(now - age + window.limit.window + _CLOCK_GRAIN)

@@ -45,10 +45,10 @@ async def observe(vault_pass: VaultPass) -> Plan:
 async def _observe(vault_pass: VaultPass) -> Plan:
     state = vault_pass.state
     plan = await _read_mappings(vault_pass)
-    if state.assume_omitted(plan):
-        plan = _plan(vault_pass, [decision.mapping for decision in plan.decisions])
     if plan.actionable or state.taken_over:
         plan = await _look_at_jobs(vault_pass, plan)
+    if state.assume_omitted(plan):
+        plan = _plan(vault_pass, [decision.mapping for decision in plan.decisions])
     state.look(plan, vault_pass.goal)
     if plan.actionable:
         counts = plan.counts

@@ -57,7 +57,7 @@ class ThrottleState:
 Queue = deque[asyncio.Future[None]]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Lane:
     """One scope's calls of one kind."""
 
@@ -206,7 +206,7 @@ class Throttle:
         self._clock = clock
         self._lanes: dict[tuple[str, CallKind], _Lane] = {}
         self._shared: dict[tuple[str, CallKind], Budget] = {}
-        self._families: dict[tuple[str, CallKind], deque[_Lane]] = {}
+        self._families: dict[tuple[str, CallKind], list[_Lane]] = {}
         """Per subscription and kind: the lanes of its scopes, in the order of their turns."""
 
     def now(self) -> float:
@@ -304,17 +304,17 @@ class Throttle:
             family = (scope.partition("/")[0], kind)
             shared = self._shared.setdefault(family, Budget(further)) if further else None
             self._lanes[key] = _Lane(family[0], kind, scope == family[0], Budget([own]), shared)
-            self._families.setdefault(family, deque()).append(self._lanes[key])
+            self._families.setdefault(family, []).append(self._lanes[key])
         return self._lanes[key]
 
     def _wake(self, lane: _Lane) -> None:
         """Let calls through after something has changed for a lane, and with it for its whole subscription.
 
-        Where the subscription's limits are what they wait for, the regions take turns. Vaults whose region is not
-        known yet come after all others, so that what was begun is read to the end first.
+        Where the subscription's limits are what they wait for, the regions take turns: the one that was served last
+        comes last. Vaults whose region is not known yet come after all others, so that what was begun is read to the
+        end first.
         """
         lanes = self._families[lane.subscription, lane.kind]
-        lanes.rotate(-1)
         for other in sorted(lanes, key=lambda lane: lane.is_unlocated):
             self._let_through(other)
 
@@ -339,4 +339,7 @@ class Throttle:
             lane.take()
             behind = _CATCH_UP * gap if lane.share(now) == 1.0 else 0.0  # no hurry where somebody else is about
             lane.next_leave = max(lane.next_leave, now - behind) + gap
+            family = self._families[lane.subscription, lane.kind]
+            family.remove(lane)
+            family.append(lane)
             turn.set_result(None)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -76,9 +77,9 @@ class Saboteur:
         monkeypatch.setattr(client, "_once", self._labelled)
         monkeypatch.setattr(azure.core.site_recovery, "jobs", self._jobs_for_a_purpose)
 
-        async def after_a_lost_answer(apply: Apply, decision: Decision) -> bool:
+        async def after_a_lost_answer(apply: Apply, decision: Decision, began: datetime) -> bool:
             with _for(Call.LIST_JOBS_LOST_ANSWER):
-                return await self._is_under_way_already(apply, decision)
+                return await self._is_under_way_already(apply, decision, began)
 
         monkeypatch.setattr(Apply, "_is_under_way_already", after_a_lost_answer)
         monkeypatch.setattr(self._tokens, "_fetch", self._fetch_or_strike)

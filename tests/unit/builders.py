@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+import pytest
 
 from vault_autoupdate.api import API_VERSION, KIND, AutoUpdate, VaultAutoUpdate, parse_resource
 from vault_autoupdate.attempts import Attempt, BackoffPolicy, Explanation, FailureReason
@@ -72,6 +77,16 @@ def attempt(
         reason=reason,
         explanation=Explanation(**explained),
     )
+
+
+@contextmanager
+def in_time_zone(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that runs elsewhere."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def manifest(**spec: Any) -> dict[str, Any]:

@@ -34,6 +34,10 @@ def test_a_change_that_fails_is_tried_again_sooner_and_says_why() -> None:
     assert (tried.reason, tried.explanation, tried.job_id) == (FailureReason.JOB_FAILED, WHY, JOB)
 
 
+def test_a_change_that_did_not_start_has_no_job() -> None:
+    assert failed(started(None, NOW, POLICY), FailureReason.FAILED_TO_START, WHY, NOW, POLICY).job_id == ""
+
+
 def test_failures_in_a_row_wait_longer_and_longer_too() -> None:
     tried, waits = None, []
     for _ in range(13):

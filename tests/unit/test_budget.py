@@ -127,6 +127,14 @@ def test_calls_of_an_earlier_process_count_as_long_as_the_server_counts_them(
     assert Server([], [*earlier.seen, *server.seen]).most_in_any(limit.window) <= limit.count
 
 
+def test_an_earlier_call_counts_less_than_a_window_and_in_whatever_order_they_are_told() -> None:
+    budget = Budget([Limit(2, 10)])
+    budget.spent([10, 2, 7, 20], 100)
+
+    assert budget.wait(100) == pytest.approx(3 + GRAIN)
+    assert budget.wait(103.5) == 0
+
+
 def _ideal(limits: Iterable[Limit], number: int) -> list[float]:
     """When calls without latency leave at the earliest."""
     leaves: list[float] = []
@@ -165,6 +173,8 @@ def test_a_call_counts_while_its_answer_is_on_its_way_and_a_window_longer() -> N
     budget.settle(100)
     assert budget.wait(100) == pytest.approx(10 + GRAIN)
     assert budget.wait(109.9) > 0
+    assert budget.remaining(100) == 0
+    assert budget.remaining(100 + 10 + GRAIN) == 1
     assert budget.wait(110 + 2 * GRAIN) == 0
 
 
@@ -208,6 +218,16 @@ def test_one_pause_lowers_the_rate_once_however_many_calls_were_under_way() -> N
     assert budget.share(30) == pytest.approx(0.7)
     budget.refused(40, 30)
     assert budget.share(70) == pytest.approx(0.49)
+
+
+def test_refusals_without_a_pause_lower_the_rate_once_for_each_sixtieth_of_the_window() -> None:
+    budget = Budget([Limit(100, 60)])
+    budget.refused(0, 0)
+    budget.refused(0.99, 0)
+    assert budget.share(0.99) == pytest.approx(0.7)
+
+    budget.refused(1, 0)
+    assert budget.share(1) == pytest.approx(0.49)
 
 
 def test_a_lowered_rate_lets_fewer_calls_through_in_a_window() -> None:

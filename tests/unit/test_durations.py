@@ -29,6 +29,7 @@ from vault_autoupdate.durations import format_duration, parse_duration
         ("30m1h", 5400),
         ("1s1s", 2),
         ("87600h", 315_360_000),
+        ("0" * 61 + "90s", 90),
     ],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
@@ -66,7 +67,8 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0s"), (0.15, "0.15s"), (0.000001, "0.000001s"), (1, "1s"), (1.5, "1.5s"), (45, "45s"), (60, "1m"),
+        (0, "0s"), (0.15, "0.15s"), (0.000001, "0.000001s"), (1, "1s"), (1.5, "1.5s"), (1.2346, "1.235s"),
+        (1.0003, "1s"), (45, "45s"), (59.25, "59.25s"), (60.5, "1m"), (60, "1m"),
         (90, "1m30s"), (3600, "1h"), (5400, "1h30m"), (3601, "1h1s"), (9600, "2h40m"), (86_400, "24h"),
     ],
 )  # fmt: skip
@@ -80,6 +82,18 @@ def test_what_is_written_reads_back_as_nearly_the_same(duration: timedelta) -> N
 
     tolerance = 1e-6 if duration < timedelta(seconds=1) else 6e-4 if duration < timedelta(minutes=1) else 0.51
     assert abs((again - duration).total_seconds()) <= tolerance
+
+
+_PARTS = st.lists(
+    st.tuples(st.integers(0, 999), st.sampled_from(["h", "m", "s", "ms", "us", "µs", "ns"])), min_size=1, max_size=5
+).map(lambda parts: "".join(f"{number}{unit}" for number, unit in parts))
+
+
+@given(_PARTS, _PARTS)
+def test_a_duration_is_as_long_as_its_parts_together(one: str, other: str) -> None:
+    together = parse_duration(one) + parse_duration(other)
+
+    assert abs(parse_duration(one + other) - together) <= timedelta(microseconds=1)
 
 
 @given(st.integers(0, 87_600 * 3600))

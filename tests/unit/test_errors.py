@@ -129,7 +129,8 @@ def test_a_refusal_names_the_action_and_the_scope_that_are_missing_however_long_
     assert "/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/resourceGroups/rg-disaster-recovery-weu" in (
         error.recommended_action
     )
-    assert "some minutes" in error.recommended_action
+    assert error.recommended_action.startswith(f"Grant the calling identity the action {ACTION} on /subscriptions/")
+    assert error.recommended_action.endswith("; a new assignment takes some minutes to work.")
     assert len(DENIED) > 600, "as long as real ones are"
 
 
@@ -164,6 +165,35 @@ def test_site_recoverys_envelope_explains_itself_in_the_first_detail() -> None:
     assert (error.code, error.message) == ("AccountMissing", "No account.")
     assert (error.possible_causes, error.recommended_action) == ("It is gone.", "Make one.")
     assert str(error) == "No account. Make one."
+
+
+@pytest.mark.parametrize(
+    ("explained", "causes", "action"),
+    [({"possibleCauses": "It is gone."}, "It is gone.", ""), ({"recommendedAction": "Make one."}, "", "Make one.")],
+)
+def test_a_detail_that_explains_anything_speaks_for_the_whole(
+    explained: dict[str, str], causes: str, action: str
+) -> None:
+    detail = {"code": "AccountMissing", "message": "No account.", **explained}
+    error = _envelope(code="400", message="Outer.", details=[detail])
+
+    assert (error.code, error.message) == ("AccountMissing", "No account.")
+    assert (error.possible_causes, error.recommended_action) == (causes, action)
+
+
+def test_what_is_no_text_in_a_detail_is_not_told() -> None:
+    error = _envelope(code="BadRequest", details=[{"code": 7, "message": {"x": 1}}])
+
+    assert (error.code, error.message) == ("BadRequest", "ARM answered 400 without saying why.")
+
+
+def test_an_error_says_no_more_than_it_was_told() -> None:
+    plain = Unreachable("Nobody there.")
+    of_arm = ArmError(500, "X", "Broken.", disposition=RETRY)
+
+    for error, message in ((plain, "Nobody there."), (of_arm, "Broken.")):
+        assert (str(error), error.args) == (message, (message,))
+        assert (error.possible_causes, error.recommended_action) == ("", "")
 
 
 def test_the_detail_speaks_where_the_error_itself_says_nothing() -> None:

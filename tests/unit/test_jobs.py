@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE, NOW, disabled, mapping_id_of
-from vault_autoupdate.jobs import JobPhase, Operation, Verdict, adopt, judge, phase_of, unidentified_running
+from tests.unit.strategies import HOSTILE_TEXTS, TIMES, jobs
+from vault_autoupdate.jobs import (
+    JobPhase,
+    Operation,
+    Verdict,
+    adopt,
+    is_about_something_else,
+    judge,
+    phase_of,
+    unidentified_running,
+)
 from vault_autoupdate.observed import Job
 
 ALPHA, BETA = disabled("alpha"), disabled("beta")
@@ -138,6 +148,12 @@ def test_of_two_jobs_on_one_mapping_the_first_listed_is_adopted() -> None:
     assert [operation.job_id for operation in adopt([ALPHA], jobs, known=(), now=NOW)] == ["newer"]
 
 
+def test_jobs_that_are_known_or_have_ended_do_not_hide_those_behind_them() -> None:
+    jobs = [_job("known"), _job("over", "Failed", target_id=ALPHA.id), _job("running", target_id=ALPHA.id)]
+
+    assert [operation.job_id for operation in adopt([ALPHA], jobs, known={"known"}, now=NOW)] == ["running"]
+
+
 def test_a_job_that_does_not_say_when_it_started_counts_from_now() -> None:
     assert _adopted(_job(target_id=ALPHA.id, started_at=None))[0].started_at == NOW
 
@@ -171,6 +187,50 @@ def test_no_mapping_is_adopted_twice_and_no_known_or_ended_job_at_all(jobs: list
         assert any(j.name == operation.job_id and j.state != "Failed" for j in jobs)
 
 
+_VAULT_OF_NAMESAKES = [disabled(f"m{number}") for number in range(4)] + [
+    disabled("m0", id=mapping_id_of("m0", fabric="westus"))
+]
+
+
+@given(
+    st.lists(jobs(), max_size=8, unique_by=lambda job: job.key),
+    st.sets(st.sampled_from(["a", "B"])),
+    st.randoms(use_true_random=False),
+)
+def test_every_running_job_is_known_adopted_second_on_its_mapping_unidentified_or_about_something_else(
+    listed: list[Job], known: set[str], random: Any
+) -> None:
+    adopted = adopt(_VAULT_OF_NAMESAKES, listed, known=known, now=NOW)
+    identified = dict.fromkeys((*(name.casefold() for name in known), *(o.job_id.casefold() for o in adopted)))
+    unidentified = unidentified_running(listed, identified=identified, since=NOW - HOUR)
+
+    for job in listed:
+        running = phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
+        accounted = job.key in identified or job in unidentified or is_about_something_else(job)
+        assert accounted == (running or job.key in identified or is_about_something_else(job))
+    shuffled = random.sample(_VAULT_OF_NAMESAKES, len(_VAULT_OF_NAMESAKES))
+    assert adopt(shuffled, listed, known=known, now=NOW) == adopted, "the order of the mappings decides nothing"
+
+
+@given(st.lists(jobs(), max_size=8, unique_by=lambda job: job.key))
+def test_adopting_again_with_the_adopted_jobs_known_finds_only_further_jobs(listed: list[Job]) -> None:
+    first = adopt(_VAULT_OF_NAMESAKES, listed, known=(), now=NOW)
+    second = adopt(_VAULT_OF_NAMESAKES, listed, known=[operation.job_id for operation in first], now=NOW)
+
+    assert not {operation.job_id for operation in first} & {operation.job_id for operation in second}
+    assert {operation.key for operation in second} <= {operation.key for operation in first}, "second jobs only"
+
+
+@given(HOSTILE_TEXTS, TIMES, TIMES, st.timedeltas(timedelta(minutes=1), timedelta(hours=24)))
+def test_any_state_at_any_time_has_a_verdict_and_what_has_not_ended_times_out_for_good(
+    state: str, started_at: datetime, now: datetime, timeout: timedelta
+) -> None:
+    verdict = judge(_operation(started_at), phase_of(state), now, timeout)
+    later = judge(_operation(started_at), phase_of(state), now + HOUR, timeout)
+
+    assert later is verdict or (verdict, later) == (Verdict.RUNNING, Verdict.TIMED_OUT)
+
+
 # Jobs that may be ours although nothing says so.
 
 
@@ -183,6 +243,7 @@ def test_no_mapping_is_adopted_twice_and_no_known_or_ended_job_at_all(jobs: list
         (_job(started_at=None), True),
         (_job(target_type="ProtectionContainerMapping"), True),
         (_job(started_at=NOW - HOUR - timedelta(minutes=4)), True),  # Azure's clock may differ from ours
+        (_job(started_at=NOW - HOUR - timedelta(minutes=5)), True),
         (_job(started_at=NOW - HOUR - timedelta(minutes=6)), False),
         (_job(state="Succeeded"), False),
         (_job(state="Failed"), False),

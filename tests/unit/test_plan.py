@@ -21,12 +21,12 @@ from tests.unit.builders import (
     attempt,
     disabled,
     mapping,
-    mapping_id_of,
     unhealthy,
 )
+from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNING, VAULTS
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
-from vault_autoupdate.attempts import Attempt
+from vault_autoupdate.attempts import Attempt, Explanation
 from vault_autoupdate.observed import ContainerMapping, HealthError
 from vault_autoupdate.plan import Action, Decision, Goal, Plan, decide, make_plan
 
@@ -131,6 +131,11 @@ def test_as_declared_but_unhealthy_is_repaired_and_names_what_ails_it(error: Hea
             mapping(automation_account_id=ACCOUNT_ID.replace("rg-dr", "rg-other")),
             "automation account is rg-other/aa-dr, declared rg-dr/aa-dr",
         ),
+        (
+            ENABLE,
+            mapping(automation_account_id=ACCOUNT_ID.replace("aa-dr", "aa-X/")),
+            "automation account is rg-dr/aa-X, declared rg-dr/aa-dr",
+        ),
         (ENABLE, mapping(automation_account_id=""), "automation account is not set, declared rg-dr/aa-dr"),
         (ENABLE, mapping(automation_account_id="odd"), "automation account is odd, declared rg-dr/aa-dr"),
         (
@@ -173,6 +178,15 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     assert early.reason == f"{what}; tried 3 times, next try at 2026-03-01T12:00:01Z"
     assert (due.action, due.actionable) == (Action.REPAIR if "unhealthy" in what else Action.PATCH, True)
     assert due.reason == what
+
+
+@pytest.mark.parametrize(("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra"), ("", "151083")])
+def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
+    error = HealthError("151083", category, "No account.", "It is gone.", "Make one.")
+    waiting = decide(ENABLE, mapping(health_errors=(error,)), False, attempt(), NOW)
+
+    assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
+    assert decide(ENABLE, disabled(health_errors=(error,)), False, attempt(), NOW).unhealthy is None
 
 
 def test_one_try_is_told_in_the_singular() -> None:
@@ -229,24 +243,6 @@ def test_runbook_row_keep_a_mapping_and_its_gap_a_run_as_account_is_drift_althou
 
 # What holds for every plan.
 
-_MAPPINGS = st.builds(
-    mapping,
-    name=st.sampled_from([f"m{number}" for number in range(12)]),
-    state=st.sampled_from(["Paired", "paired", "Pairing", ""]),
-    instance_type=st.sampled_from(["A2A", "a2a", "InMageRcm", ""]),
-    auto_update_status=st.sampled_from(["Enabled", "enabled", "Disabled", "", "Odd"]),
-    automation_account_id=st.sampled_from([ACCOUNT_ID, ACCOUNT_ID.upper(), OTHER_ACCOUNT_ID, "", "odd"]),
-    authentication_type=st.sampled_from(["SystemAssignedIdentity", "RunAsAccount", ""]),
-    health_errors=st.sampled_from([(), (HealthError(code="1"),)]),
-)
-_VAULTS = st.lists(_MAPPINGS, max_size=10, unique_by=lambda seen: seen.key)
-_GOALS = st.sampled_from([ENABLE, DISABLE])
-_RUNNING = st.sets(st.sampled_from([mapping_id_of(f"m{number}").casefold() for number in range(12)]))
-_ATTEMPTS = st.dictionaries(
-    st.sampled_from([mapping_id_of(f"m{number}").casefold() for number in range(12)]),
-    st.builds(attempt, st.integers(1, 9), next_in=st.sampled_from([-HOUR, timedelta(), HOUR])),
-)
-
 
 def _after_patch(decision: Decision, goal: Goal) -> ContainerMapping:
     """The mapping as Azure shows it after the PATCH of ``decision`` has been carried out."""
@@ -262,7 +258,7 @@ def _after_patch(decision: Decision, goal: Goal) -> ContainerMapping:
     )
 
 
-@given(_GOALS, _VAULTS)
+@given(GOALS, VAULTS | HOSTILE_VAULTS)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(goal: Goal, vault: list[ContainerMapping]) -> None:
     first = make_plan(goal, vault, running=(), attempts={}, now=NOW)
     vault = [_after_patch(decision, goal) for decision in first.decisions]
@@ -272,7 +268,30 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(goal: Goal, vault: lis
     assert set(second.counts) <= {Action.KEEP, Action.IGNORE}
 
 
-@given(_GOALS, _VAULTS, _RUNNING, _ATTEMPTS, st.randoms(use_true_random=False))
+@given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
+def test_a_round_changes_what_it_chose_and_the_next_one_only_what_had_to_wait(
+    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+) -> None:
+    first = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
+    changed = [_after_patch(decision, goal) for decision in first.decisions]
+    second = make_plan(goal, changed, running=running, attempts=attempts, now=NOW)
+
+    for before, after in zip(first.decisions, second.decisions, strict=True):
+        assert after.action is (Action.KEEP if before.actionable else before.action)
+
+
+@given(GOALS, HOSTILE_VAULTS, RUNNING, ATTEMPTS_BY_KEY)
+def test_whatever_azure_writes_every_mapping_gets_a_decision_and_a_reason(
+    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+) -> None:
+    plan = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
+
+    assert [decision.mapping for decision in plan.decisions] == vault
+    assert all(decision.reason for decision in plan.decisions)
+    assert all(decision.mapping.key not in running for decision in plan.actionable)
+
+
+@given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY, st.randoms(use_true_random=False))
 def test_the_order_of_the_mappings_decides_nothing(
     goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt], random: Any
 ) -> None:
@@ -283,7 +302,7 @@ def test_the_order_of_the_mappings_decides_nothing(
     assert [d.mapping for d in one.decisions] == vault, "decisions stand in the vault's order"
 
 
-@given(_GOALS, _VAULTS, _RUNNING, _ATTEMPTS)
+@given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_every_mapping_is_counted_once(
     goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
 ) -> None:
@@ -295,7 +314,7 @@ def test_every_mapping_is_counted_once(
     assert all(decision.reason for decision in plan.decisions)
 
 
-@given(_GOALS, _VAULTS, _RUNNING, _ATTEMPTS)
+@given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_never_is_anything_patched_that_is_ignored_running_kept_or_not_yet_due(
     goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
 ) -> None:
@@ -311,7 +330,7 @@ def test_never_is_anything_patched_that_is_ignored_running_kept_or_not_yet_due(
             assert seen.auto_update_status.casefold() != "disabled"
 
 
-@given(_GOALS, _VAULTS, st.sampled_from([str.upper, str.lower, str.swapcase, str.title]))
+@given(GOALS, VAULTS, st.sampled_from([str.upper, str.lower, str.swapcase, str.title]))
 def test_letter_case_decides_nothing(goal: Goal, vault: list[ContainerMapping], spell: Callable[[str], str]) -> None:
     fields = ("id", "state", "instance_type", "auto_update_status", "automation_account_id", "authentication_type")
     spellings: list[dict[str, Any]] = [{field: spell(getattr(m, field)) for field in fields} for m in vault]

@@ -113,6 +113,36 @@ def test_letter_case_is_kept_and_does_not_matter(spell: Callable[[str], str]) ->
     assert vault.key == VAULT.key
 
 
+_NAMES = st.from_regex(r"[A-Za-z0-9_.()-]{0,89}[A-Za-z0-9_()-]", fullmatch=True)
+_IDS = st.builds(
+    lambda guid, group, name: f"/subscriptions/{guid}/resourceGroups/{group}/{VAULT.text.split('/', 5)[5][:-2]}{name}",
+    st.uuids().map(str),
+    _NAMES,
+    _NAMES,
+)
+
+
+@given(_IDS)
+def test_every_id_that_azure_may_give_is_read_and_made_of_its_parts(text: str) -> None:
+    vault = parse_vault_id(text)
+
+    assert str(vault) == vault.text == text
+    assert text == (
+        f"/subscriptions/{vault.subscription}/resourceGroups/{vault.resource_group}"
+        f"/providers/{vault.provider}/{vault.name}"
+    )
+
+
+@given(_IDS, st.data())
+def test_two_spellings_of_one_id_have_one_key_and_two_ids_have_two(text: str, data: st.DataObject) -> None:
+    upper = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+    spelled = "".join(c.upper() if up else c.lower() for c, up in zip(text, upper, strict=True))
+    vault, other = parse_vault_id(text), parse_vault_id(data.draw(_IDS))
+
+    assert parse_vault_id(spelled).key == vault.key
+    assert (other.key == vault.key) == (other.text.lower() == text.lower())
+
+
 @given(st.text(max_size=60) | st.lists(st.sampled_from(VAULT_ID.split("/")) | st.text(max_size=3)).map("/".join))
 def test_any_text_is_an_id_or_refused(text: str) -> None:
     for parse in (parse_vault_id, parse_automation_account_id):

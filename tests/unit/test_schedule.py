@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -74,6 +74,45 @@ def test_jitter_goes_both_ways() -> None:
 )
 def test_young_jobs_are_looked_at_soon_and_old_ones_at_a_quarter_of_their_age(age: timedelta, delay: float) -> None:
     assert poll_delay(age, 3 * SECOND, 30 * SECOND) == delay * SECOND
+
+
+@given(_WAITS, _WAITS, _WAITS, _WAITS)
+def test_the_older_a_job_the_later_it_is_looked_at_again_within_the_bounds(
+    age: timedelta, older: timedelta, shortest: timedelta, more: timedelta
+) -> None:
+    delay, later = (poll_delay(a, shortest, shortest + more) for a in (age, age + older))
+
+    assert shortest <= delay <= later <= shortest + more
+
+
+_INSTANTS = st.timedeltas(timedelta(days=-400), timedelta(days=400)).map(lambda since: NOW + since)
+
+
+@given(st.timedeltas(SECOND, timedelta(days=7)), _NAMES, st.lists(_INSTANTS, max_size=5))
+def test_after_a_look_nothing_spins_nothing_sleeps_past_the_interval_and_no_due_try_is_slept_through(
+    interval: timedelta, name: str, tries: list[datetime]
+) -> None:
+    wait = after_look(interval, name, NOW, tries)
+
+    assert min(SECOND, jittered(interval, name)) <= wait <= jittered(interval, name)
+    assert all(NOW + wait <= max(due, NOW + SECOND) for due in tries)
+
+
+@given(st.integers(0, 10**30), _WAITS, _NAMES, _WAITS)
+def test_after_any_error_of_any_number_there_is_a_next_look_within_the_interval(
+    errors: int, interval: timedelta, name: str, retry_min: timedelta
+) -> None:
+    for disposition in set(Disposition) - {Disposition.WAIT}:
+        wait = after_error(disposition, errors, interval, name, retry_min=retry_min, pause=timedelta())
+
+        assert timedelta() < wait <= interval * 1.2 + timedelta(microseconds=1)
+
+
+@given(_NAMES, st.timedeltas(timedelta(), timedelta(days=1)))
+def test_who_is_throttled_comes_back_within_a_second_after_the_servers_pause(name: str, pause: timedelta) -> None:
+    wait = after_error(Disposition.WAIT, 1, MINUTE, name, retry_min=MINUTE, pause=pause)
+
+    assert max(pause, SECOND) <= wait <= max(pause, SECOND) + SECOND
 
 
 def test_after_a_look_that_went_well_the_next_one_is_at_the_interval() -> None:

@@ -22,17 +22,19 @@ from tests.unit.builders import (
     resource,
     unhealthy,
 )
-from vault_autoupdate.api import InvalidSpec, ResourceKey
+from tests.unit.strategies import ERRORS, HOSTILE_TEXTS, RESOURCES, STATES
+from vault_autoupdate.api import InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.attempts import Attempt, FailureReason
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, Unreachable, UntrustedLink
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.plan import Goal, make_plan
+from vault_autoupdate.plan import Action, Goal, make_plan
 from vault_autoupdate.situation import (
     Situation,
     already_managed,
     failing,
     invalid,
     looking,
+    not_held,
     settled,
     suspended,
     working,
@@ -74,7 +76,18 @@ def test_the_younger_of_two_resources_on_a_vault_is_stalled_and_names_the_older(
     situation = already_managed(ResourceKey("asr", "older"))
 
     assert _flags(situation) == ("False", "VaultAlreadyManaged", False, True, True)
+    assert situation.related == ResourceKey("asr", "older")
     assert situation.message == "VaultAutoUpdate asr/older is older and manages this vault. Delete one of the two."
+
+
+def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow() -> None:
+    situation = not_held("forbidden")
+
+    assert _flags(situation) == ("False", "FinalizerNotSet", False, True, True)
+    assert situation.message == (
+        "Nothing is done: the finalizer for deletionPolicy Disable could not be set (forbidden). Allow the operator "
+        "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain."
+    )
 
 
 def test_a_suspended_resource_says_how_to_go_on_and_what_was_seen_last() -> None:
@@ -159,6 +172,18 @@ def test_an_audit_says_what_would_be_changed_and_how_to_have_it_changed() -> Non
     )
 
 
+def test_an_audit_counts_also_what_would_be_changed_later_and_what_somebody_is_changing() -> None:
+    waits = _looked(disabled("b"), disabled("c"), attempts={"b": attempt()})
+    assert settled(resource(mode="Audit"), waits).message.startswith("2 mappings of 2 would be changed. ")
+
+    for seen in (
+        _looked(disabled("b"), attempts={"b": attempt()}),
+        _looked(disabled("b"), jobs=("b",)),
+        _looked(disabled("b"), disabled("c"), attempts={"b": attempt()}, jobs=("c",)),
+    ):
+        assert settled(resource(mode="Audit"), seen).reason == "DriftDetected"
+
+
 def test_an_audit_of_a_vault_that_is_as_declared_is_ready() -> None:
     assert settled(resource(mode="Audit"), _looked(mapping("a"))).ready == "True"
 
@@ -191,10 +216,10 @@ def test_a_failure_that_nobody_explained_is_named_by_its_reason() -> None:
 
 
 def test_a_message_of_azure_that_ends_with_a_period_is_not_given_another() -> None:
-    tried = attempt(code="E1", message="It broke.")
+    tried = attempt(code="E1", message="It broke in SKU X.")
     situation = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
 
-    assert "E1 It broke. Next try" in situation.message
+    assert "E1 It broke in SKU X. Next try" in situation.message
 
 
 def test_failures_that_nothing_is_known_about_are_told_all_the_same() -> None:
@@ -202,6 +227,14 @@ def test_failures_that_nothing_is_known_about_are_told_all_the_same() -> None:
     state.attempts.clear()
 
     assert _flags(settled(resource(), state)) == ("False", "MappingsFailed", True, False, True)
+    assert settled(resource(), state).message == "Some mappings could not be set."
+
+
+def test_a_failure_of_a_mapping_without_a_name_for_people_is_told_with_its_key() -> None:
+    state = _looked(disabled("b"), attempts={"b": attempt()})
+    state.paths.clear()
+
+    assert f" failed. {mapping_id_of('b').casefold()}: JobFailed. " in settled(resource(), state).message
 
 
 def test_what_is_still_to_be_changed_counts_as_work() -> None:
@@ -235,14 +268,16 @@ def test_an_error_says_what_is_recommended_and_that_jobs_go_on() -> None:
     situation = failing(_arm_error(Disposition.RETRY), _looked(disabled("a"), jobs=("a",)))
 
     assert situation.message == "It is not there. Check it. 1 job in flight."
+    assert failing(_arm_error(Disposition.RETRY), VaultState()).message == "It is not there. Check it."
 
 
 def test_an_error_that_keeps_a_resource_from_being_deleted_says_how_to_delete_it_all_the_same() -> None:
     situation = failing(_arm_error(Disposition.STALL), VaultState(), deleting=True)
 
-    assert situation.message.endswith(
-        "To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
-    )
+    way_out = "To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
+    assert situation.message == f"It is not there. Check it. {way_out}"
+    at_work = failing(_arm_error(Disposition.STALL), _looked(disabled("a"), jobs=("a",)), deleting=True)
+    assert at_work.message == f"It is not there. Check it. 1 job in flight. {way_out}"
 
 
 def test_however_long_the_error_the_way_out_of_a_deletion_is_not_cut_off() -> None:
@@ -255,10 +290,20 @@ def test_however_long_the_error_the_way_out_of_a_deletion_is_not_cut_off() -> No
     assert len(message.encode()) == 1000
 
 
-_TEXTS = st.text(max_size=3000)
+_LONG_TEXTS = st.text(max_size=3000)
 
 
-@given(_TEXTS, _TEXTS, _TEXTS)
+def _is_fit_to_be_shown(situation: Situation) -> bool:
+    return (
+        situation.ready in {"True", "False", "Unknown"}
+        and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", situation.reason) is not None
+        and 0 < len(situation.message.encode()) <= 1000
+        and len(situation.message.splitlines()) == 1
+        and not (situation.reconciling and situation.stalled)
+    )
+
+
+@given(_LONG_TEXTS, _LONG_TEXTS, _LONG_TEXTS)
 def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, message: str, action: str) -> None:
     error = ArmError(500, code, message, disposition=Disposition.RETRY, recommended_action=action)
     state = _looked(disabled("b"), attempts={"b": attempt(code=code, message=message, recommended_action=action)})
@@ -267,7 +312,31 @@ def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, 
         settled(resource(), state),
         invalid(InvalidSpec([message])),
         working(resource(), state, note=message),
+        not_held(message),
     ):
-        assert len(situation.message.encode()) <= 1000
-        assert len(situation.message.splitlines()) == 1
-        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", situation.reason)
+        assert _is_fit_to_be_shown(situation)
+
+
+@given(STATES, RESOURCES, ERRORS, st.booleans(), HOSTILE_TEXTS)
+def test_every_state_has_a_situation_that_can_be_shown(
+    state: VaultState, wanted: VaultAutoUpdate, error: AzureError, deleting: bool, note: str
+) -> None:
+    situations = [
+        settled(wanted, state),
+        working(wanted, state, note=note),
+        failing(error, state, deleting=deleting),
+        suspended(state),
+        looking(wanted),
+        not_held(note),
+        already_managed(wanted.key),
+    ]
+
+    assert all(map(_is_fit_to_be_shown, situations))
+    assert {situation.ready for situation in situations[1:]} <= {"False", "Unknown"}
+
+
+@given(STATES, RESOURCES)
+def test_only_a_vault_in_which_nothing_is_left_to_do_is_ready(state: VaultState, wanted: VaultAutoUpdate) -> None:
+    left = set(state.actions.values()) - {Action.KEEP, Action.IGNORE}
+
+    assert (settled(wanted, state).ready == "True") == (not left)

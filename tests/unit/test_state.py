@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import (
+    DISABLE,
     ENABLE,
     HOUR,
     NOW,
@@ -18,11 +19,14 @@ from tests.unit.builders import (
     VAULT_ID,
     attempt,
     disabled,
+    in_time_zone,
     mapping,
     mapping_id_of,
     resource,
+    unhealthy,
 )
 from tests.unit.schema import STATUS, violations
+from tests.unit.strategies import KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.observed import ContainerMapping
@@ -30,7 +34,7 @@ from vault_autoupdate.plan import Action, Plan, make_plan
 from vault_autoupdate.resource_id import parse_vault_id
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState, restore
-from vault_autoupdate.status import build_status
+from vault_autoupdate.status import MOST_OPERATIONS, build_status
 
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"
 WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
@@ -106,47 +110,21 @@ def test_a_status_that_cannot_be_read_is_as_good_as_none(status: Any) -> None:
     assert restore(status, VAULT, NOW) == VaultState()
 
 
-_NAMES = st.sampled_from([f"m{number}" for number in range(6)])
-_WORDS = st.text(st.characters(categories=["L", "N"]), max_size=20)
-_TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
-    lambda time: time.replace(microsecond=0)
-)
-_RUNS = st.builds(
-    Run, st.just(JOB), _TIMES, st.none() | _TIMES, *(st.integers(0, 9) for _ in ("patched", "succeeded", "failed"))
-)
-_OPERATIONS = st.builds(
-    lambda name, job, started_at, adopted: Operation(mapping_id_of(name), job, started_at, adopted=adopted),
-    _NAMES,
-    st.sampled_from(["", JOB]),
-    _TIMES.map(lambda time: min(time, NOW)),
-    st.booleans(),
-)
-_ATTEMPTS = st.builds(
-    Attempt,
-    st.integers(1, 50),
-    _TIMES,
-    _TIMES,
-    st.sampled_from(FailureReason),
-    st.builds(Explanation, _WORDS, _WORDS, _WORDS, _WORDS),
-    st.sampled_from(["", JOB]),
-)
-
-
 @given(
-    st.lists(_OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
-    st.dictionaries(_NAMES.map(_key), _ATTEMPTS, max_size=4),
-    st.none() | _RUNS,
+    st.lists(OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
+    st.dictionaries(KEYS, attempts(WORDS, SECONDS), max_size=4),
+    st.none() | RUNS,
     st.sampled_from(["", "westeurope"]),
 )
 def test_what_the_status_tells_comes_back_from_it(
-    operations: list[Operation], attempts: dict[str, Attempt], run: Run | None, location: str
+    operations: list[Operation], tried: dict[str, Attempt], run: Run | None, location: str
 ) -> None:
     state = VaultState(
         vault_name="dr",
         location=location,
         operations={operation.key: operation for operation in operations},
-        attempts=attempts,
-        paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in attempts},
+        attempts=tried,
+        paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in tried},
         run=run,
     )
     restored = restore(_status(state), VAULT, NOW)
@@ -200,6 +178,35 @@ def test_a_failure_that_is_incomplete_is_left_out(entry: dict[str, Any]) -> None
     assert restore({"failures": [{"mapping": "f/c/m", **entry}]}, VAULT, NOW).attempts == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-03-01T14:00:00+02:00", NOW),
+        ("2026-03-01T12:00:00", NOW),
+        ("2026-03-01", NOW - 12 * HOUR),
+        ("tomorrow", None),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_are_read_as_utc_unless_they_say_otherwise_wherever_the_process_runs(
+    text: str, time: datetime | None, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_time_zone(zone, monkeypatch):
+        run = restore({"lastRun": {"id": JOB, "startedAt": text}}, VAULT, NOW).run
+        assert run == (time and Run(JOB, time))
+        assert run is None or run.started_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("count", "believed"), [(0, 0), (7, 7), (2**31 - 1, 2**31 - 1), (2**31, 0), (-1, 0), (True, 0)]
+)
+def test_a_count_that_no_status_can_hold_is_not_believed(count: Any, believed: int) -> None:
+    run = restore({"lastRun": {"startedAt": "2026-03-01", "patched": count}}, VAULT, NOW).run
+
+    assert run is not None
+    assert run.patched == believed
+
+
 # Failures for which the status had no room.
 
 
@@ -237,6 +244,43 @@ def test_a_count_of_omitted_failures_that_is_none_is_not_believed(count: Any) ->
     assert _with_omitted(count).omitted is None
 
 
+_FATES = st.lists(st.sampled_from(["right", "waits", "due", "new", "ignored"]), max_size=60)
+
+
+@given(_FATES, st.integers(0, 200), st.randoms(use_true_random=False))
+def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_had_failed(
+    fates: list[str], in_flight: int, random: Any
+) -> None:
+    vault = [
+        mapping(f"m{number}")
+        if fate == "right"
+        else disabled(f"m{number}", state="" if fate == "ignored" else "Paired")
+        for number, fate in enumerate(fates)
+    ]
+    tried = {
+        seen.key: attempt(2, next_in=HOUR if fate == "waits" else -HOUR)
+        for seen, fate in zip(vault, fates, strict=True)
+        if fate in {"waits", "due"}
+    }
+    working_on = [disabled(f"w{number}") for number in range(in_flight)]
+    before = VaultState(
+        attempts=tried, operations={seen.key: Operation(seen.id, JOB, NOW - HOUR) for seen in working_on}
+    )
+    vault = random.sample(vault + working_on, len(vault) + in_flight)
+    plan = make_plan(ENABLE, vault, running=before.operations, attempts=tried, now=NOW)
+    before.look(plan)
+
+    after = restore(_status(before), VAULT, NOW)
+    assert len(after.operations) == min(in_flight, MOST_OPERATIONS)
+    after.operations = before.operations  # those that the status had no room for are found in the vault's list of jobs
+    after.assume_omitted(make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW))
+    again = make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW)
+
+    assert len(again.actionable) <= len(plan.actionable)
+    shown = {entry["mapping"] for entry in _status(before).get("failures", ())}
+    assert shown <= {decision.mapping.path for decision in again.decisions if decision.action is Action.WAIT}
+
+
 # A look at the vault.
 
 
@@ -267,6 +311,53 @@ def test_a_look_keeps_the_tries_of_what_a_job_is_at_work_on() -> None:
 
     assert state.attempts[_key("a")].count == 1
     assert state.actions == {_key("a"): Action.TRACK}
+
+
+def test_each_look_that_finds_something_changed_after_it_was_right_counts_as_one_revert() -> None:
+    state = VaultState()
+    reverts = []
+    for vault in (
+        [disabled("a"), disabled("b")],  # it was never right
+        [mapping("a"), mapping("b")],
+        [disabled("a"), disabled("b")],
+        [disabled("a"), disabled("b")],  # still the same
+        [mapping("a"), disabled("b")],
+        [disabled("a"), disabled("b")],
+    ):
+        state.look(_plan(*vault), ENABLE)
+        reverts.append(state.reverts)
+
+    assert reverts == [0, 0, 1, 1, 1, 2]
+
+
+def test_that_something_else_is_declared_is_no_revert() -> None:
+    state = VaultState()
+    state.look(_plan(mapping("a")), ENABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    assert state.reverts == 0
+
+    state.look(make_plan(DISABLE, [disabled("a")], running=(), attempts={}, now=NOW), DISABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    assert state.reverts == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY),
+        (FailureReason.UNHEALTHY, FailureReason.UNHEALTHY),
+        (FailureReason.JOB_FAILED, FailureReason.JOB_FAILED),
+    ],
+)
+def test_a_repair_that_cured_nothing_is_explained_by_what_ails_the_mapping_unless_it_failed_itself(
+    reason: FailureReason, told: FailureReason
+) -> None:
+    before = attempt(3, reason=reason, code="Earlier")
+    state = VaultState(attempts={_key("a"): before})
+    state.look(_plan(unhealthy("a"), attempts=state.attempts))
+
+    explanation = Explanation("AgentAutoUpdateInfra") if told is FailureReason.UNHEALTHY else before.explanation
+    assert state.attempts[_key("a")] == replace(before, reason=told, explanation=explanation)
 
 
 def test_a_look_notes_why_the_first_three_that_differ_do() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.builders import (
@@ -18,12 +19,14 @@ from tests.unit.builders import (
     VAULT,
     attempt,
     disabled,
+    in_time_zone,
     mapping,
     mapping_id_of,
     resource,
     unhealthy,
 )
 from tests.unit.schema import STATUS, violations
+from tests.unit.strategies import HOSTILE_TEXTS, SITUATIONS, STATES
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action, make_plan
@@ -86,6 +89,14 @@ def test_the_generation_is_told_even_of_a_resource_that_cannot_be_read() -> None
     status = build_status(None, VaultState(), STALLED, {}, NOW, generation=7)
 
     assert status["observedGeneration"] == _conditions(status)["Ready"]["observedGeneration"] == 7
+
+
+def test_of_a_resource_that_was_never_read_no_generation_is_told() -> None:
+    assert build_status(None, VaultState(), STALLED, {}, NOW)["observedGeneration"] == 0
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert set(_build()) == {"observedGeneration", "conditions"}
 
 
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:
@@ -227,6 +238,12 @@ def test_a_failure_is_told_in_azures_words_with_its_tries_and_the_next_one() -> 
     ]
 
 
+def test_a_failure_of_a_mapping_without_a_name_for_people_is_told_with_its_key() -> None:
+    key = mapping_id_of("c").casefold()
+
+    assert [failure["mapping"] for failure in _build(VaultState(attempts={key: attempt()}))["failures"]] == [key]
+
+
 def test_only_what_waits_for_its_next_try_is_a_failure() -> None:
     state = _looked(disabled("due"), attempts={mapping_id_of("due").casefold(): attempt(next_in=-HOUR)})
 
@@ -275,12 +292,16 @@ def test_failures_that_an_earlier_status_had_no_room_for_are_still_counted_befor
 _NASTY = ['"', "\\", "<", "a", "é", "😀", "\x00", "\u2028", "\ud800", "\u200b"]
 
 
-def _huge(character: str, size: int) -> VaultState:
-    text = character * 5000
-    state = VaultState(looked=True, vault_name=text, location=text, run=Run(text, NOW, patched=size, failed=size))
+def _huge(pieces: Sequence[str], size: int) -> VaultState:
+    """Mappings whose names and errors are long and made of these pieces."""
+    long = [piece * (5000 // len(piece)) for piece in pieces]
+    state = VaultState(
+        looked=True, vault_name=long[0], location=long[0], run=Run(long[0], NOW, patched=size, failed=size)
+    )
     for number in range(size):
-        path = f"f{number}{character * 400}/c{character * 400}/m{character * 400}"
-        key = mapping_id_of(f"{number}{character * 100}").casefold()
+        text = long[number % len(long)]
+        path = f"f{number}{text[:400]}/c{text[:400]}/m{text[:400]}"
+        key = mapping_id_of(f"{number}{text[:100]}").casefold()
         state.actions[key] = Action.WAIT
         state.paths[key] = path
         state.attempts[key] = Attempt(
@@ -292,8 +313,18 @@ def _huge(character: str, size: int) -> VaultState:
 
 @pytest.mark.parametrize("character", _NASTY)
 def test_ten_thousand_mappings_in_flight_and_failing_stay_below_100_kb(character: str) -> None:
-    situation = Situation("False", "MappingsFailed", character * 300, reconciling=True)
-    status = _build(_huge(character, 10_000), situation, handled_request=character * 5000)
+    _fits(_huge([character], 10_000), character)
+
+
+@settings(max_examples=max(1, settings.default.max_examples // 12) if settings.default else 5)
+@given(st.lists(HOSTILE_TEXTS.filter(bool), min_size=1, max_size=8))
+def test_nor_do_ten_thousand_mappings_with_any_texts_take_more(pieces: list[str]) -> None:
+    _fits(_huge(pieces, 10_000), pieces[0])
+
+
+def _fits(state: VaultState, text: str) -> None:
+    situation = Situation("False", "MappingsFailed", text[:80], reconciling=True)
+    status = _build(state, situation, handled_request=text * 5000)
 
     assert len(json.dumps(status, ensure_ascii=False).encode("utf-8", "surrogatepass")) < 100_000
     assert list(violations(status, STATUS)) == []
@@ -301,42 +332,7 @@ def test_ten_thousand_mappings_in_flight_and_failing_stay_below_100_kb(character
     assert len(status["failures"]) + status["failuresOmitted"] == 10_000
 
 
-_TEXTS = st.text(max_size=80)
-_TIMES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-_SITUATIONS = st.builds(
-    Situation,
-    st.sampled_from(["True", "False", "Unknown"]),
-    st.sampled_from(["Compliant", "Http500", "Throttled"]),
-    _TEXTS,
-    st.booleans(),
-    st.booleans(),
-)
-_STATES = st.builds(
-    VaultState,
-    looked=st.booleans(),
-    vault_name=_TEXTS,
-    location=_TEXTS,
-    actions=st.dictionaries(_TEXTS, st.sampled_from(Action), max_size=4),
-    operations=st.dictionaries(_TEXTS, st.builds(Operation, _TEXTS, _TEXTS, _TIMES, st.booleans()), max_size=4),
-    attempts=st.dictionaries(
-        _TEXTS,
-        st.builds(
-            Attempt,
-            st.integers(1, 1000),
-            _TIMES,
-            _TIMES,
-            st.sampled_from(FailureReason),
-            st.builds(Explanation, _TEXTS, _TEXTS, _TEXTS, _TEXTS),
-            _TEXTS,
-        ),
-        max_size=4,
-    ),
-    paths=st.dictionaries(_TEXTS, _TEXTS, max_size=4),
-    run=st.none() | st.builds(Run, _TEXTS, _TIMES, st.none() | _TIMES, st.integers(0, 9)),
-)
-
-
-@given(_STATES, _SITUATIONS, st.none() | _TEXTS)
+@given(STATES, SITUATIONS, st.none() | HOSTILE_TEXTS)
 def test_whatever_is_known_the_api_server_takes_the_status_of_it(
     state: VaultState, situation: Situation, request: str | None
 ) -> None:
@@ -349,7 +345,7 @@ def test_whatever_is_known_the_api_server_takes_the_status_of_it(
 # When it is worth writing.
 
 
-@given(_STATES, _SITUATIONS)
+@given(STATES, SITUATIONS)
 def test_a_status_differs_from_itself_at_another_time_only_in_times(state: VaultState, situation: Situation) -> None:
     status = _build(state, situation)
 
@@ -390,8 +386,12 @@ def test_everything_else_is_news(old: dict[str, Any], new: dict[str, Any]) -> No
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "9999-12-31T23:59:59Z"),
     ],
 )
-def test_times_are_written_as_kubernetes_does_it(time: datetime, text: str) -> None:
-    assert format_time(time) == text
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_are_written_as_kubernetes_does_it_wherever_the_process_runs(
+    time: datetime, text: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_time_zone(zone, monkeypatch):
+        assert format_time(time) == text
 
 
 def test_the_path_of_a_mapping_that_is_listed_leads_back_to_it() -> None:

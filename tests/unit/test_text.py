@@ -98,6 +98,7 @@ def test_of_a_signed_url_the_operation_is_kept_and_the_signature_is_not() -> Non
         ("ééééééé", 10, "ééé…"),
         ("😀😀😀", 10, "😀…"),
         ("bearer of bad news", 50, "bearer of bad news"),
+        ("with Bearer abcdefgh1234, refused", 50, "with Bearer ***, refused"),
         ("what? why#", 50, "what? why#"),
     ],
 )

@@ -1,0 +1,184 @@
+"""Strategies: values as Azure, people and bad luck make them. Small alphabets, so that things meet."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from tests.unit.builders import (
+    ACCOUNT_ID,
+    DISABLE,
+    ENABLE,
+    HOUR,
+    NOW,
+    OTHER_ACCOUNT_ID,
+    attempt,
+    mapping,
+    mapping_id_of,
+    resource,
+)
+from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.errors import (
+    AzureError,
+    CredentialError,
+    MalformedReply,
+    NotLeading,
+    Unreachable,
+    UntrustedLink,
+    classify,
+)
+from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import HealthError, Job
+from vault_autoupdate.plan import Action
+from vault_autoupdate.situation import Situation
+from vault_autoupdate.state import Run, VaultState
+
+SLOW: Final = settings(max_examples=max(1, settings.default.max_examples * 2 // 3) if settings.default else 40)
+"""For properties whose examples take a while: fewer of them, in proportion to the profile."""
+
+JOB_ID: Final = "5a4c3b2a-0000-4000-8000-000000000001"
+
+HOSTILE_TEXTS: Final = st.text(
+    st.characters() | st.sampled_from("\x00\n\r\t\x1b\x7f\x85\u2028\u202e\u2066\ud800\"\\<>&'{}$`/?#%"), max_size=80
+)
+"""What a service, a proxy in between or a user may write anywhere."""
+
+WORDS: Final = st.text(st.characters(categories=["L", "N"]), max_size=20)
+
+TIMES: Final = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+SECONDS: Final = TIMES.map(lambda time: time.replace(microsecond=0))
+"""Times as a status can tell them."""
+
+# Mappings and what is known of them.
+
+NAMES: Final = st.sampled_from([f"m{number}" for number in range(12)])
+KEYS: Final = NAMES.map(lambda name: mapping_id_of(name).casefold())
+GOALS: Final = st.sampled_from([ENABLE, DISABLE])
+HEALTH_ERRORS: Final = st.builds(HealthError, *[HOSTILE_TEXTS] * 5)
+
+MAPPINGS: Final = st.builds(
+    mapping,
+    name=NAMES,
+    state=st.sampled_from(["Paired", "Paired", "paired", "Pairing", ""]),
+    instance_type=st.sampled_from(["A2A", "A2A", "a2a", "InMageRcm", ""]),
+    auto_update_status=st.sampled_from(["Enabled", "enabled", "Disabled", "", "Odd"]),
+    automation_account_id=st.sampled_from([ACCOUNT_ID, ACCOUNT_ID.upper(), OTHER_ACCOUNT_ID, "", "odd"]),
+    authentication_type=st.sampled_from(["SystemAssignedIdentity", "RunAsAccount", ""]),
+    health_errors=st.just(()) | st.tuples(HEALTH_ERRORS),
+)
+VAULTS: Final = st.lists(MAPPINGS, max_size=10, unique_by=lambda seen: seen.key)
+HOSTILE_VAULTS: Final = st.lists(
+    st.builds(
+        mapping,
+        name=NAMES,
+        **dict.fromkeys(("instance_type", "auto_update_status", "automation_account_id"), HOSTILE_TEXTS),
+    )
+    | MAPPINGS,
+    max_size=6,
+    unique_by=lambda seen: seen.key,
+)
+RUNNING: Final = st.sets(KEYS)
+ATTEMPTS_BY_KEY: Final = st.dictionaries(
+    KEYS, st.builds(attempt, st.integers(1, 9), next_in=st.sampled_from([-HOUR, timedelta(), HOUR]))
+)
+
+
+def attempts(texts: st.SearchStrategy[str], times: st.SearchStrategy[datetime]) -> st.SearchStrategy[Attempt]:
+    """Attempts explained in ``texts``, at ``times``."""
+    return st.builds(
+        Attempt,
+        st.integers(1, 1000),
+        times,
+        times,
+        st.sampled_from(FailureReason),
+        st.builds(Explanation, texts, texts, texts, texts),
+        texts,
+    )
+
+
+RUNS: Final = st.builds(Run, st.just(JOB_ID), SECONDS, st.none() | SECONDS, *[st.integers(0, 9)] * 5)
+OPERATIONS: Final = st.builds(
+    lambda name, job, started_at, adopted: Operation(mapping_id_of(name), job, started_at, adopted=adopted),
+    NAMES,
+    st.sampled_from(["", JOB_ID]),
+    SECONDS.map(lambda time: min(time, NOW)),
+    st.booleans(),
+)
+
+STATES: Final = st.builds(
+    VaultState,
+    looked=st.booleans(),
+    vault_name=HOSTILE_TEXTS,
+    location=HOSTILE_TEXTS,
+    actions=st.dictionaries(KEYS | HOSTILE_TEXTS, st.sampled_from(Action), max_size=4),
+    operations=st.dictionaries(
+        KEYS | HOSTILE_TEXTS, st.builds(Operation, HOSTILE_TEXTS, HOSTILE_TEXTS, TIMES, st.booleans()), max_size=4
+    ),
+    attempts=st.dictionaries(KEYS | HOSTILE_TEXTS, attempts(HOSTILE_TEXTS, TIMES), max_size=4),
+    paths=st.dictionaries(KEYS | HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=4),
+    samples=st.dictionaries(HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=3),
+    run=st.none() | st.builds(Run, HOSTILE_TEXTS, TIMES, st.none() | TIMES, st.integers(0, 9)),
+)
+"""Any state, also such as no run of events leads to."""
+
+RESOURCES: Final = st.builds(
+    lambda deleting, spec: resource(deleting=deleting, **spec),
+    st.booleans(),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "mode": st.sampled_from(["Enforce", "Audit"]),
+            "autoUpdate": st.sampled_from(["Enabled", "Disabled"]),
+            "suspend": st.booleans(),
+            "deletionPolicy": st.sampled_from(["Retain", "Disable"]),
+        },
+    ),
+)
+
+SITUATIONS: Final = st.builds(
+    Situation,
+    st.sampled_from(["True", "False", "Unknown"]),
+    st.sampled_from(["Compliant", "Progressing", "Http500", "Throttled"]),
+    HOSTILE_TEXTS,
+    st.booleans(),
+    st.booleans(),
+)
+
+# What Azure answers.
+
+_ENVELOPES: Final = st.dictionaries(
+    st.sampled_from(["code", "message", "possibleCauses", "recommendedAction"]), HOSTILE_TEXTS
+).map(lambda error: json.dumps({"error": error}).encode())
+
+ERRORS: Final[st.SearchStrategy[AzureError]] = st.one_of(
+    st.builds(classify, st.integers(300, 599), _ENVELOPES | st.binary(max_size=20), st.just({"retry-after": "5"})),
+    *(
+        st.builds(
+            kind,
+            HOSTILE_TEXTS.map(lambda text: f"It did not work: {text}"),
+            possible_causes=HOSTILE_TEXTS,
+            recommended_action=HOSTILE_TEXTS,
+        )
+        for kind in (Unreachable, MalformedReply, UntrustedLink, CredentialError, NotLeading)
+    ),
+)
+
+TARGET_KINDS: Final = st.sampled_from(["", "ProtectionContainerMapping", "Server", "RecoveryPlan"])
+
+
+def jobs(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Job]:
+    """Jobs of a vault, about one of its mappings, about several, or about anything else."""
+    return st.builds(
+        Job,
+        name=st.sampled_from(["a", "b", "c", "d", "A"]),
+        state=st.sampled_from(["InProgress", "NotStarted", "Succeeded", "Failed", "Odd"]),
+        started_at=st.none() | st.sampled_from([NOW - HOUR, NOW]),
+        target_id=st.just("") | st.builds(mapping_id_of, NAMES) | st.builds(lambda n: mapping_id_of(n).upper(), NAMES),
+        target_name=st.just("") | NAMES,
+        target_type=TARGET_KINDS,
+        **fields,
+    )
