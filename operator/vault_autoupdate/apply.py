@@ -11,7 +11,7 @@ from typing import Final
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
 from vault_autoupdate.jobs import Operation, Verdict, adopt
-from vault_autoupdate.observe import look_at_one
+from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
 from vault_autoupdate.plan import Action, Decision
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
@@ -75,12 +75,28 @@ class Apply:
 
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""
-        vault_pass, tries = self._pass, 0
+        try:
+            await self._try(decision)
+        finally:
+            self._pass.troubles.pop(decision.mapping.key, None)
+
+    async def _try(self, decision: Decision) -> None:
+        vault_pass, tries, lost = self._pass, 0, False
         while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
             try:
+                if lost and await self._is_under_way_already(decision):
+                    return
+                lost = False
+                vault_pass.troubles.pop(decision.mapping.key, None)
                 answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
             except AzureError as error:
+                if lost:
+                    vault_pass.troubles[decision.mapping.key] = (
+                        f"Whether the change of {decision.mapping.path} got through cannot be seen now: {error}"
+                    )
                 if error.disposition is Disposition.WAIT:
+                    if lost:
+                        await vault_pass.pause(vault_pass.timing.poll_max)
                     continue  # refused unseen: the throttle holds the next try back for as long as ARM said
                 tries += 1
                 if _concerns_all(error):
@@ -89,9 +105,8 @@ class Apply:
                 if error.disposition is not Disposition.RETRY or tries == _TRIES:
                     self._note_failure(decision, error)
                     return
+                lost = True
                 await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
-                if await self._is_under_way_already(decision):
-                    return
             else:
                 self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
                 return
@@ -139,14 +154,15 @@ class Apply:
             self._blocked = error
 
     async def _is_under_way_already(self, decision: Decision) -> bool:
-        """After an answer that got lost: look whether the change got through, before it is sent again."""
+        """After an answer that got lost: look whether the change got through, before it is sent again.
+
+        Raises:
+            AzureError: that cannot be seen; until it can, the change is not sent again.
+        """
         vault_pass, state = self._pass, self._pass.state
-        try:
-            jobs = await vault_pass.site_recovery.jobs(
-                vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=1
-            )
-        except AzureError:
-            return False
+        jobs = await vault_pass.site_recovery.jobs(
+            vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+        )
         known = {operation.job_id for operation in state.operations.values()} | state.given_up
         for operation in adopt([decision.mapping], jobs, known=known, now=vault_pass.now()):
             self._note_start(decision, operation.job_id, done=False)
