@@ -45,6 +45,11 @@ class Apply:
         """Whether nothing is left to start and nothing is under way."""
         return not self.tasks and (not self._pending or self._blocked is not None)
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be started."""
+        return self._pass.superseded.is_set() or self._blocked is not None or self._stopped
+
     def advance(self) -> None:
         """Start changes up to the number that may be under way.
 
@@ -86,10 +91,10 @@ class Apply:
         vault_pass, tries, began = self._pass, 0, self._pass.now()
         unsure: AzureError | None = None
         """After what it is not known whether the change got through."""
-        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
+        while not self._is_over:
             try:
                 if unsure:
-                    if await self._is_under_way_already(decision, began):
+                    if await self._is_under_way_already(decision, began) or self._is_over:
                         return
                     if tries == _TRIES:
                         self._note_failure(decision, unsure)
@@ -170,7 +175,7 @@ class Apply:
             AzureError: that cannot be seen; until it can, the change is not sent again.
         """
         vault_pass, spec = self._pass, self._pass.resource.spec
-        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
+        while not self._is_over:
             jobs = await vault_pass.site_recovery.jobs(
                 vault_pass.context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
             )
