@@ -83,7 +83,7 @@ FULL: Final = (
         "1,000 vaults of 20, all as declared, for an hour",
         120,
         vaults(1000, 0, compliant=20),
-        Bounds(reads=1100),
+        Bounds(reads=2200),  # each vault once, and once a day its machines' agents
         hold=HOUR,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -34,10 +35,11 @@ def main() -> int:
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch, ControlPlane() as plane:
         install_definition(plane.rest, CRD_FILE)
-        for seed in seeds:
-            result = run_seed(seed, plane, (chosen.keep or Path(scratch)) / f"seed-{seed}")
-            results.append(result)
-            print(result.explain() if result.problems or chosen.seed is not None else result, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: the numbers of those that were finished are kept
+            for seed in seeds:
+                result = run_seed(seed, plane, (chosen.keep or Path(scratch)) / f"seed-{seed}")
+                results.append(result)
+                print(result.explain() if result.problems or chosen.seed is not None else result, flush=True)
     document = summary(results, time.monotonic() - began)
     print(f"\n{describe(document)}")
     if chosen.out:
