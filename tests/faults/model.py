@@ -105,6 +105,11 @@ class Simulated:
     hits: int = 1
     """Requests of one call that are struck: a 401 is answered with a second one."""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes a time-out to end the call."""
+        return self.kind in {"hang", "slow_head", "slow_body"}
+
 
 @dataclass(frozen=True)
 class SentElsewhere:

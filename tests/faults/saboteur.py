@@ -30,6 +30,7 @@ from vault_autoupdate.throttle import CallKind
 
 VICTIM: Final = "m1"
 """The mapping whose own calls are struck."""
+_SHORT_TIMEOUT: Final = 0.1
 _purpose: ContextVar[Call] = ContextVar("purpose", default=Call.LIST_JOBS)
 
 __all__ = ["VICTIM", "Saboteur", "Surroundings"]
@@ -105,7 +106,7 @@ class Saboteur:
                     return self._session.send(call)
             case Simulated() as simulated:
                 with self._fault(simulated, request=call.request_id):
-                    return self._session.send(call)
+                    return self._send_impatiently(call) if simulated.is_slow else self._session.send(call)
             case SkewedClock():
                 return self._session.send(call)
 
@@ -146,14 +147,19 @@ class Saboteur:
 
     def _send_elsewhere(self, call: ArmCall, endpoint: str) -> ArmReply:
         parts = urlsplit(call.target)
-        session = ArmSession(
-            endpoint=endpoint,
-            api_version=self._session._api_version,
-            tokens=self._tokens,
-            timeout=self._session._timeout,
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        with contextlib.closing(self._other_session(endpoint, self._session._timeout)) as session:
+            return session.send(replace(call, target=target))
+
+    def _send_impatiently(self, call: ArmCall) -> ArmReply:
+        """Only a call that is doomed to a time-out has a short one: a slow machine must not add others."""
+        with contextlib.closing(self._other_session(self._session._endpoint, _SHORT_TIMEOUT)) as session:
+            return session.send(call)
+
+    def _other_session(self, endpoint: str, timeout: float) -> ArmSession:
+        return ArmSession(
+            endpoint=endpoint, api_version=self._session._api_version, tokens=self._tokens, timeout=timeout
         )
-        with contextlib.closing(session):
-            return session.send(replace(call, target=f"{parts.path}?{parts.query}" if parts.query else parts.path))
 
     @contextmanager
     def _fault(self, simulated: Simulated, *, request: str = "*") -> Iterator[None]:
@@ -173,9 +179,9 @@ class Saboteur:
 
     @contextmanager
     def _without_token(self) -> Iterator[None]:
+        identifier = self._azure.control.add_fault("token_down", forever=True)  # before another thread can fetch one
         with self._tokens._lock:
             self._tokens._token = self._tokens._credential = None
-        identifier = self._azure.control.add_fault("token_down", forever=True)
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ import requests
 from asr_simulator import SimulatorThread, parse_scenario
 from asr_simulator.clock import Clock as AzureClock
 from tests.faults.matrix import CELLS, FAULTS, excuse
-from tests.faults.model import Call, Cell, SkewedClock
+from tests.faults.model import Call, Cell, Simulated, SkewedClock
 from tests.faults.saboteur import VICTIM, Saboteur, Surroundings
 from tests.faults.trial import Trial, open_trial, skippable_clock
 from tests.support.core import ACCOUNT, SCALE, Azure, open_azure, scenario_document
@@ -26,7 +26,7 @@ MAPPINGS: Final = (VICTIM, "m2", "m3")
 SETTINGS: Final = {
     "read_limit": "10000/0.6s,250/0.1s",
     "write_limit": "200/0.6s",
-    "request_timeout": "0.1s",
+    "request_timeout": "10s",
     "retry_pause": "0.005s",
     "retry_min": "60s",
     "job_poll_min": "0.01s",
@@ -71,7 +71,7 @@ def begin(
                 monkeypatch.setenv(name, value)
             _make_the_call_necessary(cell.call, sim)
             clock = stack.enter_context(skippable_clock(monkeypatch))
-            azure = stack.enter_context(open_azure(sim, **SETTINGS))
+            azure = stack.enter_context(open_azure(sim, **_settings(cell)))
             saboteur = Saboteur(azure, cell, surroundings, monkeypatch)
             saboteur.strike(times)
             async with open_trial(azure, clock) as trial:
@@ -80,6 +80,11 @@ def begin(
             _nothing_secret_went_anywhere(azure, trial, listener, caplog.text)
 
     return site
+
+
+def _settings(cell: Cell) -> dict[str, str]:
+    slow = isinstance(cell.injection, Simulated) and cell.injection.is_slow
+    return {**SETTINGS, "request_timeout": "0.15s"} if slow and cell.call is Call.GET_TOKEN else SETTINGS
 
 
 def _make_the_call_necessary(call: Call, sim: SimulatorThread) -> None:
