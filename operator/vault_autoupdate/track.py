@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, Disposition
-from vault_autoupdate.jobs import JobPhase, Operation, Verdict, judge, phase_of
-from vault_autoupdate.observe import look_at_one
+from vault_autoupdate.jobs import JobPhase, Operation, Verdict, judge, phase_of, unidentified_running
+from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
 from vault_autoupdate.observed import Job
 from vault_autoupdate.plan import Action
 from vault_autoupdate.resource_id import mapping_path
@@ -69,7 +69,7 @@ async def poll(vault_pass: VaultPass) -> None:
         return
     for operation in operations:
         try:
-            await _settle(vault_pass, operation, listed.get(operation.job_id.casefold()))
+            await _settle(vault_pass, operation, listed)
         except AzureError as error:
             _note_trouble(vault_pass, error)
             failures += 1
@@ -78,12 +78,16 @@ async def poll(vault_pass: VaultPass) -> None:
 
 
 async def _listed(vault_pass: VaultPass, operations: Iterable[Operation]) -> dict[str, Job]:
-    """The jobs of ``operations`` that the vault lists, and others, by name."""
-    names = {operation.job_id.casefold() for operation in operations if operation.job_id}
-    if not names:
-        return {}
-    vault_id = vault_pass.resource.spec.vault_resource_id
-    jobs = await vault_pass.site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
+    """The jobs of ``operations`` that the vault lists, and others, by name.
+
+    Of a change for which Azure has named no job, any job may be the one, so more of the list is read.
+    """
+    names = {operation.job_id.casefold() for operation in operations}
+    site_recovery, vault_id = vault_pass.site_recovery, vault_pass.resource.spec.vault_resource_id
+    if "" in names:
+        jobs = await site_recovery.jobs(vault_pass.context, vault_id, most_pages=PAGES_FOR_ADOPTION)
+    else:
+        jobs = await site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
     return {job.key: job for job in jobs}
 
 
@@ -95,16 +99,16 @@ def _note_trouble(vault_pass: VaultPass, error: AzureError) -> None:
     log.warning("jobs could not be looked at, they are again: %s", error, extra=vault_pass.log_fields())
 
 
-async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) -> None:
+async def _settle(vault_pass: VaultPass, operation: Operation, listed: Mapping[str, Job]) -> None:
     """Decide about one operation; where the list does not show its job, ask for it singly."""
-    vault_id = vault_pass.resource.spec.vault_resource_id
+    vault_id, job = vault_pass.resource.spec.vault_resource_id, listed.get(operation.job_id.casefold())
     if job is None and operation.job_id:
         job = await vault_pass.site_recovery.job(vault_pass.context, vault_id, operation.job_id)
     explanation = Explanation()
     if job:
         phase = phase_of(job.state)
     else:
-        phase, explanation = await _judge_by_mapping(vault_pass, operation)
+        phase, explanation = await _judge_by_mapping(vault_pass, operation, listed.values())
     if phase is JobPhase.UNKNOWN and job:
         vault_pass.observer.job_state_unknown(job.state)
     verdict = judge(operation, phase, vault_pass.now(), vault_pass.resource.spec.job_timeout)
@@ -121,10 +125,13 @@ async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) 
     _conclude(vault_pass, operation, verdict, explanation)
 
 
-async def _judge_by_mapping(vault_pass: VaultPass, operation: Operation) -> tuple[JobPhase, Explanation]:
+async def _judge_by_mapping(
+    vault_pass: VaultPass, operation: Operation, listed: Iterable[Job]
+) -> tuple[JobPhase, Explanation]:
     """What a change comes to whose job is unknown or forgotten: the mapping itself tells.
 
-    A job that has only just begun may not be known everywhere yet, and is given the time between two looks.
+    A job that has only just begun may not be known everywhere yet, and is given the time between two looks. One that
+    was never named is over when nothing runs any more that it could be.
     """
     try:
         action = await look_at_one(vault_pass, operation.mapping_id)
@@ -134,8 +141,14 @@ async def _judge_by_mapping(vault_pass: VaultPass, operation: Operation) -> tupl
         return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
     if action in {Action.KEEP, Action.REPAIR}:
         return JobPhase.SUCCEEDED, Explanation()
-    if not operation.job_id or vault_pass.now() - operation.started_at < vault_pass.timing.poll_max:
+    if vault_pass.now() - operation.started_at < vault_pass.timing.poll_max:
         return JobPhase.RUNNING, Explanation()
+    if not operation.job_id:
+        state = vault_pass.state
+        identified = {each.job_id.casefold(): each for each in state.operations.values()}
+        identified |= dict.fromkeys(state.given_up, operation)
+        if unidentified_running(listed, identified=identified, since=operation.started_at):
+            return JobPhase.RUNNING, Explanation()
     return JobPhase.FAILED, Explanation(
         "JobNotFound", "Site Recovery does not know the job any more, and the mapping is not as declared."
     )

@@ -165,6 +165,21 @@ async def test_gap_persistence_a_job_that_is_forgotten_by_the_service_is_settled
     assert (state.run.succeeded, state.run.failed) == (1, 1)
 
 
+async def test_gap_persistence_a_job_that_was_never_named_is_over_when_nothing_runs_that_it_could_be(
+    azure: AzureFactory,
+) -> None:
+    jobs = {"duration": {"min": 60, "max": 60}, "target": "policy", "failed_share": 1.0}
+    arm, state = azure(mix={"disabled": 3}, jobs=jobs), VaultState()
+    arm.control.add_fault("no_job_urls", times=1)
+    outcome = await arm.reconcile(resource(), state)
+    assert outcome.situation.reason == "MappingsFailed", "without a name it would have been waited for until jobTimeout"
+    assert state.operations == {}
+    assert state.run
+    assert (state.run.patched, state.run.failed) == (3, 3)
+    assert {attempt.explanation.code for attempt in state.attempts.values()} >= {"JobNotFound"}
+    assert set(arm.patched().values()) == {1}
+
+
 async def test_gap_persistence_writes_of_the_process_before_still_count_against_the_limit(azure: AzureFactory) -> None:
     jobs = {"duration": {"min": 30, "max": 30}}
     arm = azure(mix={"disabled": 260}, jobs=jobs, time_scale=20, settings={"status_interval": "0.01s"})
