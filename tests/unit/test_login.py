@@ -22,12 +22,19 @@ def test_a_secret_is_read_without_the_line_breaks_that_editors_leave() -> None:
         {
             "AZURE_TENANT_ID": f"{TENANT}\n".encode(),
             "AZURE_CLIENT_ID": b" " + CLIENT.encode(),
-            "AZURE_CLIENT_SECRET": b" x\n",
+            "AZURE_CLIENT_SECRET": b" xX \r\n",
         },
     )
 
-    assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, " x", "")
+    assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, " xX ", "")
     assert str(login) == "Secret blue/azure-login"
+
+
+def test_a_certificate_comes_with_its_password_which_may_begin_and_end_with_spaces() -> None:
+    whole = {**WHOLE, "AZURE_CLIENT_CERTIFICATE": PEM, "AZURE_CLIENT_CERTIFICATE_PASSWORD": b" pX \r\n"}
+    login = login_of_secret("blue", SECRET, whole)
+
+    assert (login.secret, login.certificate, login.password) == ("", PEM.decode(), " pX ")
 
 
 def test_nothing_secret_is_in_any_text_about_it() -> None:
@@ -67,11 +74,13 @@ def test_every_key_to_mend_is_named_and_no_value_repeated(data: dict[str, bytes]
         assert problem in told
     assert "s3cret" not in told
     assert (refused.value.reason, refused.value.disposition) == ("CredentialInvalid", Disposition.SLOW)
+    assert told.endswith(". Mend it; it is read again at the interval, or when the resource asks for a look.")
 
 
 def test_a_service_account_needs_both_annotations() -> None:
     login = login_of_service_account("blue", ACCOUNT, {CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT, "x": "y"})
     assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, "", "")
+    assert str(login) == "ServiceAccount blue/dr"
 
     with pytest.raises(CredentialUnusable) as refused:
         login_of_service_account("blue", ACCOUNT, {})
