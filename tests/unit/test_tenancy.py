@@ -221,18 +221,18 @@ def test_what_may_not_be_named_is_told_before_what_is_wrong_with_the_credential(
 
 
 NOT_ALLOWED = (
-    "Nothing is done: this operator takes no credentials from resources. Remove spec.credential to have its own identity "
-    "used, or ask those who run it for VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS=allowed (resourceCredentials.mode in the "
-    "chart)."
+    "Nothing is done: this operator takes no credentials from resources. Remove spec.credential to have its own "
+    "identity used, or ask those who run it for VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS=allowed "
+    "(resourceCredentials.mode in the chart)."
 )
 REQUIRED = (
     "Nothing is done: this operator does not lend its own identity. Name a credential of this namespace in "
     "spec.credential: a Secret (secretName) or a ServiceAccount (serviceAccountName)."
 )
 OUTSIDE = (
-    "Nothing is done: spec.automationAccountResourceId outside of what namespace asr may name. Name what it may, or ask "
-    "those who run the operator to extend VAULT_AUTOUPDATE_VAULT_SCOPES (vaultScopes in the chart); by its entries for "
-    f"'as*', 'asr', this namespace may name only what is in /subscriptions/{OTHER}, {VAULT_ID}, {GROUP}X."
+    "Nothing is done: spec.automationAccountResourceId outside of what namespace asr may name. Name what it may, or "
+    "ask those who run the operator to extend VAULT_AUTOUPDATE_VAULT_SCOPES (vaultScopes in the chart); by its entries "
+    f"for 'as*', 'asr', this namespace may name only what is in /subscriptions/{OTHER}, {VAULT_ID}, {GROUP}X."
 )
 
 
