@@ -59,6 +59,10 @@ sbom: $(STAMP) ## List what the operator consists of, as CycloneDX, in dist/
 chaos: $(STAMP) ## Seeded chaos on a real API server: SEEDS=50 of them, or SEED=n alone (needs the control plane)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),50) $(if $(SEED),--seed $(SEED),--out docs/chaos.json)
 
+.PHONY: faults
+faults: $(STAMP) ## Every call to Azure meets every fault (about two minutes)
+	@$(BIN)/pytest tests/faults
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
 	@$(BIN)/python -m benchmarks
@@ -73,7 +77,7 @@ mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on wh
 
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code
-	@for tool in tools/*_docs.py; do $(BIN)/python $$tool; done
+	@for tool in tools/*_docs.py; do $(BIN)/python -m tools.$$(basename $$tool .py); done
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder

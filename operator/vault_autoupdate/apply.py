@@ -12,7 +12,7 @@ from typing import Final
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
 from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
 from vault_autoupdate.jobs import Operation, Verdict, adopt, unidentified_running
-from vault_autoupdate.observe import look_at_one
+from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
 from vault_autoupdate.plan import Action, Decision, Plan
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
@@ -44,6 +44,11 @@ class Apply:
     def finished(self) -> bool:
         """Whether nothing is left to start and nothing is under way."""
         return not self.tasks and (not self._pending or self._blocked is not None)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be started."""
+        return self._pass.superseded.is_set() or self._blocked is not None or self._stopped
 
     def advance(self) -> None:
         """Start changes up to the number that may be under way.
@@ -77,26 +82,44 @@ class Apply:
 
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""
+        try:
+            await self._try(decision)
+        finally:
+            self._pass.troubles.pop(decision.mapping.key, None)
+
+    async def _try(self, decision: Decision) -> None:
         vault_pass, tries, began = self._pass, 0, self._pass.now()
-        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
+        unsure: AzureError | None = None
+        """After what it is not known whether the change got through."""
+        while not self._is_over:
             try:
+                if unsure:
+                    if await self._is_under_way_already(decision, began) or self._is_over:
+                        return
+                    if tries == _TRIES:
+                        self._note_failure(decision, unsure)
+                        return
+                    unsure = None
+                vault_pass.troubles.pop(decision.mapping.key, None)
                 answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
             except AzureError as error:
+                if unsure:
+                    vault_pass.troubles[decision.mapping.key] = (
+                        f"Whether the change of {decision.mapping.path} got through cannot be seen now: {error}"
+                    )
                 if error.disposition is Disposition.WAIT:
+                    if unsure:
+                        await vault_pass.pause(vault_pass.timing.poll_max)
                     continue  # refused unseen: the throttle holds the next try back for as long as ARM said
-                tries += 1
                 if _concerns_all(error):
                     self._blocked = error
                     return
-                if error.disposition is not Disposition.RETRY:
+                if error.disposition is not Disposition.RETRY or tries == _TRIES:
                     self._note_failure(decision, error)
                     return
+                tries += 1
+                unsure = unsure or error
                 await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
-                if await self._is_under_way_already(decision, began):
-                    return
-                if tries == _TRIES:
-                    self._note_failure(decision, error)
-                    return
             else:
                 self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
                 return
@@ -147,13 +170,15 @@ class Apply:
         """After an answer that got lost: look whether the change got through, before it is sent again.
 
         Any job since ``began`` that does not say whose it is may be this change's, so such jobs are waited for.
+
+        Raises:
+            AzureError: that cannot be seen; until it can, the change is not sent again.
         """
         vault_pass, spec = self._pass, self._pass.resource.spec
-        while not (vault_pass.superseded.is_set() or self._blocked or self._stopped):
-            try:
-                jobs = await vault_pass.site_recovery.jobs(vault_pass.context, spec.vault_resource_id, most_pages=1)
-            except AzureError:
-                return False
+        while not self._is_over:
+            jobs = await vault_pass.site_recovery.jobs(
+                vault_pass.context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+            )
             tracked = {operation.job_id for operation in vault_pass.state.operations.values()}
             known = tracked | vault_pass.state.given_up
             found = adopt(self._mappings, jobs, known=known, now=vault_pass.now())

@@ -48,6 +48,8 @@ class Entry:
     """The generation that the state's attempts are about."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that it brought along to the last pass. To hold it here keeps it, see `Identities`."""
+    sent: dict[str, Any] | None = field(default=None, repr=False)
+    """The status that was sent to the API server last, until news of the object show it."""
     superseded: asyncio.Event | None = field(default=None, repr=False)
     """Set to end the pass that is under way; None while there is none."""
 
@@ -58,7 +60,8 @@ class Entry:
         self.generation, self.resource, self.problem = new.generation, new.resource, new.problem
         self.refusal = new.refusal
         self.finalizers = new.finalizers
-        if self.superseded is None:  # else a pass is under way, and what it wrote last is the newest there is
+        if self.sent is None or self.sent == new.status:  # else these news are older than what we have sent
+            self.sent = None
             self.status = new.status
             self.vitals.status_is(new.status, new.vitals.last_success)
 

@@ -347,7 +347,7 @@ class Fleet:
         )
         if not differs(entry.status, status):
             return
-        before = readiness(entry.status)
+        before, entry.sent = readiness(entry.status), status
         try:
             await self._writer.write_status(entry.ref, status, patient=final)
         except ObjectGone:

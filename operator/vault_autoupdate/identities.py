@@ -84,7 +84,7 @@ class Identities:
 
         try:
             return TokenSource(
-                lambda: make_login_credential(login, self._settings.authority_host, assertion),
+                lambda: make_login_credential(login, self._settings, assertion),
                 self._settings.arm_audience,
                 failure_pause=self._settings.retry_pause.total_seconds() / 2,
                 action=f"Check {login}, and the identity that it is for.",

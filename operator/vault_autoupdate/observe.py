@@ -17,12 +17,12 @@ from vault_autoupdate.vault_pass import VaultPass
 _FORBIDDEN: Final = 403
 _USUAL_READS: Final = 3
 """Mappings, jobs, and mappings again. Announced, so that a vault that was begun is read to the end before others."""
-_PAGES_FOR_ADOPTION: Final = 10
+PAGES_FOR_ADOPTION: Final = 10
 """Pages of jobs that are searched for running ones; the newest come first."""
 
 log = logging.getLogger(__name__)
 
-__all__ = ["count_agents", "look_at_one", "observe"]
+__all__ = ["PAGES_FOR_ADOPTION", "count_agents", "look_at_one", "observe"]
 
 
 async def observe(vault_pass: VaultPass) -> Plan:
@@ -97,7 +97,7 @@ async def _look_at_jobs(vault_pass: VaultPass, plan: Plan) -> Plan:
     """
     state = vault_pass.state
     jobs = await vault_pass.site_recovery.jobs(
-        vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=_PAGES_FOR_ADOPTION
+        vault_pass.context, vault_pass.resource.spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
     )
     state.taken_over = False
     if any(not is_about_something_else(job) for job in jobs):
@@ -165,11 +165,7 @@ async def count_agents(vault_pass: VaultPass) -> None:
     state.agents_due = now + timing.agent_interval
 
 
-async def look_at_one(vault_pass: VaultPass, mapping_id: str) -> Action | None:
-    """Read one mapping and tell what would be done about it; None when it cannot be read now."""
-    try:
-        mapping = await vault_pass.site_recovery.mapping(vault_pass.context, mapping_id)
-    except AzureError as error:
-        log.info("a mapping could not be read: %s", error, extra=vault_pass.log_fields())
-        return None
+async def look_at_one(vault_pass: VaultPass, mapping_id: str) -> Action:
+    """Read one mapping and tell what would be done about it. Raises `AzureError`."""
+    mapping = await vault_pass.site_recovery.mapping(vault_pass.context, mapping_id)
     return decide(vault_pass.goal, mapping, running=False, attempt=None, now=vault_pass.now()).action

@@ -160,7 +160,9 @@ async def _work(vault_pass: VaultPass, plan: Plan, to_change: tuple[Decision, ..
             if operations and poll_at is None:
                 poll_at = loop.time() + next_poll(vault_pass).total_seconds()
                 await vault_pass.report()
-            wait = max(0.0, poll_at - loop.time()) if poll_at is not None else None
+            # Without a job to look at, the pass wakes up to tell what keeps the changes waiting, if anything does.
+            until = loop.time() + vault_pass.timing.status_interval.total_seconds() if poll_at is None else poll_at
+            wait = max(0.0, until - loop.time())
             await asyncio.wait({superseded, *apply.tasks}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             apply.advance()
             if poll_at is not None and loop.time() >= poll_at:

@@ -7,12 +7,12 @@ import re
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?")
+_TOKEN = re.compile(r"eyJ[\w-]{8,}[\w.-]*")
 """A JSON Web Token: of Azure or of a ServiceAccount."""
 _SUSPECT = re.compile(r"[?#]|bearer|eyj", re.IGNORECASE)
 _ELLIPSIS = "…"
 
-__all__ = ["clean", "plural", "printable"]
+__all__ = ["clean", "plural", "printable", "whole_number"]
 
 
 def clean(text: object, max_bytes: int) -> str:
@@ -40,6 +40,11 @@ def clean(text: object, max_bytes: int) -> str:
 def printable(text: str) -> str:
     """Return ``text`` without what moves the cursor, changes colours or direction, or begins a new line."""
     return _CONTROL.sub(" ", text)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that ``text`` is, if it is one; `int` refuses some texts that `str.isdigit` takes."""
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
 
 
 def plural(count: int, noun: str) -> str:

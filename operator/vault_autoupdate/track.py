@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason, failed, started
-from vault_autoupdate.errors import AzureError, Disposition
+from vault_autoupdate.errors import ArmError, AzureError, Disposition
 from vault_autoupdate.jobs import JobPhase, Operation, Verdict, judge, phase_of
 from vault_autoupdate.observe import look_at_one
 from vault_autoupdate.observed import Job
@@ -19,6 +20,10 @@ from vault_autoupdate.vault_pass import VaultPass
 
 log = logging.getLogger(__name__)
 
+_LOOK: Final = "look at jobs"
+_NOT_FOUND: Final = 404
+_FAILURES_IN_A_LOOK: Final = 3
+"""Jobs that cannot be read after which a look is over: each has been asked for several times."""
 _JOBS_ON_A_PAGE: Final = 100
 """About: what Site Recovery puts on one is not documented."""
 
@@ -49,30 +54,45 @@ def _rhythm(vault_pass: VaultPass, calls: int) -> float:
 async def poll(vault_pass: VaultPass) -> None:
     """Look at all jobs in flight and settle those that have ended or taken too long.
 
-    A look that fails for a passing reason leaves everything as it is for the next round.
+    What cannot be looked at for a passing reason is left as it is for the next round, and the pass says why.
 
     Raises:
         AzureError: one that will not pass by itself.
     """
     operations = list(vault_pass.state.operations.values())
-    names = {operation.job_id.casefold() for operation in operations if operation.job_id}
+    failures = 0
+    vault_pass.troubles.pop(_LOOK, None)
     try:
-        listed = (
-            {
-                job.key: job
-                for job in await vault_pass.site_recovery.jobs(
-                    vault_pass.context, vault_pass.resource.spec.vault_resource_id, until_seen=names
-                )
-            }
-            if names
-            else {}
-        )
-        for operation in operations:
-            await _settle(vault_pass, operation, listed.get(operation.job_id.casefold()))
+        listed = await _listed(vault_pass, operations)
     except AzureError as error:
-        if error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
-            raise
-        log.warning("the jobs could not be read, they are looked at again: %s", error, extra=vault_pass.log_fields())
+        _note_trouble(vault_pass, error)
+        return
+    for operation in operations:
+        try:
+            await _settle(vault_pass, operation, listed.get(operation.job_id.casefold()))
+        except AzureError as error:
+            _note_trouble(vault_pass, error)
+            failures += 1
+            if failures == _FAILURES_IN_A_LOOK:
+                return
+
+
+async def _listed(vault_pass: VaultPass, operations: Iterable[Operation]) -> dict[str, Job]:
+    """The jobs of ``operations`` that the vault lists, and others, by name."""
+    names = {operation.job_id.casefold() for operation in operations if operation.job_id}
+    if not names:
+        return {}
+    vault_id = vault_pass.resource.spec.vault_resource_id
+    jobs = await vault_pass.site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
+    return {job.key: job for job in jobs}
+
+
+def _note_trouble(vault_pass: VaultPass, error: AzureError) -> None:
+    """Take note of an error that may pass by itself; raises the others."""
+    if error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
+        raise error
+    vault_pass.troubles[_LOOK] = f"Jobs cannot be looked at now: {error}"
+    log.warning("jobs could not be looked at, they are again: %s", error, extra=vault_pass.log_fields())
 
 
 async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) -> None:
@@ -80,14 +100,17 @@ async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) 
     vault_id = vault_pass.resource.spec.vault_resource_id
     if job is None and operation.job_id:
         job = await vault_pass.site_recovery.job(vault_pass.context, vault_id, operation.job_id)
-    phase = phase_of(job.state) if job else await _phase_without_job(vault_pass, operation)
+    explanation = Explanation()
+    if job:
+        phase = phase_of(job.state)
+    else:
+        phase, explanation = await _judge_by_mapping(vault_pass, operation)
     if phase is JobPhase.UNKNOWN and job:
         vault_pass.observer.job_state_unknown(job.state)
     verdict = judge(operation, phase, vault_pass.now(), vault_pass.resource.spec.job_timeout)
     if verdict is Verdict.RUNNING:
         return
-    explanation = Explanation()
-    if verdict is Verdict.FAILED:
+    if verdict is Verdict.FAILED and job:
         explanation = await _explain(vault_pass, operation, job)
     elif verdict is Verdict.TIMED_OUT:
         explanation = Explanation(
@@ -98,21 +121,29 @@ async def _settle(vault_pass: VaultPass, operation: Operation, job: Job | None) 
     _conclude(vault_pass, operation, verdict, explanation)
 
 
-async def _phase_without_job(vault_pass: VaultPass, operation: Operation) -> JobPhase:
-    """What a change comes to whose job is unknown or forgotten: the mapping itself tells."""
-    if await look_at_one(vault_pass, operation.mapping_id) in {Action.KEEP, Action.REPAIR}:
-        return JobPhase.SUCCEEDED
-    return JobPhase.FAILED if operation.job_id else JobPhase.RUNNING
+async def _judge_by_mapping(vault_pass: VaultPass, operation: Operation) -> tuple[JobPhase, Explanation]:
+    """What a change comes to whose job is unknown or forgotten: the mapping itself tells.
+
+    A job that has only just begun may not be known everywhere yet, and is given the time between two looks.
+    """
+    try:
+        action = await look_at_one(vault_pass, operation.mapping_id)
+    except ArmError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
+    if action in {Action.KEEP, Action.REPAIR}:
+        return JobPhase.SUCCEEDED, Explanation()
+    if not operation.job_id or vault_pass.now() - operation.started_at < vault_pass.timing.poll_max:
+        return JobPhase.RUNNING, Explanation()
+    return JobPhase.FAILED, Explanation(
+        "JobNotFound", "Site Recovery does not know the job any more, and the mapping is not as declared."
+    )
 
 
-async def _explain(vault_pass: VaultPass, operation: Operation, job: Job | None) -> Explanation:
+async def _explain(vault_pass: VaultPass, operation: Operation, job: Job) -> Explanation:
     """Why a job failed. The list does not say; the job itself does."""
     vault_id = vault_pass.resource.spec.vault_resource_id
-    if job is None:
-        return Explanation(
-            code="JobNotFound",
-            message="Site Recovery does not know the job any more, and the mapping is not as declared.",
-        )
     if not job.errors:
         job = await vault_pass.site_recovery.job(vault_pass.context, vault_id, operation.job_id) or job
     if not job.errors:

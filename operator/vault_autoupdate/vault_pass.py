@@ -20,6 +20,7 @@ from vault_autoupdate.observed import Job
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState
+from vault_autoupdate.throttle import CallKind
 
 __all__ = ["LogIn", "Report", "RunObserver", "Timing", "VaultPass"]
 
@@ -81,6 +82,8 @@ class VaultPass:
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What cannot be done for the moment, and why, in words."""
     unidentified: list[Job] = field(default_factory=list)
     """Running jobs that an earlier process may have started, found after a restart in mid-run."""
     _reported_at: float = 0.0
@@ -135,7 +138,17 @@ class VaultPass:
         now = asyncio.get_running_loop().time()
         if at_once or now - self._reported_at >= self.timing.status_interval.total_seconds():
             self._reported_at = now
-            await self.report_to(situation.working(self.resource, self.state, note=note))
+            await self.report_to(situation.working(self.resource, self.state, note=note or self._hindrance()))
+
+    def _hindrance(self) -> str:
+        """What keeps the work from going on, in words; empty when nothing does."""
+        throttle, scope = self.site_recovery.client.throttle, self.context.scope
+        pause = max(throttle.paused_for(scope, kind) for kind in CallKind)
+        until = self.now() + timedelta(seconds=pause)
+        waiting = f"Azure wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ}." if pause > 0 else ""
+        first, more = list(self.troubles.values())[:2], len(self.troubles) - 2
+        rest = f"So for {more:,} more." if more > 0 else ""
+        return " ".join(filter(None, (waiting, *first, rest)))
 
     async def pause(self, duration: timedelta) -> None:
         """Wait, but not beyond the moment when the pass is superseded."""

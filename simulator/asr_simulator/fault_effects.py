@@ -16,6 +16,7 @@ from .identity import TokenAuthority
 
 _HTML = "<html><head><title>Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _PIECES = 20
+_DROP_SECONDS = 0.02
 
 
 async def instead_of_processing(
@@ -63,6 +64,8 @@ async def after_processing(
     match fault.kind if fault is not None else None:
         case FaultKind.RESET_AFTER:
             return _reset(request)
+        case FaultKind.SLOW_HEAD:
+            return await _dribble(request, answer, headers, fault.seconds if fault else 0.0)
         case FaultKind.SLOW_BODY:
             return await _trickle(request, answer, headers, fault.seconds if fault else 0.0)
         case FaultKind.TRUNCATED_JSON:
@@ -102,6 +105,24 @@ def _reset(request: web.Request) -> web.Response:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
     return web.Response(status=500)
+
+
+async def _dribble(request: web.Request, answer: Answer, headers: dict[str, str], seconds: float) -> web.StreamResponse:
+    """Send a head whose end takes ``seconds`` to come: a header that goes on and on, as long as the client listens."""
+    headers |= {"Content-Length": str(len(answer.body)), "Connection": "close", "X-Slow": ""}
+    lines = [f"HTTP/1.1 {answer.status} Slow", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join(lines).encode()
+    transport = request.transport
+    end = asyncio.get_running_loop().time() + seconds
+    while transport is not None and not transport.is_closing():
+        transport.write(head)
+        head = b"."
+        if asyncio.get_running_loop().time() >= end:
+            transport.write(b"\r\n\r\n" + answer.body)
+            transport.close()
+            break
+        await asyncio.sleep(min(_DROP_SECONDS, seconds))
+    return _reset(request)
 
 
 async def _trickle(request: web.Request, answer: Answer, headers: dict[str, str], seconds: float) -> web.StreamResponse:

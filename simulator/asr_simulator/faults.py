@@ -28,6 +28,8 @@ class FaultKind(StrEnum):
     """The call is processed, then the connection is reset."""
     HANG = "hang"
     """No answer for ``seconds``, then the connection is closed; nothing is processed."""
+    SLOW_HEAD = "slow_head"
+    """The status and the headers arrive byte by byte over ``seconds``; the call is processed."""
     SLOW_BODY = "slow_body"
     """The body arrives in small pieces, stretched over ``seconds``."""
     HTML = "html"
@@ -45,7 +47,7 @@ class FaultKind(StrEnum):
     NEXT_LINK_LOOP = "next_link_loop"
     """``nextLink`` points to the page itself."""
     NO_JOB_URLS = "no_job_urls"
-    """An accepted PATCH tells no operation URLs."""
+    """An accepted PATCH does not tell its job."""
     FAIL_JOB = "fail_job"
     """The job of the PATCH fails with a chosen error."""
     JOB_NEVER_ENDS = "job_never_ends"
@@ -54,12 +56,13 @@ class FaultKind(StrEnum):
     """The token endpoints answer 500."""
 
 
-_ALWAYS = frozenset({"kind", "method", "route", "vault", "mapping", "skip", "times", "rate", "forever"})
+_ALWAYS = frozenset({"kind", "method", "route", "vault", "mapping", "request", "skip", "times", "rate", "forever"})
 _TEXTS = frozenset({"code", "message"})
 _PARAMETERS: dict[FaultKind, frozenset[str]] = {
     FaultKind.STATUS: _TEXTS | {"status", "body", "headers"},
     FaultKind.THROTTLE: _TEXTS | {"retry_after"},
     FaultKind.HANG: frozenset({"seconds"}),
+    FaultKind.SLOW_HEAD: frozenset({"seconds"}),
     FaultKind.SLOW_BODY: frozenset({"seconds"}),
     FaultKind.HTML: frozenset({"status", "body"}),
     FaultKind.WRONG_SHAPE: frozenset({"body"}),
@@ -122,6 +125,8 @@ class Fault(Section):
     """Vault name, with wildcards."""
     mapping: str = "*"
     """Mapping name, with wildcards; a pattern other than ``*`` only hits calls that name a mapping."""
+    request: str = "*"
+    """Client request id (``x-ms-client-request-id``), with wildcards."""
     skip: int = Field(default=0, ge=0)
     """Matching calls that get through first."""
     times: Annotated[int, Field(gt=0)] | None = None
@@ -147,7 +152,7 @@ class Fault(Section):
     retry_after: float | None = Field(default=None, ge=0)
     """Real seconds of `THROTTLE`: rounded up in Retry-After, exact in retry-after-ms; none leaves both out."""
     seconds: float = Field(default=3600.0, ge=0)
-    """Real seconds of `HANG` and `SLOW_BODY`."""
+    """Real seconds of `HANG`, `SLOW_HEAD` and `SLOW_BODY`."""
     url: str | None = None
     """Target of `REDIRECT` and `NEXT_LINK_HOST`."""
 
@@ -177,7 +182,7 @@ class Fault(Section):
         """Whether it strikes before the call is processed."""
         return self.kind in _GATEWAY
 
-    def matches(self, method: str, route: Route) -> bool:
+    def matches(self, method: str, route: Route, client_request_id: str = "") -> bool:
         """Tell whether a call is one that the fault may hit."""
         natural = _NATURAL_ROUTES.get(self.kind)
         if self.route is not None:
@@ -189,7 +194,8 @@ class Fault(Section):
         wanted = self.method or _NATURAL_METHODS.get(self.kind)
         if not hits_route or (wanted is not None and wanted.upper() != method):
             return False
-        return _fits(self.vault, route.vault) and _fits(self.mapping, route.mapping)
+        names = ((self.vault, route.vault), (self.mapping, route.mapping), (self.request, client_request_id))
+        return all(_fits(pattern, name) for pattern, name in names)
 
     def job_failure(self) -> JobFailure:
         """Return the error of a failed job."""
@@ -254,11 +260,11 @@ class FaultBook:
             for live in self._live
         ]
 
-    def take(self, method: str, route: Route) -> tuple[Fault, str] | None:
+    def take(self, method: str, route: Route, client_request_id: str = "") -> tuple[Fault, str] | None:
         """Choose the fault that hits a call, if any, and count the hit: the oldest that matches."""
         for live in self._live:
             fault = live.fault
-            if not fault.matches(method, route):
+            if not fault.matches(method, route, client_request_id):
                 continue
             if live.to_skip > 0:
                 live.to_skip -= 1

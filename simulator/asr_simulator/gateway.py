@@ -50,7 +50,8 @@ class Gateway:
         arrived, real = world.clock.now(), world.clock.real()
         path = request.path
         route = match_path(path)
-        hit = world.faults.take(request.method, route) if world.faults else None
+        client_id = request.headers.get("x-ms-client-request-id", "")
+        hit = world.faults.take(request.method, route, client_id) if world.faults else None
         fault, fault_id = hit or (None, "")
         code = ""
         headers = self._own_headers(request)
@@ -66,7 +67,6 @@ class Gateway:
                 response = await after_processing(fault, request, answer, headers)
             status = 0 if request.transport is None or request.transport.is_closing() else response.status
         finally:
-            client_id = request.headers.get("x-ms-client-request-id", "")
             entry = LogEntry(
                 simulated=arrived,
                 real=real,

@@ -166,12 +166,13 @@ class SiteRecovery:
             raise
         settings = self._world.job_settings
         job = vault.start_update(mapping, wanted, call.now, self._course(call, vault), target=settings.target)
-        headers = {"x-ms-request-id": job.path}
+        headers = {}
         if settings.retry_after is not None:
             headers["Retry-After"] = self.whole_real_seconds(settings.retry_after)
         if call.fault is None or call.fault.kind is not FaultKind.NO_JOB_URLS:
             status_path = f"{vault.path}/replicationOperationStatus/{job.name}"
             headers["Azure-AsyncOperation"] = self._operation_url(call, status_path)
+            headers["x-ms-request-id"] = job.path
             headers["Location"] = self._operation_url(call, f"{mapping.id}/operationresults/{job.name}")
         return Answer(202, headers=headers)
 

@@ -128,7 +128,8 @@ def _transition(before: Version, after: Version) -> Iterator[str]:
             continue
         same_time = previous["lastTransitionTime"] == condition["lastTransitionTime"]
         if previous["status"] == condition["status"] and not same_time and not after.gap:
-            yield f"lastTransitionTime of {kind} changed, its status {condition['status']} did not"
+            times = f"{previous['lastTransitionTime']} {previous['reason']} -> {condition['lastTransitionTime']}"
+            yield f"lastTransitionTime of {kind} changed ({times}), its status {condition['status']} did not"
         if condition["lastTransitionTime"] < previous["lastTransitionTime"]:
             yield f"lastTransitionTime of {kind} went back"
 

@@ -289,11 +289,17 @@ def _check_running_jobs_are_known(stage: Stage) -> None:
 
 def _outwait_stuck_jobs(stage: Stage) -> None:
     """Let the operator give up the jobs that never end, of which there is at least one."""
-    stage.add_fault("job_never_ends", times=1)
-    stage.do(Drift(2, "other_account", tuple(range(0, 1000, 50))))
-    stage.look()
+    stage.add_fault("job_never_ends", vault=stage.vaults[2].name, times=1)
+
+    def is_stuck() -> bool:
+        if stage.stuck_jobs(2):
+            return True
+        stage.do(Drift(2, "other_account", tuple(range(0, 1000, 50))))
+        stage.look()
+        return False
+
+    wait_until(is_stuck, within=INTERVAL * 10, what="a job that never ends", every=INTERVAL / 2)
     numbers = range(len(stage.vaults))
-    wait_until(lambda: stage.stuck_jobs(2), within=INTERVAL * 5, what="a job that never ends")
 
     def left() -> set[str]:
         stuck = {job.name for number in numbers for job in stage.stuck_jobs(number)}

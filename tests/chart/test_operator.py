@@ -343,6 +343,7 @@ _ACTIONS: Final = [
     ("PATCH", r"/replicationProtectionContainerMappings/[^/]+$", "{nested}/write"),
     ("GET", r"/operationresults/[^/]+$", "{nested}/operationresults/read"),
     ("GET", r"/replicationJobs(/[^/]+)?$", "replicationJobs/read"),
+    ("GET", r"/replicationProtectedItems$", "replicationProtectedItems/read"),
 ]
 _NESTED: Final = "replicationFabrics/replicationProtectionContainers/replicationProtectionContainerMappings"
 

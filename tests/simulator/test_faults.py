@@ -95,6 +95,16 @@ def test_a_body_may_trickle(arm: Arm) -> None:
     assert time.monotonic() - begin >= 0.2
 
 
+def test_a_head_may_trickle_without_any_pause_that_a_read_time_out_would_notice(arm: Arm) -> None:
+    _fault(arm, "slow_head", seconds=0.3)
+    begin = time.monotonic()
+    answer = arm.patch("alpha", timeout=0.2)
+    assert time.monotonic() - begin >= 0.3
+    assert answer.status_code == 202
+    assert set(answer.headers["X-Slow"]) == {"."}
+    assert arm.sim.control.state()["vaults"][0]["jobs"] == {"InProgress": 1}
+
+
 def test_a_proxy_may_answer_in_html(arm: Arm) -> None:
     _fault(arm, "html")
     answer = arm.get(VAULT_PATH)
@@ -148,6 +158,7 @@ def test_an_accepted_patch_may_tell_no_urls(arm: Arm) -> None:
     answer = arm.patch("alpha")
     assert answer.status_code == 202
     assert not {"Azure-AsyncOperation", "Location"} & set(answer.headers)
+    assert "replicationJobs" not in answer.headers["x-ms-request-id"]
     assert len(arm.below("/replicationJobs").json()["value"]) == 1
 
 
@@ -187,6 +198,12 @@ def test_a_fault_hits_only_what_it_names(arm: Arm) -> None:
     assert arm.patch("alpha").status_code == 202
     assert arm.patch("beta").status_code == 500
     assert arm.sim.control.faults() == []
+
+
+def test_a_fault_may_be_for_one_request(arm: Arm) -> None:
+    _fault(arm, "status", request="run-7/*")
+    assert arm.get(VAULT_PATH, headers={"x-ms-client-request-id": "run-8/a"}).status_code == 200
+    assert arm.get(VAULT_PATH, headers={"x-ms-client-request-id": "run-7/b"}).status_code == 500
 
 
 def test_a_fault_of_another_vault_does_not_strike(arm: Arm) -> None:
@@ -241,7 +258,7 @@ def test_the_simulator_goes_on_after_every_fault(arm: Arm, kind: FaultKind) -> N
     more: dict[str, Any] = (
         {"url": "https://elsewhere.example"} if kind in {FaultKind.REDIRECT, FaultKind.NEXT_LINK_HOST} else {}
     )
-    more |= {"seconds": 0} if kind in {FaultKind.HANG, FaultKind.SLOW_BODY} else {}
+    more |= {"seconds": 0} if kind in {FaultKind.HANG, FaultKind.SLOW_HEAD, FaultKind.SLOW_BODY} else {}
     arm.get(VAULT_PATH)
     _fault(arm, kind.value, **more)
     calls: list[Callable[[], Any]] = [arm.get_token, lambda: arm.below(MAPPINGS), lambda: arm.patch("alpha")]

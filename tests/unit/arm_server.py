@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -92,12 +93,14 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def open_server() -> Iterator[ArmServer]:
-    """Serve on a free port of this machine."""
+def open_server(tls: ssl.SSLContext | None = None) -> Iterator[ArmServer]:
+    """Serve on a free port of this machine, over TLS if there is a context for it."""
     arm = ArmServer()
     handler = type("BoundExchange", (Exchange,), {"arm": arm})
     with _Server(("127.0.0.1", 0), handler) as server:
-        arm.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        arm.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -138,6 +138,19 @@ async def test_a_throttled_read_waits_as_long_as_the_server_says_and_is_sent_aga
     assert arm.finished == [("list", "429"), ("list", "200")]
 
 
+async def test_a_read_that_would_wait_for_long_comes_back_at_once_and_so_do_those_after_it(
+    client: ArmClient, arm: Arm
+) -> None:
+    arm.answers = [_error(Disposition.WAIT, status=429, retry_after=90)]
+    for _ in range(3):
+        with pytest.raises(ArmError) as refused:
+            await client.read(CONTEXT, "list", "/x")
+        assert refused.value.status == 429
+
+    assert len(arm.calls) == 1, "Azure is left alone"
+    assert (await client.read(CallContext("other", "vault", "run-1"), "list", "/x")).status == 200
+
+
 async def test_a_throttled_scope_is_told_to_the_throttle_before_the_next_call_can_leave(
     client: ArmClient, arm: Arm
 ) -> None:
@@ -165,9 +178,11 @@ async def test_what_is_left_of_the_quota_is_told(client: ArmClient, arm: Arm) ->
         ArmReply(200, {reads: "249", writes: "1"}, b""),
         ArmReply(200, {writes: "199"}, b""),
         ArmReply(200, {reads: "odd"}, b""),
+        ArmReply(200, {reads: "²"}, b""),
     ]
     await client.read(CONTEXT, "list", "/x")
     await client.write(CONTEXT, "update", "/x", {})
+    await client.read(CONTEXT, "list", "/x")
     await client.read(CONTEXT, "list", "/x")
 
     assert arm.quota == [(READ, 249), (WRITE, 199)]

@@ -226,7 +226,14 @@ def test_a_refused_token_that_was_replaced_already_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ClientAuthenticationError("no such client"), ValueError("odd"), OSError("no route"), FileNotFoundError(2)]
+    "error",
+    [
+        ClientAuthenticationError("no such client"),
+        ValueError("odd"),
+        OSError("no route"),
+        FileNotFoundError(2),
+        AttributeError("'list' object has no attribute 'get'"),  # what msal makes of a list where it expects an object
+    ],
 )
 def test_no_token_is_an_error_in_the_words_of_azure_identity(error: Exception) -> None:
     issuer = Issuer()
@@ -236,6 +243,15 @@ def test_no_token_is_an_error_in_the_words_of_azure_identity(error: Exception) -
 
     assert refused.value.message.startswith(f"No token from the credential: {error}")
     assert "VAULT_AUTOUPDATE_CREDENTIAL" in refused.value.recommended_action
+
+
+def test_an_answer_that_cannot_be_read_is_not_quoted_since_there_may_be_a_token_in_it() -> None:
+    issuer = Issuer()
+    issuer.error = ValueError('JSON is invalid: Unterminated string\nContent: {"access_token":"opaque-s3cret')
+    with pytest.raises(CredentialError) as refused:
+        issuer.source().token()
+
+    assert refused.value.message == "No token from the credential: JSON is invalid: Unterminated string"
 
 
 def test_a_token_that_cannot_be_renewed_serves_to_its_end() -> None:

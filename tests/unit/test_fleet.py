@@ -122,3 +122,20 @@ def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() 
     fleet.seen(_object("new"))
 
     assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"
+
+
+async def test_news_that_are_older_than_the_status_that_was_sent_do_not_bring_an_older_status_back() -> None:
+    writer = RefusingWriter()
+    fleet = _fleet(writer)
+    fleet.seen(_object("older"))
+    fleet.seen(_object("younger"))
+    younger = ResourceKey(KEY.namespace, "younger")
+    await fleet.work(younger)
+    entry, sent = fleet.entries[younger], writer.status
+
+    fleet.seen(_object("younger", {"labels": {"changed": "just before"}}) | {"status": {}})
+    assert entry.status == sent, "else the next status would be compared with what is not there any more"
+
+    fleet.seen(_object("younger") | {"status": sent})
+    fleet.seen(_object("younger") | {"status": {"observedGeneration": 0}})
+    assert entry.status == {"observedGeneration": 0}, "somebody else's change that came after ours"

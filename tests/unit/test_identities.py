@@ -112,8 +112,9 @@ def test_each_kind_of_login_is_a_class_of_azure_identity_at_the_configured_autho
         azure.identity.ClientAssertionCredential: _login(),
     }
 
+    settings = load_settings({}, {"VAULT_AUTOUPDATE_AUTHORITY_HOST": "https://login.example.com:8443"})
     for kind, login in logins.items():
-        made: Any = make_login_credential(login, "https://login.example.com:8443", lambda: "")
+        made: Any = make_login_credential(login, settings, lambda: "")
         assert type(made) is kind
         client = made if kind is not azure.identity.ClientAssertionCredential else made._client
         assert client._authority == "https://login.example.com:8443"

@@ -473,7 +473,12 @@ def _trickling_chunks(exchange: Exchange) -> None:
     exchange.trickle(b"1\r\nx\r\n")
 
 
-@pytest.mark.parametrize("answer", [_silent, _trickling, _trickling_chunks])
+def _trickling_head(exchange: Exchange) -> None:
+    exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    exchange.trickle(b".")
+
+
+@pytest.mark.parametrize("answer", [_silent, _trickling, _trickling_chunks, _trickling_head])
 def test_a_call_ends_in_time_also_when_its_answer_comes_drop_by_drop(arm: ArmServer, answer: Any) -> None:
     arm.answer = answer
     session = _session(arm, timeout=0.3)
@@ -483,6 +488,19 @@ def test_a_call_ends_in_time_also_when_its_answer_comes_drop_by_drop(arm: ArmSer
     session.close()
 
     assert 0.2 < time.monotonic() - began < 5
+
+
+def test_a_call_through_a_proxy_ends_in_time_too(arm: ArmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", arm.url)
+    arm.answer = _trickling_head
+    session = _session(arm, timeout=0.3, endpoint="http://management.azure.invalid")
+    with pytest.raises(Unreachable):
+        session.send(_get())
+    session.close()
+
+    assert [request.path for request in arm.seen] == [
+        f"http://management.azure.invalid/subscriptions/x?api-version={VERSION}"
+    ]
 
 
 def test_an_answer_without_end_is_given_up(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vault_autoupdate.text import clean, plural
+from vault_autoupdate.text import clean, plural, whole_number
 
 SIGNED = (
     "https://management.azure.com/Subscriptions/x/replicationOperationStatus/5a4c?api-version=2022-08-01"
@@ -68,6 +68,14 @@ def test_no_bearer_token_is_kept(before: str, word: str, secret: str, after: str
     assert "s3cret" not in clean(f"{before} {word}{secret}{after}", 1000)
 
 
+@given(_AROUND, st.text("abcXYZ019_-", min_size=20, max_size=40), st.integers(0, 2), _AROUND)
+def test_no_json_web_token_is_kept_whole_or_cut_off(before: str, part: str, parts: int, after: str) -> None:
+    cleaned = clean(f"{before} eyJ{part}{f'.s3cret{part}' * parts} {after}", 1000)
+
+    assert part not in cleaned
+    assert "s3cret" not in cleaned
+
+
 def test_of_a_signed_url_the_operation_is_kept_and_the_signature_is_not() -> None:
     cleaned = clean(f"could not read {SIGNED}: time-out", 1000)
 
@@ -100,6 +108,15 @@ def test_texts_are_cut_at_whole_characters_and_marked(text: object, max_bytes: i
 
 def test_a_huge_text_costs_no_more_than_what_is_shown_of_it() -> None:
     assert clean("x" * 50_000_000, 100).endswith("x…")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("0017", 17), ("", None), ("-1", None), ("1.5", None), (" 1", None), ("1\n", None), ("²", None),
+     ("٣", None), ("9" * 18, 10**18 - 1), ("9" * 5000, None)],
+)  # fmt: skip
+def test_a_whole_number_is_one_or_nothing(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.text import whole_number
 from vault_autoupdate.throttle import CallKind, Throttle
 
 _TRIES: Final = 4
@@ -82,6 +83,8 @@ class ArmClient:
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
+        self._refusals: dict[tuple[str, CallKind], AzureError] = {}
+        """The last 429 of each scope and kind."""
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
     def close(self) -> None:
@@ -92,9 +95,13 @@ class ArmClient:
         """GET ``target``; transient errors and throttling are tried again, up to three times.
 
         Raises:
-            AzureError: what the last try ended with.
+            AzureError: what the last try ended with; also at once while Azure wants silence for longer than a call
+                waits in place, so that whoever waits for the answer can say so.
         """
         for attempt in range(1, _TRIES + 1):
+            refusal = self._refusals.get((context.scope, CallKind.READ))
+            if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
+                raise refusal
             try:
                 call = ArmCall("GET", target, _request_id(context), tokens=context.tokens)
                 return await self._once(context, CallKind.READ, operation, call)
@@ -137,12 +144,13 @@ class ArmClient:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
                     self.throttle.refused(context.scope, kind, asked_for)
+                    self._refusals[context.scope, kind] = error
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
         log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
-        if (left := reply.headers.get(_REMAINING[kind], "")).isdigit():
-            self._observer.quota_reported(kind, int(left))
+        if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
+            self._observer.quota_reported(kind, left)
         return reply
 
     async def _in_thread(self, call: ArmCall) -> ArmReply:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import AzureError as AzureCoreError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import (
     AzureCliCredential,
     CertificateCredential,
@@ -23,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from vault_autoupdate.arm.clouds import CLOUDS
+from vault_autoupdate.arm.deadline import deadline_session
 from vault_autoupdate.errors import CredentialError
 from vault_autoupdate.login import Login
 from vault_autoupdate.settings import Credential, InvalidSettings, Settings
@@ -30,6 +31,7 @@ from vault_autoupdate.text import clean
 
 _REFRESH_BEFORE: Final = 300.0
 """Seconds before its end at which a token is replaced, as azure-core's own policy does it."""
+_CONNECT_TIMEOUT: Final = 10.0
 
 _NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
     Credential.WORKLOAD_IDENTITY: ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
@@ -38,6 +40,9 @@ _NEEDED: Final[Mapping[Credential, tuple[str, ...]]] = {
 }
 
 _SETTINGS_ACTION: Final = "Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables)."
+
+_OF_ENTRA: Final = frozenset({"authority", "disable_instance_discovery"})
+"""Options of credentials that go to an authority; the endpoint of a managed identity is none."""
 
 __all__ = ["TokenSource", "certificate_expiry", "make_credential", "make_login_credential"]
 
@@ -54,64 +59,78 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
         raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
     tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
     try:
-        return _credential(mode, tenant, client, environment, _at(settings.authority_host))
+        return _credential(mode, tenant, client, environment, _options(settings))
     except (ValueError, OSError) as error:
         raise InvalidSettings([f"VAULT_AUTOUPDATE_CREDENTIAL={mode}: {clean(error, 500)}"]) from error
 
 
 def _credential(
-    mode: Credential, tenant: str, client: str, environment: Mapping[str, str], at: Mapping[str, Any]
+    mode: Credential, tenant: str, client: str, environment: Mapping[str, str], options: Mapping[str, Any]
 ) -> TokenCredential:
     match mode:
         case Credential.WORKLOAD_IDENTITY:
-            return WorkloadIdentityCredential(**at)
+            return WorkloadIdentityCredential(**options)
         case Credential.MANAGED_IDENTITY:
-            return ManagedIdentityCredential(client_id=client or None)
+            without_authority = {name: value for name, value in options.items() if name not in _OF_ENTRA}
+            return ManagedIdentityCredential(client_id=client or None, **without_authority)
         case Credential.CLIENT_SECRET:
-            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], **at)
+            return ClientSecretCredential(tenant, client, environment["AZURE_CLIENT_SECRET"], **options)
         case Credential.CLIENT_CERTIFICATE:
             return CertificateCredential(
                 tenant,
                 client,
                 environment["AZURE_CLIENT_CERTIFICATE_PATH"],
                 password=environment.get("AZURE_CLIENT_CERTIFICATE_PASSWORD"),
-                **at,
+                **options,
             )
         case Credential.AZURE_CLI:
             return AzureCliCredential(tenant_id=tenant)
         case Credential.DEFAULT:
-            return DefaultAzureCredential(**at)
+            return DefaultAzureCredential(**options)
 
 
-def make_login_credential(login: Login, authority: str, assertion: Callable[[], str]) -> TokenCredential:
+def make_login_credential(login: Login, settings: Settings, assertion: Callable[[], str]) -> TokenCredential:
     """Build the credential of a resource.
 
     Args:
         login: who it is.
-        authority: host that issues tokens.
+        settings: where tokens come from, and how long to wait for them.
         assertion: gets a token of the login's ServiceAccount; called from any thread, whenever Azure's token has
             to be replaced.
 
     Raises:
         ValueError: azure-identity cannot use it.
     """
-    at = _at(authority)
+    options = _options(settings)
     if login.certificate:
         data, password = login.certificate.encode(), login.password or None
-        return CertificateCredential(login.tenant, login.client, certificate_data=data, password=password, **at)
+        return CertificateCredential(login.tenant, login.client, certificate_data=data, password=password, **options)
     if login.secret:
-        return ClientSecretCredential(login.tenant, login.client, login.secret, **at)
-    return ClientAssertionCredential(login.tenant, login.client, assertion, **at)
+        return ClientSecretCredential(login.tenant, login.client, login.secret, **options)
+    return ClientAssertionCredential(login.tenant, login.client, assertion, **options)
 
 
-def _at(authority: str) -> dict[str, Any]:
-    """Arguments by which a credential gets its tokens from ``authority``.
+def _options(settings: Settings) -> dict[str, Any]:
+    """Arguments by which a credential gets its tokens from where the settings say, in bounded time.
 
-    One that is not a cloud's own was put into the configuration by whoever runs us. azure-identity would ask
+    While one thread asks for a token, all others wait for it: one question, and a time-out. azure-identity by itself
+    asks ten times over several minutes, waits five for an answer, and sleeps for as long as a Retry-After says.
+
+    An authority that is not a cloud's own was put into the configuration by whoever runs us. azure-identity would ask
     Microsoft's public cloud about it, which knows nothing of it and may not be in reach.
     """
-    known = any(authority == cloud.authority_host for cloud in CLOUDS.values())
-    return {"authority": authority, **({} if known else {"disable_instance_discovery": True})}
+    timeout = settings.request_timeout.total_seconds()
+    transport = RequestsTransport(
+        session=deadline_session(), connection_timeout=min(_CONNECT_TIMEOUT, timeout), read_timeout=timeout
+    )
+    known = any(settings.authority_host == cloud.authority_host for cloud in CLOUDS.values())
+    return {
+        "authority": settings.authority_host,
+        "retry_total": 0,
+        "retry_status": 0,
+        "transport": transport,
+        **({} if known else {"disable_instance_discovery": True}),
+    }
 
 
 def certificate_expiry(settings: Settings, environment: Mapping[str, str]) -> float | None:
@@ -199,7 +218,7 @@ class TokenSource:
         try:
             self._credential = self._credential or self._factory()
             token = self._credential.get_token(self._scope)
-        except (AzureCoreError, CredentialError, ValueError, OSError) as error:
+        except Exception as error:  # an answer of a shape that msal does not expect is an AttributeError, for one
             self._credential = None
             self._fetched(None)
             if previous is not None and previous.expires_on > time.time():
@@ -214,7 +233,12 @@ class TokenSource:
     def _explained(self, error: Exception) -> CredentialError:
         if isinstance(error, CredentialError):
             return error
-        said = str(error)
+        said = _without_answer(error)
         for secret in self._secrets:
             said = said.replace(secret, "***")
         return CredentialError(f"No token from the credential: {clean(said, 500)}", recommended_action=self._action)
+
+
+def _without_answer(error: Exception) -> str:
+    """What azure-core says, but for the answer that it quotes when that cannot be read: there may be a token in it."""
+    return clean(str(error).partition("\nContent:")[0] or type(error).__name__, 500)

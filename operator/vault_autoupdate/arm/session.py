@@ -8,7 +8,6 @@ carries an ``x-ms-client-request-id`` that Microsoft's support can find.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -16,14 +15,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.credential import TokenSource
+from vault_autoupdate.arm.deadline import DeadlineAdapter
 from vault_autoupdate.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink, classify
-from vault_autoupdate.text import clean
+from vault_autoupdate.text import clean, whole_number
 
 _CONNECT_TIMEOUT: Final = 10.0
 _WRITE_CONNECT_TIMEOUT: Final = 3.0
@@ -94,7 +93,7 @@ class ArmSession:
             endpoint: base URL of ARM.
             api_version: for calls that do not name one.
             tokens: where the process's own tokens come from; a call may bring another source.
-            timeout: seconds for one exchange as a whole.
+            timeout: seconds for one answer as a whole.
             connections: to keep open.
             may_write: is asked right before anything but a GET leaves; a replica that no longer leads says no.
         """
@@ -107,7 +106,7 @@ class ArmSession:
         self._session = requests.Session()
         # Several identities share the connections: nothing that ARM tells one of them may go out with another's call.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.mount(f"{self._endpoint}/", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+        self._session.mount(f"{self._endpoint}/", DeadlineAdapter(pool_connections=1, pool_maxsize=connections))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
 
     def close(self) -> None:
@@ -148,7 +147,6 @@ class ArmSession:
         return target
 
     def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = time.monotonic() + self._timeout
         writes = call.method != "GET"
         if writes and not self._may_write():
             raise NotLeading("Another replica may be leading by now: nothing is changed.")
@@ -164,7 +162,7 @@ class ArmSession:
                 stream=True,
             ) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return response.status_code, headers, _read(response, deadline)
+                return response.status_code, headers, _read(response)
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise Unreachable(
                 f"No answer from {self._origin[1]}: {_cause(error)}.",
@@ -196,18 +194,16 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return (parts.scheme, parts.hostname or "", port)
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """The body, unless it takes too long as a whole or grows too large."""
+def _read(response: requests.Response) -> bytes:
+    """The body, unless it grows too large."""
     chunks, size = [], 0
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
-        if time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout("the answer took too long to arrive as a whole")
         if size > _LARGEST_BODY:
             raise requests.exceptions.ContentDecodingError("the answer is too large")
-    expected = response.headers.get("Content-Length", "")
-    if expected.isdigit() and not response.headers.get("Content-Encoding") and size != int(expected):
+    expected = whole_number(response.headers.get("Content-Length", ""))
+    if expected not in {None, size} and not response.headers.get("Content-Encoding"):
         raise requests.exceptions.ConnectionError("the answer was cut off")
     return b"".join(chunks)
 

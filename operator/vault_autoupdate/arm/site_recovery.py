@@ -65,6 +65,10 @@ class SiteRecovery:
         """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
         _check_below(context.key, mapping.id)
         reply = await self.client.write(context, "update_mapping", mapping.id, wire.patch_body(goal))
+        if reply.status != _ACCEPTED:
+            wire.mapping(
+                reply.document()
+            )  # done at once, says somebody: the mapping has to be there, not a log-in page
         return Started(wire.job_id_of(reply.headers), done=reply.status != _ACCEPTED, request_id=reply.request_id)
 
     async def jobs(

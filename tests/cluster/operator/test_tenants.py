@@ -7,6 +7,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -193,6 +194,8 @@ def test_another_teams_vault_cannot_be_squatted_and_is_handed_over_when_the_rule
     tenants.start()
     green.create(autoUpdate="Disabled", vaultResourceId=blue.vault.id, automationAccountResourceId=blue.vault.account)
     green.wait_ready()  # nobody is restricted: it came first, so it has the vault
+    created = datetime.fromisoformat(green.get()["metadata"]["creationTimestamp"])
+    wait_until(lambda: datetime.now(UTC) - created >= timedelta(seconds=1), within=5, what="a later second")
     blue.create()
     blue.wait_reason("VaultAlreadyManaged")
     patches = blue.patch_count()
