@@ -30,11 +30,16 @@ def test_a_secret_is_read_without_the_line_breaks_that_editors_leave() -> None:
     assert str(login) == "Secret blue/azure-login"
 
 
-def test_a_certificate_comes_with_its_password_which_may_begin_and_end_with_spaces() -> None:
-    whole = {**WHOLE, "AZURE_CLIENT_CERTIFICATE": PEM, "AZURE_CLIENT_CERTIFICATE_PASSWORD": b" pX \r\n"}
-    login = login_of_secret("blue", SECRET, whole)
+@pytest.mark.parametrize("secret", [" xX ", " xX"])
+def test_of_a_secret_and_a_password_nothing_but_line_breaks_at_the_end_is_left_out(secret: str) -> None:
+    written = f"{secret}\r\n".encode()
+    certificate = {"AZURE_CLIENT_CERTIFICATE": PEM, "AZURE_CLIENT_CERTIFICATE_PASSWORD": written}
+    with_certificate = login_of_secret("blue", SECRET, {**WHOLE, **certificate})
+    with_secret = login_of_secret("blue", SECRET, {**WHOLE, "AZURE_CLIENT_SECRET": written})
 
-    assert (login.secret, login.certificate, login.password) == ("", PEM.decode(), " pX ")
+    assert (with_secret.secret, with_secret.certificate, with_secret.password) == (secret, "", "")
+    assert (with_certificate.secret, with_certificate.certificate) == ("", PEM.decode())
+    assert with_certificate.password == secret
 
 
 def test_nothing_secret_is_in_any_text_about_it() -> None:
@@ -51,8 +56,8 @@ def test_nothing_secret_is_in_any_text_about_it() -> None:
 @pytest.mark.parametrize(
     ("data", "problems"),
     [
-        ({}, ["AZURE_TENANT_ID is missing", "AZURE_CLIENT_ID is missing", "neither is there"]),
-        ({**WHOLE, "AZURE_CLIENT_SECRET": b"s3cret", "AZURE_CLIENT_CERTIFICATE": PEM}, ["both are there"]),
+        ({}, ["AZURE_TENANT_ID is missing", "AZURE_CLIENT_ID is missing", "is needed: neither is there"]),
+        ({**WHOLE, "AZURE_CLIENT_SECRET": b"s3cret", "AZURE_CLIENT_CERTIFICATE": PEM}, ["is needed: both are there"]),
         ({**WHOLE, "AZURE_CLIENT_CERTIFICATE": b"s3cret"}, ["AZURE_CLIENT_CERTIFICATE must be PEM"]),
         ({**WHOLE, "AZURE_CLIENT_SECRET": b"\xffs3cret"}, ["AZURE_CLIENT_SECRET is not text"]),
         (

@@ -92,6 +92,7 @@ def test_a_scope_covers_all_that_begins_with_its_segments_and_nothing_that_diffe
     [
         "",
         "subscriptions",
+        f"subscriptions/{SUBSCRIPTION}",
         f"/subscriptions/{SUBSCRIPTION}/",
         "/subscriptions/production",
         "/subscriptions/*",
@@ -253,7 +254,7 @@ def test_a_refusal_says_what_is_the_matter_and_what_to_do(
     assert refusal.message == message
 
 
-@pytest.mark.parametrize("text", ["/", GROUP, VAULT_ID, ACCOUNT_ID, f"{GROUP}X"])
+@pytest.mark.parametrize("text", ["/", f"/subscriptions/{OTHER}", GROUP, VAULT_ID, ACCOUNT_ID, f"{GROUP}X"])
 def test_a_scope_is_told_as_it_was_written(text: str) -> None:
     assert parse_arm_scope(text).text == text
 

@@ -183,11 +183,11 @@ async def test_each_call_that_leaves_is_one_less_to_come() -> None:
     story = _Story()
     story.throttle.announce("s", WRITE, "a", 3)
     lane, left = story.throttle._lane("s", WRITE), []
-    for _ in range(4):
+    for _ in range(5):
         left.append(lane.backlog)
         await story.one("a")
 
-    assert left == [3, 2, 1, 0]
+    assert left == [3, 2, 1, 0, 0]
 
 
 # Who waits for the subscription's limits.
