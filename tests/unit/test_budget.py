@@ -128,11 +128,25 @@ def test_calls_of_an_earlier_process_count_as_long_as_the_server_counts_them(
 
 
 def test_an_earlier_call_counts_less_than_a_window_and_in_whatever_order_they_are_told() -> None:
+    exact = Budget([Limit(3, 10)])
+    exact.spent([10, 2, 7], 100)
+    assert exact.remaining(100) == 1
     budget = Budget([Limit(2, 10)])
     budget.spent([10, 2, 7, 20], 100)
 
     assert budget.wait(100) == pytest.approx(3 + GRAIN)
     assert budget.wait(103.5) == 0
+
+
+def test_what_is_spare_is_the_part_left_of_the_limit_of_which_least_is_left() -> None:
+    budget = Budget([Limit(8, 60), Limit(4, 10)])
+    assert budget.spare(0) == 1
+    budget.take()
+    assert budget.spare(0) == 0.75
+    budget.settle(0)
+    assert budget.spare(11) == 0.875
+    budget.refused(20, 0)  # five and two calls are let through now
+    assert budget.spare(20) == pytest.approx(0.8)
 
 
 def _ideal(limits: Iterable[Limit], number: int) -> list[float]:

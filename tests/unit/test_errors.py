@@ -13,6 +13,7 @@ from vault_autoupdate.errors import (
     ArmError,
     AzureError,
     CredentialError,
+    CredentialUnusable,
     Disposition,
     MalformedReply,
     Unreachable,
@@ -185,6 +186,14 @@ def test_what_is_no_text_in_a_detail_is_not_told() -> None:
     error = _envelope(code="BadRequest", details=[{"code": 7, "message": {"x": 1}}])
 
     assert (error.code, error.message) == ("BadRequest", "ARM answered 400 without saying why.")
+
+
+def test_a_credential_that_cannot_be_used_is_looked_at_rarely_unless_that_is_likely_to_pass() -> None:
+    lasting = CredentialUnusable("CredentialInvalid", "No.", recommended_action="Mend it.")
+    passing = CredentialUnusable("CredentialUnknown", "Not now.", recommended_action="Wait.", passing=True)
+
+    assert (lasting.disposition, passing.disposition) == (SLOW, RETRY)
+    assert (lasting.reason, str(lasting)) == ("CredentialInvalid", "No. Mend it.")
 
 
 def test_an_error_says_no_more_than_it_was_told() -> None:

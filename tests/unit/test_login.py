@@ -22,12 +22,24 @@ def test_a_secret_is_read_without_the_line_breaks_that_editors_leave() -> None:
         {
             "AZURE_TENANT_ID": f"{TENANT}\n".encode(),
             "AZURE_CLIENT_ID": b" " + CLIENT.encode(),
-            "AZURE_CLIENT_SECRET": b" x\n",
+            "AZURE_CLIENT_SECRET": b" xX \r\n",
         },
     )
 
-    assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, " x", "")
+    assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, " xX ", "")
     assert str(login) == "Secret blue/azure-login"
+
+
+@pytest.mark.parametrize("secret", [" xX ", " xX"])
+def test_of_a_secret_and_a_password_nothing_but_line_breaks_at_the_end_is_left_out(secret: str) -> None:
+    written = f"{secret}\r\n".encode()
+    certificate = {"AZURE_CLIENT_CERTIFICATE": PEM, "AZURE_CLIENT_CERTIFICATE_PASSWORD": written}
+    with_certificate = login_of_secret("blue", SECRET, {**WHOLE, **certificate})
+    with_secret = login_of_secret("blue", SECRET, {**WHOLE, "AZURE_CLIENT_SECRET": written})
+
+    assert (with_secret.secret, with_secret.certificate, with_secret.password) == (secret, "", "")
+    assert (with_certificate.secret, with_certificate.certificate) == ("", PEM.decode())
+    assert with_certificate.password == secret
 
 
 def test_nothing_secret_is_in_any_text_about_it() -> None:
@@ -44,8 +56,8 @@ def test_nothing_secret_is_in_any_text_about_it() -> None:
 @pytest.mark.parametrize(
     ("data", "problems"),
     [
-        ({}, ["AZURE_TENANT_ID is missing", "AZURE_CLIENT_ID is missing", "neither is there"]),
-        ({**WHOLE, "AZURE_CLIENT_SECRET": b"s3cret", "AZURE_CLIENT_CERTIFICATE": PEM}, ["both are there"]),
+        ({}, ["AZURE_TENANT_ID is missing", "AZURE_CLIENT_ID is missing", "is needed: neither is there"]),
+        ({**WHOLE, "AZURE_CLIENT_SECRET": b"s3cret", "AZURE_CLIENT_CERTIFICATE": PEM}, ["is needed: both are there"]),
         ({**WHOLE, "AZURE_CLIENT_CERTIFICATE": b"s3cret"}, ["AZURE_CLIENT_CERTIFICATE must be PEM"]),
         ({**WHOLE, "AZURE_CLIENT_SECRET": b"\xffs3cret"}, ["AZURE_CLIENT_SECRET is not text"]),
         (
@@ -67,11 +79,13 @@ def test_every_key_to_mend_is_named_and_no_value_repeated(data: dict[str, bytes]
         assert problem in told
     assert "s3cret" not in told
     assert (refused.value.reason, refused.value.disposition) == ("CredentialInvalid", Disposition.SLOW)
+    assert told.endswith(". Mend it; it is read again at the interval, or when the resource asks for a look.")
 
 
 def test_a_service_account_needs_both_annotations() -> None:
     login = login_of_service_account("blue", ACCOUNT, {CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT, "x": "y"})
     assert (login.tenant, login.client, login.secret, login.certificate) == (TENANT, CLIENT, "", "")
+    assert str(login) == "ServiceAccount blue/dr"
 
     with pytest.raises(CredentialUnusable) as refused:
         login_of_service_account("blue", ACCOUNT, {})

@@ -29,7 +29,7 @@ from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.observed import AgentCounts, ContainerMapping
 from vault_autoupdate.plan import Action, Plan, make_plan
 from vault_autoupdate.resource_id import parse_vault_id
 from vault_autoupdate.situation import Situation
@@ -115,9 +115,14 @@ def test_a_status_that_cannot_be_read_is_as_good_as_none(status: Any) -> None:
     st.dictionaries(KEYS, attempts(WORDS, SECONDS), max_size=4),
     st.none() | RUNS,
     st.sampled_from(["", "westeurope"]),
+    st.none() | st.builds(AgentCounts, *[st.integers(0, 9)] * 3),
 )
 def test_what_the_status_tells_comes_back_from_it(
-    operations: list[Operation], tried: dict[str, Attempt], run: Run | None, location: str
+    operations: list[Operation],
+    tried: dict[str, Attempt],
+    run: Run | None,
+    location: str,
+    agents: AgentCounts | None,
 ) -> None:
     state = VaultState(
         vault_name="dr",
@@ -126,11 +131,13 @@ def test_what_the_status_tells_comes_back_from_it(
         attempts=tried,
         paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in tried},
         run=run,
+        agents=agents,
     )
     restored = restore(_status(state), VAULT, NOW)
 
     assert (restored.operations, restored.attempts) == (state.operations, state.attempts)
     assert (restored.run, restored.location, restored.vault_name) == (run, location, "dr")
+    assert restored.agents == agents
     assert restored.interrupted == (run is not None and run.completed_at is None)
     assert restored.omitted is None
     assert _status(restored) == _status(state)

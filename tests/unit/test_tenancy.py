@@ -92,6 +92,7 @@ def test_a_scope_covers_all_that_begins_with_its_segments_and_nothing_that_diffe
     [
         "",
         "subscriptions",
+        f"subscriptions/{SUBSCRIPTION}",
         f"/subscriptions/{SUBSCRIPTION}/",
         "/subscriptions/production",
         "/subscriptions/*",
@@ -218,3 +219,48 @@ def test_what_may_not_be_named_is_told_before_what_is_wrong_with_the_credential(
 
     assert refusal is not None
     assert refusal.reason == "ScopeNotAllowed"
+
+
+NOT_ALLOWED = (
+    "Nothing is done: this operator takes no credentials from resources. Remove spec.credential to have its own "
+    "identity used, or ask those who run it for VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS=allowed "
+    "(resourceCredentials.mode in the chart)."
+)
+REQUIRED = (
+    "Nothing is done: this operator does not lend its own identity. Name a credential of this namespace in "
+    "spec.credential: a Secret (secretName) or a ServiceAccount (serviceAccountName)."
+)
+OUTSIDE = (
+    "Nothing is done: spec.automationAccountResourceId outside of what namespace asr may name. Name what it may, or "
+    "ask those who run the operator to extend VAULT_AUTOUPDATE_VAULT_SCOPES (vaultScopes in the chart); by its entries "
+    f"for 'as*', 'asr', this namespace may name only what is in /subscriptions/{OTHER}, {VAULT_ID}, {GROUP}X."
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "spec", "message"),
+    [
+        (TenancyRules(), {"credential": {"secretName": "login"}}, NOT_ALLOWED),
+        (TenancyRules(credentials=ResourceCredentials.REQUIRED), {}, REQUIRED),
+        (TenancyRules(_scopes(**{"as*": [f"/subscriptions/{OTHER}"], "asr": [VAULT_ID, f"{GROUP}X"]})), {}, OUTSIDE),
+    ],
+)
+def test_a_refusal_says_what_is_the_matter_and_what_to_do(
+    rules: TenancyRules, spec: dict[str, Any], message: str
+) -> None:
+    refusal = rules.refusal(resource(**spec))
+
+    assert refusal is not None
+    assert refusal.message == message
+
+
+@pytest.mark.parametrize("text", ["/", f"/subscriptions/{OTHER}", GROUP, VAULT_ID, ACCOUNT_ID, f"{GROUP}X"])
+def test_a_scope_is_told_as_it_was_written(text: str) -> None:
+    assert parse_arm_scope(text).text == text
+
+
+def test_mistakes_are_told_one_after_the_other() -> None:
+    with pytest.raises(ValueError, match=r"'A' is neither a namespace nor a pattern .*; 'b': must be a list of"):
+        parse_vault_scopes('{"A": [], "b": "/"}')
+    with pytest.raises(ValueError, match=r"^not JSON \(Expecting value: line 1 column 7 .*\): write for example "):
+        parse_vault_scopes('{"a": }')

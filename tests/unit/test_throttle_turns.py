@@ -183,11 +183,11 @@ async def test_each_call_that_leaves_is_one_less_to_come() -> None:
     story = _Story()
     story.throttle.announce("s", WRITE, "a", 3)
     lane, left = story.throttle._lane("s", WRITE), []
-    for _ in range(4):
+    for _ in range(5):
         left.append(lane.backlog)
         await story.one("a")
 
-    assert left == [3, 2, 1, 0]
+    assert left == [3, 2, 1, 0, 0]
 
 
 # Who waits for the subscription's limits.
@@ -239,6 +239,41 @@ async def test_routine_calls_use_no_more_than_half_of_any_further_limit() -> Non
     throttle = Throttle({READ: [Limit(100_000, 3600), Limit(10, 100)]})
 
     assert throttle.rhythm("s", READ, "vault", 1) == pytest.approx(100 / 5)
+
+
+@in_virtual_time
+async def test_there_is_plenty_while_nobody_waits_and_more_than_half_of_each_limit_is_left() -> None:
+    throttle = Throttle({READ: [Limit(8, 60), Limit(4, 10)]})
+    plenty = []
+    for _ in range(3):
+        plenty.append(throttle.has_plenty("sub/west", READ))
+        async with throttle.call("sub/west", READ, "k"):
+            pass
+
+    assert plenty == [True, True, False]
+    assert not throttle.has_plenty("sub/east", READ), "the second limit is the subscription's"
+    await asyncio.sleep(61)
+    assert throttle.has_plenty("sub/west", READ)
+    throttle.refused("sub/west", READ, 30.0)
+    assert not throttle.has_plenty("sub/west", READ), "the server wants silence"
+    assert throttle.has_plenty("other/west", READ)
+
+
+@in_virtual_time
+async def test_there_is_no_plenty_for_calls_that_can_wait_while_others_do() -> None:
+    throttle = Throttle({READ: [Limit(8, 60)]})
+    throttle.refused("s", READ, 1.0)
+
+    async def call() -> None:
+        async with throttle.call("s", READ, "k"):
+            return
+
+    throttle.announce("s", READ, "k", 10_000)
+    waiting = [asyncio.create_task(call()) for _ in range(3)]
+    await asyncio.sleep(1.001)
+    assert [state.waiting for state in throttle.states()] != [0]
+    assert not throttle.has_plenty("s", READ)
+    await asyncio.gather(*waiting)
 
 
 # What late timers lose.
