@@ -1,12 +1,11 @@
-"""What Azure says, added up."""
+"""Values that Azure's answers are turned into."""
 
 from __future__ import annotations
 
 from vault_autoupdate.observed import AgentCounts
 
 
-def test_the_agents_of_several_vaults_add_up() -> None:
-    both = AgentCounts(10, 3, 2) + AgentCounts(100, 30, 20)
+def test_counts_of_agents_add_up_over_pages() -> None:
+    counts = AgentCounts(total=10, behind=3, unknown=1) + AgentCounts(total=5, behind=1, unknown=2)
 
-    assert both == AgentCounts(110, 33, 22)
-    assert both.current == 55
+    assert (counts.total, counts.behind, counts.unknown, counts.current) == (15, 4, 3, 8)
