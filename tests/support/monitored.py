@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import requests
+
 from asr_simulator import SimulatorThread, parse_scenario
 from tests.support.embedded_api import EmbeddedApi, open_embedded_api
 from tests.support.operator_process import OperatorProcess
@@ -22,8 +24,10 @@ from tests.support.prometheus import PrometheusServer, without_waiting
 from tests.support.resources import collection_path, manifest, resource_path
 from tests.support.rest import MERGE_PATCH
 from tests.support.waiting import wait_until
-from vault_autoupdate.api import REQUESTED_AT
-from vault_autoupdate.resource_id import mapping_path
+from vault_autoupdate.api import REQUESTED_AT, AutoUpdate
+from vault_autoupdate.arm.wire import job_id_of, patch_body
+from vault_autoupdate.plan import Goal
+from vault_autoupdate.resource_id import mapping_path, parse_automation_account_id
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ALERTS: Final = ROOT / "charts/vault-autoupdate/files/alerts.yaml"
@@ -244,7 +248,7 @@ def run_scenario(running: Monitored) -> None:
 
 
 def _leave_behind(running: Monitored) -> None:
-    """A resource with the status of a run that began three hours ago, and whose jobs never end."""
+    """A resource with the status of a run that began three hours ago, and whose job never ends."""
     running.sim.control.add_fault("job_never_ends", method="PATCH", vault="left-behind", forever=True)
     running.create("left-behind")
     then = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -261,7 +265,9 @@ def _leave_behind(running: Monitored) -> None:
                 "observedGeneration": 1,
             }
         ],
-        "operations": [{"mapping": mapping_path(disabled["id"]), "startedAt": then}],
+        "operations": [
+            {"mapping": mapping_path(disabled["id"]), "startedAt": then, "jobId": _change(running.sim, disabled["id"])}
+        ],
     }
     running.api.rest.request(
         "PATCH",
@@ -269,7 +275,29 @@ def _leave_behind(running: Monitored) -> None:
         {"status": status},
         content_type=MERGE_PATCH,
     )
+    running.sim.control.reset_stats()  # what the earlier process did is not counted as the operator's
 
 
 def _ready(status: dict[str, Any]) -> dict[str, Any]:
     return next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
+
+
+def _change(sim: SimulatorThread, mapping_id: str) -> str:
+    """Change a mapping as an earlier process did; returns the name of the job."""
+    login = sim.identity_env
+    token = requests.get(
+        login["IDENTITY_ENDPOINT"],
+        params={"api-version": "2019-08-01", "resource": "https://management.azure.com"},
+        headers={"X-IDENTITY-HEADER": login["IDENTITY_HEADER"]},
+        timeout=10,
+    ).json()["access_token"]
+    goal = Goal(AutoUpdate.ENABLED, parse_automation_account_id(account_id("left-behind")))
+    answer = requests.patch(
+        f"{sim.url}{mapping_id}",
+        params={"api-version": "2025-08-01"},
+        json=patch_body(goal),
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    answer.raise_for_status()
+    return job_id_of({name.lower(): value for name, value in answer.headers.items()})
