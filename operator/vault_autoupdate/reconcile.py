@@ -113,11 +113,11 @@ class Reconciler:
 
 async def _until_settled(vault_pass: VaultPass) -> bool:
     """Look and work in turn until a look finds nothing to do; False when the pass was superseded before."""
-    state = vault_pass.state
-    while True:
+    state, superseded = vault_pass.state, vault_pass.superseded
+    while not superseded.is_set():
         plan = await observe(vault_pass)
-        if vault_pass.superseded.is_set():
-            return False
+        if superseded.is_set():
+            break
         to_change = (
             plan.actionable if vault_pass.resource.spec.mode is Mode.ENFORCE or vault_pass.resource.deleting else ()
         )
@@ -137,6 +137,7 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)
         await _work(vault_pass, plan, to_change)
+    return False
 
 
 def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:
@@ -164,6 +165,8 @@ async def _work(vault_pass: VaultPass, plan: Plan, to_change: tuple[Decision, ..
             until = loop.time() + vault_pass.timing.status_interval.total_seconds() if poll_at is None else poll_at
             wait = max(0.0, until - loop.time())
             await asyncio.wait({superseded, *apply.tasks}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            if superseded.done():
+                break
             apply.advance()
             if poll_at is not None and loop.time() >= poll_at:
                 await poll(vault_pass)

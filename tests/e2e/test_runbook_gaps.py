@@ -129,6 +129,12 @@ async def test_gap_persistence_a_restarted_process_tracks_the_jobs_of_the_one_be
     assert restored.run.succeeded == 40
 
 
+async def test_a_pass_that_is_to_end_asks_azure_nothing_more(azure: AzureFactory) -> None:
+    arm = azure(mix={"disabled": 4}, jobs={"duration": {"min": 60, "max": 60}}, settings={"status_interval": "0.01s"})
+    await interrupted_after(arm, resource(), jobs=4)
+    assert len(arm.requests("GET", kind="mappings")) == 1, "the vault was read again, for nobody"
+
+
 async def test_gap_persistence_jobs_that_no_status_names_are_found_in_the_vaults_list(azure: AzureFactory) -> None:
     arm = azure(mix={"disabled": 10}, jobs={"duration": {"min": 60, "max": 60}}, settings={"status_interval": "0.01s"})
     await interrupted_after(arm, resource(), jobs=10)
