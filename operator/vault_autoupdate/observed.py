@@ -1,4 +1,4 @@
-"""What Azure says: container mappings, their health errors, and jobs. Values only."""
+"""What Azure says: container mappings, their health errors, jobs, and replicated machines. Values only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vault_autoupdate.resource_id import mapping_path
 
-__all__ = ["AgentCounts", "ContainerMapping", "HealthError", "Job", "JobError", "Vault"]
+__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "Machine", "Vault"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class ContainerMapping:
     auto_update_status: str = ""
     automation_account_id: str = ""
     authentication_type: str = ""
+    schedule_name: str = ""
+    """Of the schedule in the Automation account."""
+    job_schedule_name: str = ""
+    """Of what binds that schedule to the runbook, a GUID."""
+    target_container_id: str = ""
     health_errors: tuple[HealthError, ...] = ()
 
     @cached_property
@@ -86,19 +91,35 @@ class Job:
 
 
 @dataclass(frozen=True)
-class AgentCounts:
-    """How many replicated machines between Azure regions a vault has, by the state of their Mobility service."""
+class Machine:
+    """One machine that is replicated between Azure regions, as far as its Mobility service goes.
 
-    total: int = 0
-    behind: int = 0
-    """There is a newer version."""
-    unknown: int = 0
-    """Site Recovery does not say whether there is one."""
+    None stands for what Site Recovery does not say: most of these fields are missing before api-version 2025-08-01.
+    """
+
+    id: str
+    """Of the replicated item."""
+    name: str
+    """Of the machine, as people know it."""
+    target_container_id: str = ""
+    agent_version: str = ""
+    update_required: bool | None = None
+    certificate_update_required: bool | None = None
+    agent_expires_at: datetime | None = None
+    """None also for never, which Site Recovery writes as the year 9999."""
+    certificate_expires_at: datetime | None = None
+    upgrade_in_progress: bool | None = None
+    retries_exhausted: bool | None = None
+    reinstall_required: bool | None = None
+    blockers: tuple[HealthError, ...] = ()
+    """Why the agent cannot be installed anew."""
+
+    @cached_property
+    def key(self) -> str:
+        """The id for comparing."""
+        return self.id.casefold()
 
     @property
-    def current(self) -> int:
-        """Those that need no update."""
-        return self.total - self.behind - self.unknown
-
-    def __add__(self, other: AgentCounts) -> AgentCounts:
-        return AgentCounts(self.total + other.total, self.behind + other.behind, self.unknown + other.unknown)
+    def container_id(self) -> str:
+        """The source container that it is in, for comparing."""
+        return self.key.partition("/replicationprotecteditems/")[0]

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import AgentCounts
+from vault_autoupdate.automation import AccountReport
 from vault_autoupdate.plan import Action, Goal, Plan
 from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
+from vault_autoupdate.rollout import Rollout, RolloutDecision
+from vault_autoupdate.windows import Window
 
 __all__ = ["Run", "VaultState", "restore"]
 
@@ -62,10 +65,24 @@ class VaultState:
     errors_in_a_row: int = 0
     goal: Goal | None = None
     """What the mappings should have been at the last look."""
-    agents: AgentCounts | None = None
-    """The agents of the vault's machines when they were last counted; None while nobody knows."""
+    agents: AgentReport | None = None
+    """The agents of the vault's machines when they were last looked at; None while nobody knows."""
+    agents_problem: Explanation | None = None
+    """Why nobody knows."""
     agents_due: datetime | None = None
-    """When they are to be counted again; None before this process has thought about it."""
+    """When they are to be looked at again; None before this process has thought about it."""
+    account: AccountReport | None = None
+    """The Automation account when it was last looked at; None while nobody knows, or it does not matter."""
+    account_problem: Explanation | None = None
+    """Why nobody knows."""
+    account_due: datetime | None = None
+    """When it is to be looked at again; None before this process has thought about it."""
+    rollout: Rollout | None = None
+    """Updates of agents in windows; None for a vault without ``spec.agentUpdates`` and without any left over."""
+    rollout_decision: RolloutDecision | None = None
+    """What was last decided about them."""
+    next_window: Window | None = None
+    """The next window to open."""
     reverts: int = 0
     """Looks that found something changed by somebody else after it had been as declared."""
 
@@ -152,10 +169,10 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     return state
 
 
-def _agents(entry: object) -> AgentCounts | None:
+def _agents(entry: object) -> AgentReport | None:
     if not isinstance(entry, Mapping):
         return None
-    return AgentCounts(_count(entry.get("total")), _count(entry.get("behind")), _count(entry.get("unknown")))
+    return AgentReport(_count(entry.get("total")), _count(entry.get("behind")), _count(entry.get("unknown")))
 
 
 def _run(entry: object) -> Run | None:

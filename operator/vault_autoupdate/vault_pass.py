@@ -47,6 +47,12 @@ class RunObserver(Protocol):
     def job_state_unknown(self, state: str) -> None:
         """A job is in a state that nobody has documented."""
 
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
+        """ARM did not accept the update of a machine's agent, or gave no answer."""
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
+        """The update of a machine's agent is not waited for any longer."""
+
 
 @dataclass(frozen=True)
 class Timing:
