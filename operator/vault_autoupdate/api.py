@@ -7,6 +7,7 @@ checked here too, all problems at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,14 +23,18 @@ from pydantic import (
     StrictBool,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vault_autoupdate.durations import format_duration, parse_duration
 from vault_autoupdate.resource_id import ArmId, parse_automation_account_id, parse_vault_id
+from vault_autoupdate.rollout import RolloutRules
 from vault_autoupdate.text import clean
+from vault_autoupdate.windows import WindowSchedule
 
 GROUP: Final = "asr.vault-autoupdate.io"
 VERSION: Final = "v1alpha1"
@@ -37,14 +43,17 @@ KIND: Final = "VaultAutoUpdate"
 PLURAL: Final = "vaultautoupdates"
 REQUESTED_AT: Final = f"{GROUP}/requestedAt"
 """Annotation: any change of its value means "look now"."""
+UPDATE_AGENTS_NOW: Final = f"{GROUP}/updateAgentsNow"
+"""Annotation: any change of its value opens a window for updates of agents now, once."""
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
 
 __all__ = [
-    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "VERSION",
-    "AutoUpdate", "CredentialSource", "DeletionPolicy", "InvalidSpec", "Mode", "NotWritten", "ObjectChanged",
-    "ObjectGone", "ObjectRef", "ResourceKey", "Spec", "VaultAutoUpdate", "parse_resource",
+    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "UPDATE_AGENTS_NOW",
+    "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource", "DeletionPolicy", "InvalidSpec", "Mode",
+    "NotWritten", "ObjectChanged", "ObjectGone", "ObjectRef", "ResourceKey", "Spec", "VaultAutoUpdate",
+    "parse_resource",
 ]  # fmt: skip
 
 
@@ -82,6 +91,12 @@ _ONE_SOURCE: Final = (
     "must name exactly one of secretName and serviceAccountName; without spec.credential the operator's own identity "
     "is used"
 )
+_UPDATES_BY_ITSELF: Final = (
+    "Site Recovery updates the agents by itself when autoUpdate is Enabled: set autoUpdate to Disabled to have them "
+    "updated in windows, or remove agentUpdates"
+)
+_SHORTEST_WINDOW: Final = timedelta(minutes=15)
+_LONGEST_WINDOW: Final = timedelta(hours=24)
 
 
 class CredentialSource(BaseModel):
@@ -113,6 +128,53 @@ def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _name_pattern(pattern: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._*?-]{1,64}", pattern):
+        raise ValueError(
+            f"{pattern[:64]!r} is no pattern of machine names: write 1 to 64 letters, digits, periods, underscores and "
+            "hyphens, with * for any text and ? for any one character"
+        )
+    return pattern
+
+
+class AgentUpdatesSpec(BaseModel):
+    """``spec.agentUpdates``: when the operator updates the agents, how many at once, and when it stops."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    schedule: Annotated[str, Field(max_length=128)]
+    time_zone: Annotated[str, Field(max_length=64)] = "UTC"
+    duration: Annotated[timedelta, _duration(_SHORTEST_WINDOW, _LONGEST_WINDOW)]
+    max_concurrent: Annotated[int, Field(strict=True, ge=1, le=50)] = 10
+    max_failures: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
+    order: Annotated[tuple[Annotated[str, AfterValidator(_name_pattern)], ...], Field(max_length=20)] = ()
+    pause: StrictBool = False
+
+    # Each of the two is checked with a partner that is right, so that both are told, each under its own name.
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str) -> str:
+        WindowSchedule(schedule, "UTC", _SHORTEST_WINDOW).check()
+        return schedule
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, time_zone: str) -> str:
+        WindowSchedule("0 0 * * *", time_zone, _SHORTEST_WINDOW).check()
+        return time_zone
+
+    def rules(self) -> RolloutRules:
+        """The same in the terms of `vault_autoupdate.rollout`."""
+        return RolloutRules(
+            WindowSchedule(self.schedule, self.time_zone, self.duration),
+            max_concurrent=self.max_concurrent,
+            max_failures=self.max_failures,
+            order=self.order,
+            pause=self.pause,
+        )
+
+
 class Spec(BaseModel):
     """``spec`` of the resource, checked."""
 
@@ -129,6 +191,8 @@ class Spec(BaseModel):
     job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     credential: CredentialSource | None = None
+    agent_updates: AgentUpdatesSpec | None = None
+    automation_account_checks: StrictBool = True
 
     @field_validator("automation_account_resource_id")
     @classmethod
@@ -141,6 +205,27 @@ class Spec(BaseModel):
                 f"must be in the vault's subscription ({vault.subscription}): Site Recovery accepts no other"
             )
         return account
+
+    @field_validator("agent_updates", mode="wrap")
+    @classmethod
+    def _one_of_us_updates(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> AgentUpdatesSpec | None:
+        problems: list[InitErrorDetails] = []
+        updates: AgentUpdatesSpec | None = None
+        try:
+            updates = validate(value)
+        except ValidationError as error:  # what is wrong inside is told as well
+            problems += [
+                InitErrorDetails(type=entry["type"], loc=entry["loc"], input=entry["input"], ctx=entry.get("ctx", {}))
+                for entry in error.errors()
+            ]
+        if value is not None and info.data.get("auto_update") is AutoUpdate.ENABLED:
+            conflict = PydanticCustomError("value_error", "{error}", {"error": _UPDATES_BY_ITSELF})
+            problems.insert(0, InitErrorDetails(type=conflict, input=value))
+        if problems:
+            raise ValidationError.from_exception_data("agentUpdates", problems)
+        return updates
 
 
 @dataclass(frozen=True, order=True)
@@ -186,6 +271,8 @@ class VaultAutoUpdate:
     deleting: bool = False
     requested_at: str | None = None
     """Value of the `REQUESTED_AT` annotation, cut to what the status can answer with."""
+    update_agents_now: str | None = None
+    """Value of the `UPDATE_AGENTS_NOW` annotation, cut likewise."""
 
 
 class _Metadata(BaseModel):
@@ -221,7 +308,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
     except ValidationError as error:
         raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
     metadata = manifest.metadata
-    requested = (metadata.annotations or {}).get(REQUESTED_AT)
+    annotations = metadata.annotations or {}
     return VaultAutoUpdate(
         key=ResourceKey(metadata.namespace, metadata.name),
         spec=manifest.spec,
@@ -229,8 +316,13 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
         generation=metadata.generation,
         created_at=metadata.creation_timestamp,
         deleting=metadata.deletion_timestamp is not None,
-        requested_at=None if requested is None else clean(requested, 256),
+        requested_at=_request(annotations.get(REQUESTED_AT)),
+        update_agents_now=_request(annotations.get(UPDATE_AGENTS_NOW)),
     )
+
+
+def _request(value: str | None) -> str | None:
+    return None if value is None else clean(value, 256)
 
 
 def _problem(entry: Any) -> str:
