@@ -92,6 +92,14 @@ async def test_a_read_is_a_get_and_a_write_a_patch_each_with_an_id_that_begins_w
     assert arm.waited == [READ, WRITE]
 
 
+async def test_a_write_may_be_a_post(client: ArmClient, arm: Arm) -> None:
+    await client.write(CONTEXT, "update_agent", "/y", {}, method="POST")
+
+    assert [call.method for call in arm.calls] == ["POST"]
+    assert arm.waited == [WRITE]
+    assert _used(client, WRITE) == 1
+
+
 async def test_reads_and_writes_count_apart(client: ArmClient) -> None:
     for _ in range(3):
         await client.read(CONTEXT, "list", "/x")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from vault_autoupdate.observed import AgentCounts
+from vault_autoupdate.observed import Machine
+
+CONTAINER = "/Subscriptions/s/vaults/v/replicationFabrics/F/replicationProtectionContainers/C"
 
 
-def test_counts_of_agents_add_up_over_pages() -> None:
-    counts = AgentCounts(total=10, behind=3, unknown=1) + AgentCounts(total=5, behind=1, unknown=2)
+def test_a_machine_is_in_the_container_of_its_replicated_item() -> None:
+    machine = Machine(f"{CONTAINER}/replicationProtectedItems/I", "vm")
 
-    assert (counts.total, counts.behind, counts.unknown, counts.current) == (15, 4, 3, 8)
+    assert machine.container_id == CONTAINER.casefold()
+    assert machine.key == machine.id.casefold()

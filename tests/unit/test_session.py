@@ -108,10 +108,11 @@ def test_a_call_that_names_its_own_version_keeps_it(arm: ArmServer, session: Arm
     assert arm.seen[0].path == "/subscriptions/x?api-version=2024-01-01&x=%2F"
 
 
-def test_a_replica_that_does_not_lead_reads_but_changes_nothing(arm: ArmServer) -> None:
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_a_replica_that_does_not_lead_reads_but_changes_nothing(arm: ArmServer, method: str) -> None:
     session = _session(arm, may_write=lambda: False)
     with pytest.raises(NotLeading):
-        session.send(ArmCall("PATCH", "/m", "run/call", {}))
+        session.send(ArmCall(method, "/m", "run/call", {}))
     assert arm.seen == []
 
     assert session.send(_get()).status == 200
@@ -129,10 +130,11 @@ def test_a_replica_that_loses_the_lead_between_401_and_repetition_changes_nothin
     assert len(arm.seen) == 1
 
 
-def test_a_patch_sends_json(arm: ArmServer, session: ArmSession) -> None:
-    session.send(ArmCall("PATCH", "/m", "run/call", {"properties": {"é": None}}))
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_a_write_sends_json(arm: ArmServer, session: ArmSession, method: str) -> None:
+    session.send(ArmCall(method, "/m", "run/call", {"properties": {"é": None}}))
 
-    assert (arm.seen[0].method, arm.seen[0].path) == ("PATCH", f"/m?api-version={VERSION}")
+    assert (arm.seen[0].method, arm.seen[0].path) == (method, f"/m?api-version={VERSION}")
     assert arm.seen[0].headers["content-type"] == "application/json"
     assert json.loads(arm.seen[0].body) == {"properties": {"é": None}}
 

@@ -15,7 +15,7 @@ from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
 from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import AgentCounts, HealthError, JobError, Vault
+from vault_autoupdate.observed import HealthError, JobError, Machine, Vault
 from vault_autoupdate.plan import Action, Goal, make_plan
 
 DATA = Path(__file__).parent / "data"
@@ -46,6 +46,14 @@ def test_a_page_of_mappings() -> None:
     assert (off.automation_account_id, off.authentication_type, off.health_errors) == ("", "RunAsAccount", ())
     assert on.automation_account_id.endswith("/rg-automation/providers/Microsoft.Automation/automationAccounts/aa-dr")
     assert on.authentication_type == "SystemAssignedIdentity"
+    assert (on.schedule_name, on.job_schedule_name) == (
+        "enabled_0b9e63f5-1f1c-4a55-9d7a-4b7c1a1f0001",
+        "0b9e63f5-1f1c-4a55-9d7a-4b7c1a1f0002",
+    )
+    assert (off.schedule_name, off.job_schedule_name) == ("", "")
+    assert on.target_container_id.endswith(
+        "/replicationFabrics/eastus2/replicationProtectionContainers/east2-container"
+    )
     assert on.health_errors == (
         HealthError("151234", "AgentAutoUpdateInfra", "The runbook could not reach the vault.",
                     "The identity has no role.", "Give it one."),
@@ -85,6 +93,7 @@ def test_what_is_missing_or_null_reads_as_empty(properties: dict[str, Any]) -> N
 
     assert (seen.state, seen.instance_type, seen.auto_update_status) == ("", "", "")
     assert (seen.automation_account_id, seen.authentication_type, seen.health_errors) == ("", "", ())
+    assert (seen.schedule_name, seen.job_schedule_name, seen.target_container_id) == ("", "", "")
 
 
 def test_health_errors_are_made_fit_to_be_shown() -> None:
@@ -113,36 +122,131 @@ def test_a_link_to_the_next_page_is_kept_as_it_is() -> None:
 
 # Replicated items.
 
+ITEM = "/Subscriptions/s/v/replicationFabrics/f/replicationProtectionContainers/c/replicationProtectedItems/i"
 
-def _item(instance_type: str, **details: Any) -> dict[str, Any]:
+
+def _item(instance_type: str = "A2A", friendly_name: str | None = "vm-1", **details: Any) -> dict[str, Any]:
     return {
-        "id": "/x",
-        "name": "vm",
-        "properties": {"providerSpecificDetails": {"instanceType": instance_type, **details}},
+        "id": ITEM,
+        "name": "i",
+        "properties": {
+            "friendlyName": friendly_name,
+            "recoveryContainerId": "/Subscriptions/s/v/target",
+            "providerSpecificDetails": {"instanceType": instance_type, **details},
+        },
     }
 
 
-def test_agents_are_counted_where_replication_is_between_azure_regions() -> None:
-    page = {
-        "value": [
-            _item("A2A", isReplicationAgentUpdateRequired=True),
-            _item("a2a", isReplicationAgentUpdateRequired=False),
-            _item("A2A", isReplicationAgentUpdateRequired=None),
-            _item("InMageRcm", isReplicationAgentUpdateRequired=True),
-            {"properties": {"providerSpecificDetails": None}},
-        ]
+def test_a_recorded_item_is_a_machine_whose_agent_never_expires() -> None:
+    recorded = _data("item")
+    machine = wire.machine(recorded)
+
+    assert machine == Machine(
+        id=recorded["id"],
+        name="vm-east-1",
+        target_container_id=recorded["properties"]["recoveryContainerId"],
+        agent_version="9.55.6808.1",
+        update_required=False,
+        certificate_update_required=False,
+        agent_expires_at=None,
+    )
+    assert machine.container_id.endswith("/replicationprotectioncontainers/container-east")
+
+
+def test_all_that_an_item_may_say_of_its_agent_is_read() -> None:
+    details: dict[str, Any] = {
+        "agentVersion": "9.60.1.1",
+        "isReplicationAgentUpdateRequired": True,
+        "isReplicationAgentCertificateUpdateRequired": True,
+        "agentExpiryDate": "2026-03-01T12:00:00.1234567",
+        "agentCertificateExpiryDate": "2026-03-01T14:00:00+02:00",
+        "isAgentUpgradeInProgress": True,
+        "isAgentUpgradeRetryThresholdExhausted": True,
+        "isAgentReinstallRequired": True,
+        "reasonsBlockingReInstall": "only where there are no details",
+        "reasonsBlockingReinstallDetails": [
+            {"errorCode": 151137, "errorMessage": "No disk.", "possibleCauses": "ADE.", "recommendedAction": "Update."},
+            {},
+        ],
     }
-    counts = wire.agents_page(page)
-    assert counts == AgentCounts(total=3, behind=1, unknown=1)
-    assert counts.current == 1
+    machine = wire.machine(_item(**details))
+
+    assert machine.agent_expires_at == NOW.replace(microsecond=123456)
+    assert machine.certificate_expires_at == NOW
+    assert (machine.update_required, machine.certificate_update_required) == (True, True)
+    assert (machine.upgrade_in_progress, machine.retries_exhausted, machine.reinstall_required) == (True, True, True)
+    assert machine.blockers == (HealthError("151137", "", "No disk.", "ADE.", "Update."), HealthError())
+
+
+def test_a_reason_without_details_is_a_blocker_in_its_own_words() -> None:
+    machine = wire.machine(_item(reasonsBlockingReInstall="The root disk is encrypted."))
+
+    assert machine.blockers == (HealthError(message="The root disk is encrypted."),)
+
+
+def test_no_more_blockers_are_kept_than_anybody_reads() -> None:
+    assert len(wire.machine(_item(reasonsBlockingReinstallDetails=[{"errorCode": 1}] * 500)).blockers) == 10
 
 
 @pytest.mark.parametrize(
-    "page", [{"value": [{}]}, {"value": [_item("A2A", isReplicationAgentUpdateRequired="no idea")]}]
+    "details",
+    [
+        {},
+        {"agentVersion": None, "agentExpiryDate": None, "agentCertificateExpiryDate": None},
+        {"isReplicationAgentUpdateRequired": None, "isAgentUpgradeInProgress": None},
+        {"reasonsBlockingReInstall": None, "reasonsBlockingReinstallDetails": None},
+    ],
 )
+def test_what_an_item_does_not_say_is_not_known(details: dict[str, Any]) -> None:
+    assert wire.machine(_item(**details)) == Machine(ITEM, "vm-1", "/Subscriptions/s/v/target")
+
+
+@pytest.mark.parametrize("friendly_name", [None, "", " \n"])
+def test_a_machine_without_a_name_for_people_has_that_of_its_item(friendly_name: str | None) -> None:
+    assert wire.machine(_item(friendly_name=friendly_name)).name == "i"
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "9999-12-31T23:59:59.9999999",
+        "9999-12-31T23:59:59.9999999-08:00",
+        "9999-12-31T23:59:59Z",
+        "1753-01-01T01:01:01Z",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+08:00",
+        "next week",
+        "2026-02-30T00:00:00Z",
+        "",
+    ],
+)
+def test_a_date_that_means_never_or_is_none_is_no_expiry(date: str) -> None:
+    machine = wire.machine(_item(agentExpiryDate=date, agentCertificateExpiryDate=date))
+
+    assert (machine.agent_expires_at, machine.certificate_expires_at) == (None, None)
+
+
+def test_only_machines_that_are_replicated_between_azure_regions_are_listed() -> None:
+    page = {
+        "value": [
+            _item("a2a"),
+            _item("InMageRcm", agentVersion=["of", "another", "shape"]),
+            {"properties": {"providerSpecificDetails": None}},
+            _item("A2A", "vm-2"),
+        ]
+    }
+
+    assert [machine.name for machine in wire.machines_page(page)] == ["vm-1", "vm-2"]
+
+
+@pytest.mark.parametrize("page", [{"value": [{}]}, {"value": [_item(isReplicationAgentUpdateRequired="no idea")]}])
 def test_a_page_of_items_of_another_shape_is_malformed(page: dict[str, Any]) -> None:
     with pytest.raises(MalformedReply, match="not a replicated item"):
-        wire.agents_page(page)
+        wire.machines_page(page)
+
+
+def test_an_update_of_an_agent_names_no_account() -> None:
+    assert wire.update_agent_body() == {"properties": {}}
 
 
 # Jobs.
@@ -232,6 +336,16 @@ def test_a_vault_and_its_region_in_one_spelling() -> None:
         (wire.job, {"name": "j"}, "properties"),
         (wire.job, _job(errors="x"), "properties.errors"),
         (wire.jobs_page, {"error": {"code": "x"}}, "value"),
+        (wire.machine, {"name": "n", "properties": {}}, "id"),
+        (wire.machine, {"id": "i", "properties": {}}, "name"),
+        (wire.machine, _item(agentVersion=9), "properties.providerSpecificDetails.agentVersion"),
+        (wire.machine, _item(agentExpiryDate=9), "properties.providerSpecificDetails.agentExpiryDate"),
+        (
+            wire.machines_page,
+            {"value": [_item(reasonsBlockingReinstallDetails={})]},
+            "properties.providerSpecificDetails.reasonsBlockingReinstallDetails",
+        ),
+        (wire.machines_page, {"value": ["x"]}, "the document"),
         (wire.vault, {"id": "i", "name": "n"}, "location"),
         (wire.vault, {"id": "i", "name": "n", "location": None}, "location"),
     ],
@@ -245,17 +359,20 @@ def test_a_wrong_shape_is_told_with_its_place(read: Any, document: Any, where: s
     assert "VAULT_AUTOUPDATE_API_VERSION" in refused.value.recommended_action
 
 
+_KEYS = [
+    "value", "id", "name", "properties", "state", "errors", "location", "friendlyName", "providerSpecificDetails",
+    "instanceType", "agentExpiryDate", "reasonsBlockingReinstallDetails",
+]  # fmt: skip
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["value", "id", "name", "properties", "state", "errors", "location"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner),
     max_leaves=8,
 )
 
 
-@pytest.mark.parametrize("read", [wire.mappings_page, wire.jobs_page, wire.mapping, wire.job, wire.vault])
+@pytest.mark.parametrize("read", [
+    wire.mappings_page, wire.jobs_page, wire.machines_page, wire.mapping, wire.job, wire.machine, wire.vault,
+])  # fmt: skip
 @given(document=_JSON)
 def test_any_document_at_all_is_read_or_refused(read: Any, document: Any) -> None:
     try:
@@ -341,15 +458,22 @@ def test_whatever_people_may_see_of_mappings_jobs_and_vaults_is_fit_for_a_termin
             "agentAutoUpdateStatus": bad,
             "automationAccountArmId": bad,
             "automationAccountAuthenticationType": bad,
+            "scheduleName": bad,
+            "jobScheduleName": bad,
         },
+        "targetProtectionContainerId": bad,
     }
     mapping = wire.mapping({"id": "/m", "name": bad, "properties": properties})
+    blocker = {"errorCode": bad, "errorMessage": bad, "possibleCauses": bad, "recommendedAction": bad}
+    machine = wire.machine(_item("A2A", bad, agentVersion=bad, reasonsBlockingReinstallDetails=[blocker]))
     job = wire.job({"name": bad, "properties": {"state": bad, "stateDescription": bad, "targetObjectName": bad}})
     vault = wire.vault({"id": bad, "name": bad, "location": bad})
 
     for text in (
         mapping.name, mapping.state, mapping.instance_type, mapping.auto_update_status, mapping.automation_account_id,
-        mapping.authentication_type, job.name, job.state, job.state_description, job.target_name, vault.id, vault.name,
-        vault.location,
+        mapping.authentication_type, mapping.schedule_name, mapping.job_schedule_name, mapping.target_container_id,
+        machine.name, machine.agent_version, machine.blockers[0].code, machine.blockers[0].message,
+        machine.blockers[0].possible_causes, machine.blockers[0].recommended_action,
+        job.name, job.state, job.state_description, job.target_name, vault.id, vault.name, vault.location,
     ):  # fmt: skip
         assert text.isprintable()

@@ -115,8 +115,10 @@ class ArmClient:
                     await asyncio.sleep(max(self._retry_pause * 2 ** (attempt - 1), asked))
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def write(self, context: CallContext, operation: str, target: str, body: dict[str, object]) -> ArmReply:
-        """PATCH ``target``, once: whether it may be tried again is for the caller to find out.
+    async def write(
+        self, context: CallContext, operation: str, target: str, body: dict[str, object], *, method: str = "PATCH"
+    ) -> ArmReply:
+        """PATCH ``target`` (or POST to it), once: whether it may be tried again is for the caller to find out.
 
         A cancellation is obeyed while the call waits for its turn. Once it has left, its answer is waited for,
         since that answer names the job.
@@ -124,7 +126,7 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        call = ArmCall("PATCH", target, _request_id(context), body, context.tokens)
+        call = ArmCall(method, target, _request_id(context), body, context.tokens)
         return await self._once(context, CallKind.WRITE, operation, call)
 
     async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:

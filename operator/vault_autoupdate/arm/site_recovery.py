@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from vault_autoupdate.arm import wire
 from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.errors import ArmError, Disposition, MalformedReply
-from vault_autoupdate.observed import AgentCounts, ContainerMapping, Job, Vault
+from vault_autoupdate.observed import ContainerMapping, Job, Machine, Vault
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.resource_id import ArmId, is_below
 from vault_autoupdate.text import clean
@@ -23,7 +24,7 @@ __all__ = ["SiteRecovery", "Started"]
 
 
 class Started:
-    """What came of a PATCH that was accepted."""
+    """What came of a change that was accepted: the PATCH of a mapping, or the update of an agent."""
 
     def __init__(self, job_id: str, *, done: bool, request_id: str = "") -> None:
         self.job_id = job_id
@@ -31,7 +32,7 @@ class Started:
         self.done = done
         """Whether ARM answered that it is done already (200), so that there is nothing to wait for."""
         self.request_id = request_id
-        """The client request id of the PATCH."""
+        """The client request id of the change."""
 
 
 class SiteRecovery:
@@ -52,18 +53,18 @@ class SiteRecovery:
         async for page in self._pages(context, "list_mappings", target):
             found.update((mapping.key, mapping) for mapping in wire.mappings_page(page))
         for mapping in found.values():
-            _check_below(vault_id.key, mapping.id)
+            _check_below(vault_id.key, mapping.id, "mappings")
         return list(found.values())
 
     async def mapping(self, context: CallContext, mapping_id: str) -> ContainerMapping:
         """Read one mapping. Raises `AzureError`."""
-        _check_below(context.key, mapping_id)
+        _check_below(context.key, mapping_id, "mappings")
         reply = await self.client.read(context, "get_mapping", mapping_id)
         return wire.mapping(reply.document())
 
     async def update(self, context: CallContext, mapping: ContainerMapping, goal: Goal) -> Started:
         """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
-        _check_below(context.key, mapping.id)
+        _check_below(context.key, mapping.id, "mappings")
         reply = await self.client.write(context, "update_mapping", mapping.id, wire.patch_body(goal))
         if reply.status != _ACCEPTED:
             wire.mapping(
@@ -112,32 +113,42 @@ class SiteRecovery:
             raise
         return wire.job(reply.document())
 
-    async def agents(self, context: CallContext, vault_id: ArmId) -> AgentCounts:
-        """Count the agents of the vault's replicated machines. Raises `AzureError`."""
-        counts = AgentCounts()
+    async def machines(self, context: CallContext, vault_id: ArmId) -> list[Machine]:
+        """Read the machines of the vault that are replicated between Azure regions. Raises `AzureError`."""
+        found: dict[str, Machine] = {}
         async for page in self._pages(context, "list_items", f"{vault_id.text}/replicationProtectedItems"):
-            counts += wire.agents_page(page)
-        return counts
+            found.update((machine.key, machine) for machine in wire.machines_page(page))
+        for machine in found.values():
+            _check_below(vault_id.key, machine.id, "replicated items")
+        return list(found.values())
 
-    async def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
-        seen: set[str] = set()
-        following: str | None = target
-        while following:
-            seen.add(following)
-            document = (await self.client.read(context, operation, following)).document()
-            yield document
-            following = wire.next_link(document)
-            if following and (following in seen or len(seen) >= _MOST_PAGES):
-                raise MalformedReply(
-                    f"The pages of {operation} never end: a nextLink leads to a page that was read already."
-                    if following in seen
-                    else f"More than {_MOST_PAGES} pages of {operation}."
-                )
+    async def machine(self, context: CallContext, machine_id: str) -> Machine:
+        """Read one machine by the id of its replicated item. Raises `AzureError`."""
+        _check_below(context.key, machine_id, "replicated items")
+        reply = await self.client.read(context, "get_item", machine_id)
+        return wire.machine(reply.document())
+
+    async def update_agent(self, context: CallContext, machine_id: str) -> Started:
+        """Ask for the agent of a machine to be updated, once. Raises `AzureError`.
+
+        When no answer comes, the update may run all the same: the vault's jobs and the machine tell.
+        """
+        _check_below(context.key, machine_id, "replicated items")
+        target = f"{machine_id}/updateMobilityService"
+        reply = await self.client.write(context, "update_agent", target, wire.update_agent_body(), method="POST")
+        job_id = wire.job_id_of(reply.headers)
+        if reply.status != _ACCEPTED:
+            wire.machine(reply.document())  # done at once, says somebody: the item has to be there, not a log-in page
+        # Microsoft's example has a 200 that names an operation too: then it has begun, and the job tells the rest.
+        return Started(job_id, done=reply.status != _ACCEPTED and not job_id, request_id=reply.request_id)
+
+    def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
+        return pages(self.client, context, operation, target, most_pages=_MOST_PAGES)
 
 
-def _check_below(vault_key: str, mapping_id: str) -> None:
-    if not is_below(mapping_id, vault_key):
+def _check_below(vault_key: str, text: str, what: str) -> None:
+    if not is_below(text, vault_key):
         raise MalformedReply(
-            f"Of the vault's mappings one has the id {clean(mapping_id, 200)}, which is not one of this vault.",
+            f"Of the vault's {what} one has the id {clean(text, 200)}, which is not one of this vault.",
             recommended_action="Nothing is called there. If this stays, look for a proxy that answers in ARM's place.",
         )

@@ -8,50 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from vault_autoupdate.api import AutoUpdate
-from vault_autoupdate.errors import MalformedReply
-from vault_autoupdate.observed import AgentCounts, ContainerMapping, HealthError, Job, JobError, Vault
+from vault_autoupdate.arm.documents import Document, Name, Number, Page, Text, next_link, parse_moment, parse_time, read
+from vault_autoupdate.observed import ContainerMapping, HealthError, Job, JobError, Machine, Vault
 from vault_autoupdate.plan import AUTHENTICATION, PROVIDER, Goal
 from vault_autoupdate.text import clean
 
 _OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults|replicationJobs)/([^/?#]+)", re.IGNORECASE)
-_TEXT_BYTES = 600
-_NAME_BYTES = 260
-
-Text = Annotated[
-    str,
-    BeforeValidator(lambda value: "" if value is None else value),
-    AfterValidator(lambda text: text and clean(text, _TEXT_BYTES)),
-]
-"""A text that may be missing or null. Each is made fit for people here, since any may come before their eyes."""
-Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
-Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
+_MOST_BLOCKERS: Final = 10
 
 __all__ = [
-    "agents_page",
     "job",
     "job_id_of",
     "jobs_page",
+    "machine",
+    "machines_page",
     "mapping",
     "mappings_page",
     "next_link",
     "parse_time",
     "patch_body",
+    "update_agent_body",
     "vault",
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
-
-
-class _HealthError(_Model):
+class _HealthError(Document):
     error_code: Number = ""
     error_category: Text = ""
     error_message: Text = ""
@@ -60,46 +46,49 @@ class _HealthError(_Model):
     recommended_action: Text = ""
 
 
-class _ProviderDetails(_Model):
+class _ProviderDetails(Document):
     instance_type: Text = ""
     agent_auto_update_status: Text = ""
     automation_account_arm_id: Text = ""
     automation_account_authentication_type: Text = ""
+    schedule_name: Text = ""
+    job_schedule_name: Text = ""
 
 
-class _MappingProperties(_Model):
+class _MappingProperties(Document):
     state: Text = ""
+    target_protection_container_id: Text = ""
     provider_specific_details: _ProviderDetails | None = None
     health_error_details: list[_HealthError] | None = None
 
 
-class _Mapping(_Model):
+class _Mapping(Document):
     id: str
     """As it is, for calls; `SiteRecovery` refuses what can be no id."""
     name: Name
     properties: _MappingProperties
 
 
-class _ServiceError(_Model):
+class _ServiceError(Document):
     code: Number = ""
     message: Text = ""
     possible_causes: Text = ""
     recommended_action: Text = ""
 
 
-class _ProviderError(_Model):
+class _ProviderError(Document):
     error_code: Number = ""
     error_message: Text = ""
     possible_causes: Text = ""
     recommended_action: Text = ""
 
 
-class _JobErrorDetails(_Model):
+class _JobErrorDetails(Document):
     service_error_details: _ServiceError | None = None
     provider_error_details: _ProviderError | None = None
 
 
-class _JobProperties(_Model):
+class _JobProperties(Document):
     state: Text = ""
     state_description: Text = ""
     start_time: Text = ""
@@ -109,57 +98,80 @@ class _JobProperties(_Model):
     errors: list[_JobErrorDetails] | None = None
 
 
-class _Job(_Model):
+class _Job(Document):
     name: Name
     properties: _JobProperties
 
 
-class _ItemDetails(_Model):
+class _Blocker(Document):
+    error_code: Number = ""
+    error_message: Text = ""
+    possible_causes: Text = ""
+    recommended_action: Text = ""
+
+
+class _ItemProvider(Document):
     instance_type: Text = ""
+
+
+class _ItemKindProperties(Document):
+    provider_specific_details: _ItemProvider | None = None
+
+
+class _ItemKind(Document):
+    """Of any item, also one of another provider, whose other fields are not ours to judge."""
+
+    properties: _ItemKindProperties
+
+
+class _ItemDetails(Document):
+    """From `is_agent_upgrade_in_progress` on, missing before api-version 2025-08-01."""
+
+    agent_version: Text = ""
+    agent_expiry_date: Text = ""
+    agent_certificate_expiry_date: Text = ""
     is_replication_agent_update_required: bool | None = None
+    is_replication_agent_certificate_update_required: bool | None = None
+    is_agent_upgrade_in_progress: bool | None = None
+    is_agent_upgrade_retry_threshold_exhausted: bool | None = None
+    is_agent_reinstall_required: bool | None = None
+    reasons_blocking_reinstall: Text = Field("", alias="reasonsBlockingReInstall")
+    reasons_blocking_reinstall_details: list[_Blocker] | None = None
 
 
-class _ItemProperties(_Model):
+class _ItemProperties(Document):
+    friendly_name: Text = ""
+    recovery_container_id: Text = ""
     provider_specific_details: _ItemDetails | None = None
 
 
-class _Item(_Model):
+class _Item(Document):
+    id: str
+    """As it is, for calls; `SiteRecovery` refuses what can be no id."""
+    name: Name
     properties: _ItemProperties
 
 
-class _Page(_Model):
-    value: list[Any]
-    next_link: str | None = None
-
-
-class _Vault(_Model):
+class _Vault(Document):
     id: Text
     name: Name
     location: Name
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
 def vault(document: object) -> Vault:
     """Read a Recovery Services vault."""
-    wire = _read(_Vault, document, "a vault")
+    wire = read(_Vault, document, "a vault")
     return Vault(wire.id, wire.name, wire.location.replace(" ", "").casefold())
 
 
 def mappings_page(document: object) -> list[ContainerMapping]:
     """Read one page of container mappings."""
-    return [mapping(item) for item in _read(_Page, document, "a page of container mappings").value]
-
-
-def next_link(page: object) -> str | None:
-    """The link from one page of a list to the next; None on the last one."""
-    return _read(_Page, page, "a page of a list").next_link or None
+    return [mapping(item) for item in read(Page, document, "a page of container mappings").value]
 
 
 def mapping(document: object) -> ContainerMapping:
     """Read one container mapping."""
-    wire = _read(_Mapping, document, "a container mapping")
+    wire = read(_Mapping, document, "a container mapping")
     details = wire.properties.provider_specific_details or _ProviderDetails()
     return ContainerMapping(
         id=wire.id,
@@ -169,6 +181,9 @@ def mapping(document: object) -> ContainerMapping:
         auto_update_status=details.agent_auto_update_status,
         automation_account_id=details.automation_account_arm_id,
         authentication_type=details.automation_account_authentication_type,
+        schedule_name=details.schedule_name,
+        job_schedule_name=details.job_schedule_name,
+        target_container_id=wire.properties.target_protection_container_id,
         health_errors=tuple(
             HealthError(
                 code=clean(error.error_code, 120),
@@ -184,12 +199,12 @@ def mapping(document: object) -> ContainerMapping:
 
 def jobs_page(document: object) -> list[Job]:
     """Read one page of jobs."""
-    return [job(item) for item in _read(_Page, document, "a page of jobs").value]
+    return [job(item) for item in read(Page, document, "a page of jobs").value]
 
 
 def job(document: object) -> Job:
     """Read one job."""
-    wire = _read(_Job, document, "a job")
+    wire = read(_Job, document, "a job")
     properties = wire.properties
     return Job(
         name=wire.name,
@@ -203,25 +218,33 @@ def job(document: object) -> Job:
     )
 
 
-def parse_time(text: str) -> datetime | None:
-    """Read a time as ASR writes it (seven digits of fraction, sometimes no zone, sometimes the year 9999)."""
-    try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+def machines_page(document: object) -> list[Machine]:
+    """Read one page of replicated items, those of other providers aside: their agents are updated otherwise."""
+    return [
+        machine(entry)
+        for entry in read(Page, document, "a page of replicated items").value
+        if _provider(entry).casefold() == PROVIDER.casefold()
+    ]
 
 
-def agents_page(document: object) -> AgentCounts:
-    """Count the agents on one page of replicated items, those of other providers aside: they are updated otherwise."""
-    counts = AgentCounts()
-    for entry in _read(_Page, document, "a page of replicated items").value:
-        details = _read(_Item, entry, "a replicated item").properties.provider_specific_details
-        if details is None or details.instance_type.casefold() != PROVIDER.casefold():
-            continue
-        behind = details.is_replication_agent_update_required
-        counts += AgentCounts(total=1, behind=int(behind is True), unknown=int(behind is None))
-    return counts
+def machine(document: object) -> Machine:
+    """Read one replicated item."""
+    wire = read(_Item, document, "a replicated item")
+    details = wire.properties.provider_specific_details or _ItemDetails()
+    return Machine(
+        id=wire.id,
+        name=clean(wire.properties.friendly_name, 260) or wire.name,
+        target_container_id=wire.properties.recovery_container_id,
+        agent_version=clean(details.agent_version, 120),
+        update_required=details.is_replication_agent_update_required,
+        certificate_update_required=details.is_replication_agent_certificate_update_required,
+        agent_expires_at=parse_moment(details.agent_expiry_date),
+        certificate_expires_at=parse_moment(details.agent_certificate_expiry_date),
+        upgrade_in_progress=details.is_agent_upgrade_in_progress,
+        retries_exhausted=details.is_agent_upgrade_retry_threshold_exhausted,
+        reinstall_required=details.is_agent_reinstall_required,
+        blockers=_blockers(details),
+    )
 
 
 def job_id_of(headers: Mapping[str, str]) -> str:
@@ -249,6 +272,11 @@ def patch_body(goal: Goal) -> dict[str, Any]:
     return {"properties": {"providerSpecificInput": wanted}}
 
 
+def update_agent_body() -> dict[str, Any]:
+    """The body that has an agent updated: of this provider's machines nothing is to be said about an account."""
+    return {"properties": {}}
+
+
 def _job_error(error: _JobErrorDetails) -> JobError:
     service = error.service_error_details or _ServiceError()
     provider = error.provider_error_details or _ProviderError()
@@ -260,13 +288,22 @@ def _job_error(error: _JobErrorDetails) -> JobError:
     )
 
 
-def _read(model: type[M], document: object, what: str) -> M:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise MalformedReply(
-            f"ARM's answer is not {what}: {clean(where, 120)}: {clean(first['msg'], 200)}.",
-            recommended_action="If this stays, check VAULT_AUTOUPDATE_API_VERSION and any proxy.",
-        ) from error
+def _provider(item: object) -> str:
+    details = read(_ItemKind, item, "a replicated item").properties.provider_specific_details
+    return details.instance_type if details else ""
+
+
+def _blockers(details: _ItemDetails) -> tuple[HealthError, ...]:
+    """Why the agent cannot be installed anew; before there were details, it was one text."""
+    found = [
+        HealthError(
+            code=clean(blocker.error_code, 120),
+            message=blocker.error_message,
+            possible_causes=blocker.possible_causes,
+            recommended_action=blocker.recommended_action,
+        )
+        for blocker in (details.reasons_blocking_reinstall_details or [])[:_MOST_BLOCKERS]
+    ]
+    if not found and details.reasons_blocking_reinstall:
+        found = [HealthError(message=details.reasons_blocking_reinstall)]
+    return tuple(found)
