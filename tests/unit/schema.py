@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -15,8 +16,10 @@ _TYPES: Final[dict[str, Any]] = {
     "array": list,
     "string": str,
     "integer": int,
+    "number": int | float,
     "boolean": bool,
 }
+_MOST: Final = {"int32": 2**31 - 1, "int64": 2**63 - 1, "double": sys.float_info.max}
 
 __all__ = ["SPEC", "STATUS", "violations"]
 
@@ -28,7 +31,7 @@ STATUS: Final[dict[str, Any]] = _PARTS["status"]
 def violations(value: Any, schema: dict[str, Any], path: str = "status") -> Iterator[str]:
     """Yield what the API server would refuse in ``value``, or silently drop from it."""
     kind: str = schema["type"]
-    if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         yield f"{path}: {type(value).__name__} is no {kind}"
         return
     if "enum" in schema and value not in schema["enum"]:
@@ -48,8 +51,8 @@ def violations(value: Any, schema: dict[str, Any], path: str = "status") -> Iter
                 yield from violations(item, schema["items"], f"{path}[{number}]")
         case "string":
             yield from _text_violations(value, schema, path)
-        case "integer":
-            if not schema["minimum"] <= value < 2 ** (31 if schema["format"] == "int32" else 63):
+        case "integer" | "number":
+            if not schema["minimum"] <= value <= schema.get("maximum", _MOST[schema["format"]]):
                 yield f"{path}: {value} is out of range"
 
 

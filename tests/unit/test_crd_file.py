@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.support.resources import CRD_FILE, EXAMPLE_FILE, load_definition
+from vault_autoupdate.agents import Concern
+from vault_autoupdate.api import parse_resource
+from vault_autoupdate.rollout import Phase
 
 _DEFINITION = load_definition()
 _VERSION = _DEFINITION["spec"]["versions"][0]
@@ -65,9 +69,14 @@ def test_every_list_is_bounded_and_says_how_it_is_merged(schema: dict[str, Any])
 
 
 @pytest.mark.parametrize("schema", _own("integer"))
-def test_every_number_has_a_format_and_a_minimum(schema: dict[str, Any]) -> None:
+def test_every_whole_number_has_a_format_and_a_minimum(schema: dict[str, Any]) -> None:
     assert schema["format"] in {"int32", "int64"}
-    assert schema["minimum"] in {0, -1}
+    assert schema["minimum"] in {0, -1, 1}
+
+
+@pytest.mark.parametrize("schema", _own("number"))
+def test_every_other_number_is_a_double_and_not_negative(schema: dict[str, Any]) -> None:
+    assert (schema["format"], schema["minimum"]) == ("double", 0)
 
 
 @pytest.mark.parametrize("schema", _own())
@@ -95,11 +104,29 @@ def test_optional_fields_of_the_spec_have_their_default_in_the_schema() -> None:
         "interval": "1h",
         "jobTimeout": "160m",
         "deletionPolicy": "Retain",
+        "automationAccountChecks": True,
     }
     assert set(spec["properties"]) - set(defaults) - set(spec["required"]) == {
         "automationAccountResourceId",
         "credential",
+        "agentUpdates",
     }
+
+
+def test_every_field_of_the_updates_in_windows_is_required_or_has_its_default_in_the_schema() -> None:
+    updates = _SCHEMA["properties"]["spec"]["properties"]["agentUpdates"]
+    defaults = {name: field["default"] for name, field in updates["properties"].items() if "default" in field}
+
+    assert set(updates["properties"]) == set(defaults) | set(updates["required"])
+    assert defaults == {"timeZone": "UTC", "maxConcurrent": 10, "maxFailures": 1, "order": [], "pause": False}
+
+
+def test_the_status_has_a_word_for_all_that_the_operator_knows() -> None:
+    status = _SCHEMA["properties"]["status"]["properties"]
+    concern = status["agents"]["properties"]["worst"]["items"]["properties"]["concern"]
+
+    assert status["agentUpdates"]["properties"]["phase"]["enum"] == list(Phase)
+    assert concern["enum"] == ["".join(word.capitalize() for word in each.split("_")) for each in Concern]
 
 
 def test_columns_and_selectable_fields_point_at_fields_that_exist() -> None:
@@ -113,14 +140,28 @@ def test_helm_can_render_the_file_as_it_is() -> None:
     assert "{{" not in CRD_FILE.read_text()
 
 
-def test_the_example_names_every_field_but_the_credential_with_its_default() -> None:
+def test_the_example_names_every_field_that_goes_with_enabled_with_its_default() -> None:
     example = yaml.safe_load(EXAMPLE_FILE.read_text())
     fields = _SCHEMA["properties"]["spec"]["properties"]
 
-    assert set(example["spec"]) == set(fields) - {"credential"}  # most operators take none
+    # Most operators take no credential, and windows are for vaults with Disabled.
+    assert set(example["spec"]) == set(fields) - {"credential", "agentUpdates"}
     assert {name: example["spec"][name] for name, field in fields.items() if "default" in field} == {
         name: field["default"] for name, field in fields.items() if "default" in field
     }
+
+
+def test_the_example_of_windows_names_every_field_of_theirs() -> None:
+    example = yaml.safe_load((EXAMPLE_FILE.parent / "agent-updates.yaml").read_text())
+    fields = _SCHEMA["properties"]["spec"]["properties"]["agentUpdates"]["properties"]
+
+    assert example["spec"]["autoUpdate"] == "Disabled"
+    assert set(example["spec"]["agentUpdates"]) == set(fields)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE_FILE.parent.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_a_resource_that_can_be_acted_on(path: Path) -> None:
+    assert parse_resource(yaml.safe_load(path.read_text())).spec.vault_resource_id.name == "dr-weu"
 
 
 def test_there_is_one_definition() -> None:
