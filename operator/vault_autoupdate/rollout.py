@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Final
 
 from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.observed import Machine
+from vault_autoupdate.jobs import Verdict
+from vault_autoupdate.observed import Job, Machine
+from vault_autoupdate.text import plural
 from vault_autoupdate.windows import Window, WindowSchedule
 
-__all__ = ["AgentUpdate", "MachineFailure", "Phase", "Rollout", "RolloutDecision", "RolloutRules"]
+_REBOOT: Final = "151083"
+"""Site Recovery's code for an update that is done but for a reboot (its page on troubleshooting)."""
+
+__all__ = [
+    "AgentUpdate",
+    "MachineFailure",
+    "Phase",
+    "Rollout",
+    "RolloutDecision",
+    "RolloutRules",
+    "decide",
+    "enter",
+    "forget_current",
+    "is_reboot_note",
+    "note_failure",
+    "note_refusal",
+    "note_start",
+    "note_success",
+]
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,12 @@ class MachineFailure:
 
 @dataclass
 class Rollout:
-    """What is remembered of the updates of one vault. All of it goes into the status and comes back from there."""
+    """What is remembered of the updates of one vault. All of it goes into the status and comes back from there.
+
+    ``started`` is always the sum of ``succeeded``, ``failed``, ``timed_out`` and the number of ``updates``. So an
+    update that was refused counts as one that was started and failed, and one that was still under way when a window
+    opened counts in that window too: its failure is to stop a rollout like any other.
+    """
 
     window: Window | None = None
     """The window whose counts these are: open, or the last one."""
@@ -109,3 +136,227 @@ class RolloutDecision:
     """Those that an open window, or the next one, would still update, in the order in which it would."""
     reason: str = ""
     """In words: why nothing more is started."""
+
+
+def enter(rollout: Rollout, rules: RolloutRules, request: str | None, now: datetime) -> bool:
+    """Open the window that is to be open now, or close the one that no longer is.
+
+    A new value of the annotation opens a window at once, which stays open for its duration whatever the schedule
+    says. Without one, the schedule decides, also when it has just been changed.
+
+    Args:
+        rollout: changed in place. A new window begins with counts of nothing; failures are remembered.
+        rules: as declared.
+        request: the value of the annotation; None without one.
+        now: the present.
+
+    Returns:
+        Whether a window was entered in which ``rollout`` was not yet.
+
+    Raises:
+        ValueError: the schedule cannot be used.
+    """
+    if request is not None and request != rollout.handled_request:
+        opens_at = now.replace(microsecond=0)  # as the status tells it, so that a restart changes nothing
+        rollout.handled_request = request
+        _begin(rollout, Window(opens_at, opens_at + rules.schedule.duration), request)
+        return True
+    window = rollout.window
+    is_open = window is not None and window.is_open(now)
+    if is_open and rollout.request is not None:
+        return False
+    scheduled = rules.schedule.current(now)
+    if scheduled is None:
+        if window is not None and is_open:
+            rollout.window = Window(window.opens_at, now)
+        return False
+    if window is not None and rollout.request is None and window.opens_at == scheduled.opens_at:
+        rollout.window = scheduled  # it may have become longer or shorter
+        return False
+    _begin(rollout, scheduled, None)
+    return True
+
+
+def decide(
+    rollout: Rollout,
+    rules: RolloutRules,
+    machines: Sequence[Machine],
+    *,
+    now: datetime,
+    audit: bool,
+    running: Collection[str],
+) -> RolloutDecision:
+    """Decide which updates to start now. The same facts give the same decision, in whatever order they come.
+
+    Args:
+        rollout: what is remembered; `enter` has been called for ``now``.
+        rules: as declared.
+        machines: all replicated machines of the vault.
+        now: the present.
+        audit: whether nothing may be changed.
+        running: keys of the machines that any job is at work on, or that say that an upgrade is in progress.
+    """
+    behind = {m.key: m for m in machines if m.update_required is True and m.key not in rollout.done}
+    busy = {key for key, m in behind.items() if key in running or m.upgrade_in_progress is True} - rollout.updates.keys()
+    free = [m for key, m in behind.items() if key not in busy and key not in rollout.updates]
+    in_order = sorted((m for m in free if m.reinstall_required is not True), key=lambda m: _place(m, rollout, rules))
+    blocked = len(free) - len(in_order)
+    window = rollout.window
+    is_open = window is not None and window.is_open(now)
+    left = [m for m in in_order if window is None or not is_open or not _was_tried(m, rollout, window)]
+    waiting = plural(len(left), "machine") + (" waits" if len(left) == 1 else " wait")
+    note = f" {_reinstalls(blocked)}" if blocked else ""
+    if rules.pause:
+        return RolloutDecision(
+            Phase.PAUSED, (), tuple(left), f"{waiting}; set spec.agentUpdates.pause to false to go on.{note}"
+        )
+    if not is_open:
+        return RolloutDecision(Phase.CLOSED, (), tuple(left), f"No window is open; {waiting} for the next one.{note}")
+    if audit:
+        return RolloutDecision(
+            Phase.AUDIT, (), tuple(left), f"{waiting}; mode Audit starts none. Set spec.mode to Enforce.{note}"
+        )
+    failures = rollout.failed + rollout.timed_out
+    if failures >= rules.max_failures:
+        return RolloutDecision(
+            Phase.STOPPED,
+            (),
+            tuple(in_order),
+            f"{plural(failures, 'update')} failed, and maxFailures is {rules.max_failures:,}: nothing more is started in "
+            "this window. Mend the cause, then wait for the next window or set the annotation updateAgentsNow.",
+        )
+    under_way = len(rollout.updates) + len(busy)
+    if not left and not under_way:
+        failed = f" {plural(failures, 'update')} failed." if failures else ""
+        return RolloutDecision(Phase.DONE, reason=f"Nothing is left to do in this window.{failed}{note}")
+    names = [*(update.machine for update in rollout.updates.values()), *(behind[key].name for key in busy)]
+    first = min((_group(name, rules.order) for name in (*names, *(m.name for m in left))))
+    ready = [m for m in left if _group(m.name, rules.order) == first]
+    start = ready[: max(0, rules.max_concurrent - under_way)]
+    rest = tuple(m for m in left if m not in start)
+    return RolloutDecision(Phase.ROLLING, tuple(start), rest, "")
+
+
+def note_start(rollout: Rollout, machine: Machine, job_id: str, now: datetime) -> None:
+    """Remember that the update of ``machine`` was accepted.
+
+    Args:
+        rollout: changed in place.
+        machine: which one.
+        job_id: the job's GUID; empty when ARM named none.
+        now: the present.
+    """
+    if machine.key not in rollout.updates:
+        rollout.started += 1
+    rollout.updates[machine.key] = AgentUpdate(machine.id, machine.name, job_id, now)
+
+
+def note_success(rollout: Rollout, key: str, *, reboot: bool) -> None:
+    """Remember that the update of the machine with ``key`` is done; nothing when none is under way.
+
+    Args:
+        rollout: changed in place.
+        key: of the machine.
+        reboot: whether the machine is to be rebooted for it, see `is_reboot_note`.
+    """
+    update = rollout.updates.pop(key, None)
+    if update is None:
+        return
+    rollout.done[key] = update.machine
+    rollout.failures.pop(key, None)
+    rollout.succeeded += 1
+    rollout.reboots += reboot
+
+
+def note_failure(
+    rollout: Rollout, update: AgentUpdate, verdict: Verdict, explanation: Explanation, now: datetime
+) -> None:
+    """Remember that ``update`` is not waited for any longer; nothing when it is not under way.
+
+    Args:
+        rollout: changed in place.
+        update: which one.
+        verdict: that it failed or timed out.
+        explanation: why.
+        now: the present.
+    """
+    if rollout.updates.pop(update.key, None) is None:
+        return
+    if verdict is Verdict.TIMED_OUT:
+        rollout.timed_out += 1
+    else:
+        rollout.failed += 1
+    _fail(rollout, update.machine_id, update.machine, explanation, now, update.job_id)
+
+
+def note_refusal(rollout: Rollout, machine: Machine, explanation: Explanation, now: datetime) -> None:
+    """Remember that the update of ``machine`` was refused, or got no answer.
+
+    Args:
+        rollout: changed in place.
+        machine: which one.
+        explanation: why.
+        now: the present.
+    """
+    rollout.started += 1
+    rollout.failed += 1
+    _fail(rollout, machine.id, machine.name, explanation, now, "")
+
+
+def forget_current(rollout: Rollout, machines: Iterable[Machine]) -> None:
+    """Forget the failures of machines that need no update any more or are gone, and who of those was done.
+
+    Args:
+        rollout: changed in place.
+        machines: all replicated machines of the vault, just read.
+    """
+    kept = {machine.key for machine in machines if machine.update_required is not False}
+    rollout.failures = {key: failure for key, failure in rollout.failures.items() if key in kept}
+    rollout.done = {key: name for key, name in rollout.done.items() if key in kept}
+
+
+def is_reboot_note(job: Job) -> bool:
+    """Whether ``job`` says that its update is done, but for a reboot of the machine: replication goes on."""
+    return any(error.code.strip() == _REBOOT for error in job.errors)
+
+
+def _begin(rollout: Rollout, window: Window, request: str | None) -> None:
+    rollout.window = window
+    rollout.request = request
+    rollout.done = {}
+    rollout.started = len(rollout.updates)
+    rollout.succeeded = rollout.failed = rollout.timed_out = rollout.reboots = 0
+
+
+def _fail(
+    rollout: Rollout, machine_id: str, machine: str, explanation: Explanation, now: datetime, job_id: str
+) -> None:
+    key = machine_id.casefold()
+    before = rollout.failures.get(key)
+    rollout.failures[key] = MachineFailure(
+        machine_id, machine, before.attempts + 1 if before else 1, now, explanation, job_id
+    )
+
+
+def _was_tried(machine: Machine, rollout: Rollout, window: Window) -> bool:
+    failure = rollout.failures.get(machine.key)
+    return failure is not None and failure.last_at >= window.opens_at
+
+
+def _place(machine: Machine, rollout: Rollout, rules: RolloutRules) -> tuple[int, int, str, str]:
+    """For sorting: by group; in it, who has never failed first, so that one that always fails stops no other."""
+    failure = rollout.failures.get(machine.key)
+    attempts = failure.attempts if failure else 0
+    return _group(machine.name, rules.order), attempts, machine.name.casefold(), machine.key
+
+
+def _group(name: str, order: Sequence[str]) -> int:
+    """Which pattern of ``order`` is the first that ``name`` matches; their number when there is none."""
+    for number, pattern in enumerate(order):
+        if fnmatchcase(name.casefold(), pattern.casefold().replace("[", "[[]")):
+            return number
+    return len(order)
+
+
+def _reinstalls(count: int) -> str:
+    return f"{plural(count, 'machine')} left out: the agent has to be installed anew."
