@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from .arm_errors import dumps
+from .control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
 from .control_requests import (
     ClockRequest,
     ControlError,
@@ -21,6 +22,7 @@ from .control_requests import (
     find_vault,
 )
 from .control_types import (
+    ItemState,
     KindStats,
     MappingState,
     PatchRecord,
@@ -53,6 +55,7 @@ class Control:
         return [
             web.get(f"{PREFIX}/state", get(lambda _query: self.state())),
             web.get(f"{PREFIX}/mappings", get(self.mappings)),
+            web.get(f"{PREFIX}/items", get(self.items)),
             web.get(f"{PREFIX}/requests", get(self.requests)),
             web.get(f"{PREFIX}/patches", get(self.patches)),
             web.get(f"{PREFIX}/stats", get(lambda _query: self.stats())),
@@ -62,6 +65,8 @@ class Control:
             web.delete(f"{PREFIX}/faults/{{id}}", self._remove_fault),
             web.post(f"{PREFIX}/drift", post(DriftRequest, lambda wish: apply_drift(self._world, wish))),
             web.post(f"{PREFIX}/mappings", post(MappingsRequest, lambda wish: apply_mappings(self._world, wish))),
+            web.post(f"{PREFIX}/items", post(ItemsRequest, lambda wish: apply_items(self._world, wish))),
+            web.post(f"{PREFIX}/release", post(ReleaseRequest, lambda wish: apply_release(self._world, wish))),
             web.post(f"{PREFIX}/settings", post(SettingsRequest, lambda wish: apply_settings(self._world, wish))),
             web.post(f"{PREFIX}/clock", post(ClockRequest, self._advance)),
             web.post(f"{PREFIX}/reset-stats", get(lambda _query: self.reset_stats())),
@@ -86,6 +91,11 @@ class Control:
         self._settle()
         vault = find_vault(self._world, query.get("vault"))
         return {"mappings": [_mapping_state(mapping) for mapping in vault.ordered]}
+
+    def items(self, query: dict[str, str]) -> dict[str, list[ItemState]]:
+        """Show the agent of every replicated VM of a vault as it is."""
+        self._settle()
+        return {"items": item_states(find_vault(self._world, query.get("vault")), self._world.clock.wall())}
 
     def requests(self, query: dict[str, str]) -> RequestLogPage:
         """Show the request log, newest ``limit`` entries after ``since``, by ``kind``, ``method`` or ``vault``."""
@@ -134,7 +144,7 @@ class Control:
         )
 
     def reset_stats(self) -> dict[str, bool]:
-        """Forget counts, peaks and the records of PATCHes; windows, jobs and mappings stay."""
+        """Forget counts, peaks and the records of PATCHes and updates; windows, jobs, mappings and agents stay."""
         for limits in self._world.throttle.scopes.values():
             limits.reset_statistics()
         self._world.responses.clear()
@@ -143,6 +153,7 @@ class Control:
             for mapping in vault.ordered:
                 mapping.patches_accepted = mapping.patches_refused = 0
                 mapping.outcomes = {}
+            vault.agents.reset_statistics()
         return {"reset": True}
 
     def _advance(self, wish: ClockRequest) -> dict[str, float]:

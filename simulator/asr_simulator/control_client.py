@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, cast
 
-from .control_types import FaultState, MappingState, PatchRecord, RequestRecord, State, Stats
+from .control_types import FaultState, ItemState, MappingState, PatchRecord, RequestRecord, State, Stats
 
 _TIMEOUT = 30.0
 
@@ -110,8 +110,27 @@ class ControlClient:
         wish = {"vault": vault, "remove": names or [], "remove_count": count}
         return cast("list[str]", self._post("mappings", wish)["removed"])
 
+    def release_agent(self, version: str, *, vault: str | None = None) -> None:
+        """Let ``version`` be the newest agent from now on, everywhere or for one vault."""
+        self._post("release", {"version": version, "vault": vault})
+
+    def items(self, vault: str | None = None) -> list[ItemState]:
+        """Show the agents of a vault as they are."""
+        return cast("list[ItemState]", self._get("items", vault=vault)["items"])
+
+    def set_items(self, vault: str | None, pattern: str, **fields: Any) -> list[str]:
+        """Set fields of the agents of VMs whose names match ``pattern``; returns their names.
+
+        Fields: version, update_required, upgrade_in_progress, retry_count, retries_exhausted, reinstall_required,
+        blockers, certificate_update_required, expires_at, certificate_expires_at (ISO 8601; None for never).
+        """
+        return cast("list[str]", self._post("items", {"vault": vault, "pattern": pattern, "set": fields})["changed"])
+
     def settings(self, **sections: Any) -> dict[str, Any]:
-        """Replace sections: throttle, jobs, latency, patch_failure_share, time_scale; returns what now applies."""
+        """Replace sections; returns what now applies.
+
+        Sections: throttle, jobs, agent_updates, latency, patch_failure_share, time_scale.
+        """
         return self._post("settings", sections)
 
     def advance(self, simulated_seconds: float) -> float:

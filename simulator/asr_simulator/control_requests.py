@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from .clock import trimmed
 from .generate import enabled, make_ailment, other_account
 from .mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, Mapping
-from .scenario import Jobs, Mix, Range, Section, Throttling
+from .scenario import AgentUpdates, Jobs, Mix, Range, Section, Throttling
 from .scenario.behaviour import Share
 from .vault import Vault
 from .world import World
@@ -76,6 +76,8 @@ class SettingsRequest(Section):
     """New limits; windows start empty and buckets full."""
     jobs: Jobs | None = None
     """How jobs run that start from now on."""
+    agent_updates: AgentUpdates | None = None
+    """How updates of agents go that start from now on."""
     latency: Range | None = None
     """Latency."""
     patch_failure_share: Share | None = None
@@ -179,6 +181,8 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
         world.throttle.apply(wish.throttle)
     if wish.jobs is not None:
         world.set_jobs(wish.jobs)
+    if wish.agent_updates is not None:
+        world.set_agent_updates(wish.agent_updates)
     if wish.latency is not None:
         world.latency = wish.latency
     if wish.patch_failure_share is not None:
@@ -188,6 +192,7 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
     return {
         "throttle": world.throttle.settings.model_dump(mode="json"),
         "jobs": world.job_settings.model_dump(mode="json"),
+        "agent_updates": world.agent_updates.model_dump(mode="json"),
         "latency": world.latency.model_dump(mode="json"),
         "patch_failure_share": world.patch_failure_share,
         "time_scale": world.clock.time_scale,

@@ -87,6 +87,31 @@ class PatchRecord(TypedDict):
     running: bool
 
 
+class ItemState(TypedDict):
+    """The agent of one replicated VM as it really is."""
+
+    vm_name: str
+    id: str
+    mapping: str
+    """Name of the mapping that it belongs to."""
+    version: str
+    update_required: bool
+    upgrade_in_progress: bool
+    """Also while a job updates it."""
+    expires_at: str | None
+    """None for never."""
+    updates_accepted: int
+    updates_refused: int
+    outcomes: dict[str, int]
+    """Ended updates by outcome."""
+    running: bool
+    """A job updates it now."""
+    running_in_vault: int
+    """Updates of the whole vault that run now."""
+    most_running_in_vault: int
+    """Most updates of the whole vault that ever ran at once."""
+
+
 class KindStats(TypedDict):
     """Counts of one kind of call (reads or writes) in one scope."""
 

@@ -47,11 +47,11 @@ class FaultKind(StrEnum):
     NEXT_LINK_LOOP = "next_link_loop"
     """``nextLink`` points to the page itself."""
     NO_JOB_URLS = "no_job_urls"
-    """An accepted PATCH does not tell its job."""
+    """An accepted PATCH, or update of an agent, does not tell its job."""
     FAIL_JOB = "fail_job"
-    """The job of the PATCH fails with a chosen error."""
+    """The job of it fails with a chosen error."""
     JOB_NEVER_ENDS = "job_never_ends"
-    """The job of the PATCH runs for ever."""
+    """The job of it runs for ever."""
     TOKEN_DOWN = "token_down"  # noqa: S105 - the name of a fault
     """The token endpoints answer 500."""
 
@@ -92,24 +92,25 @@ _LISTS = frozenset(
         RouteKind.CONTAINER_PROTECTED_ITEMS,
     }
 )
+_JOB_STARTERS = frozenset({RouteKind.MAPPING, RouteKind.UPDATE_AGENT})
 _NATURAL_ROUTES: dict[FaultKind, frozenset[RouteKind]] = {
     FaultKind.TOKEN_DOWN: frozenset({RouteKind.TOKEN, RouteKind.OAUTH_TOKEN}),
-    FaultKind.NO_JOB_URLS: frozenset({RouteKind.MAPPING}),
-    FaultKind.FAIL_JOB: frozenset({RouteKind.MAPPING}),
-    FaultKind.JOB_NEVER_ENDS: frozenset({RouteKind.MAPPING}),
+    FaultKind.NO_JOB_URLS: _JOB_STARTERS,
+    FaultKind.FAIL_JOB: _JOB_STARTERS,
+    FaultKind.JOB_NEVER_ENDS: _JOB_STARTERS,
     FaultKind.NEXT_LINK_HOST: _LISTS,
     FaultKind.NEXT_LINK_LOOP: _LISTS,
 }
 """Where a fault makes sense when it names no route; the others may hit any Resource Manager call."""
-_NATURAL_METHODS: dict[FaultKind, str] = {
-    FaultKind.NO_JOB_URLS: "PATCH",
-    FaultKind.FAIL_JOB: "PATCH",
-    FaultKind.JOB_NEVER_ENDS: "PATCH",
-    FaultKind.SLOW_BODY: "GET",
-    FaultKind.TRUNCATED_JSON: "GET",
-    FaultKind.EMPTY_BODY: "GET",
+_NATURAL_METHODS: dict[FaultKind, tuple[str, ...]] = {
+    FaultKind.NO_JOB_URLS: ("PATCH", "POST"),
+    FaultKind.FAIL_JOB: ("PATCH", "POST"),
+    FaultKind.JOB_NEVER_ENDS: ("PATCH", "POST"),
+    FaultKind.SLOW_BODY: ("GET",),
+    FaultKind.TRUNCATED_JSON: ("GET",),
+    FaultKind.EMPTY_BODY: ("GET",),
 }
-"""And with which method: only a GET has a body to spoil, only a PATCH starts a job."""
+"""And with which method: only a GET has a body to spoil, only a PATCH or a POST starts a job."""
 
 
 class Fault(Section):
@@ -191,8 +192,8 @@ class Fault(Section):
             hits_route = route.kind in natural
         else:
             hits_route = route.kind not in LOGIN
-        wanted = self.method or _NATURAL_METHODS.get(self.kind)
-        if not hits_route or (wanted is not None and wanted.upper() != method):
+        wanted = (self.method.upper(),) if self.method else _NATURAL_METHODS.get(self.kind)
+        if not hits_route or (wanted is not None and method not in wanted):
             return False
         names = ((self.vault, route.vault), (self.mapping, route.mapping), (self.request, client_request_id))
         return all(_fits(pattern, name) for pattern, name in names)

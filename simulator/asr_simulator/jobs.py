@@ -14,6 +14,7 @@ from .generate import guid
 from .scenario import JobFailure, Jobs
 
 if TYPE_CHECKING:
+    from .agents import AgentRecord
     from .mapping import AutoUpdate, Mapping
 
 NOT_STARTED = "NotStarted"
@@ -75,7 +76,7 @@ def draw_course(
     ending: Ending | None = None,
     failure: JobFailure | None = None,
 ) -> Course:
-    """Draw how a job will go; a fault may have fixed the ending."""
+    """Draw how a job will go; the ending may be fixed, and so may the error of one that fails or warns."""
     duration = rng.uniform(settings.duration.min, settings.duration.max)
     drawn = ending or _draw_ending(rng, settings)
     late = rng.random() < settings.not_started_share
@@ -117,7 +118,7 @@ def _draw_ending(rng: random.Random, settings: Jobs) -> Ending:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A job of a vault. For an update of a mapping it also holds what the mapping becomes on success."""
+    """A job of a vault. It also holds what changes when it ends: a mapping, or the agent of a VM."""
 
     number: int
     """Rises with every job of the vault: the list is sorted by it, newest first."""
@@ -134,6 +135,7 @@ class Job:
     task_names: tuple[str, ...]
     mapping: "Mapping | None" = None
     wanted: "AutoUpdate | None" = None
+    agent: "AgentRecord | None" = None
     _listed: tuple[Phase, bytes] | None = None
     """Body for the list in the phase for which it was rendered."""
 
@@ -229,9 +231,10 @@ class Job:
         return JobFailure(code="538", message="The job was canceled.")
 
     def _errors(self, now: float, clock: Clock) -> list[dict[str, Any]]:
-        if not self.is_finished(now) or self.operation_error(now) is None:
+        warning = self.course.failure if self.course.ending == "CompletedWithInformation" else None
+        if not self.is_finished(now) or (warning is None and self.operation_error(now) is None):
             return []
-        failure = self.failure(now)
+        failure = warning or self.failure(now)
         details: dict[str, Any] = {
             "serviceErrorDetails": {
                 "code": failure.code,
@@ -240,7 +243,7 @@ class Job:
                 "recommendedAction": failure.recommended_action,
                 "activityId": self.activity_id,
             },
-            "errorLevel": "Error",
+            "errorLevel": "Error" if warning is None else "Warning",
             "creationTime": trimmed(clock.wall_at(self.course.end)),
             "taskId": self._task_id(len(self.task_names) - 1),
         }

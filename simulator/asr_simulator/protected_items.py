@@ -1,18 +1,20 @@
 """Replicated VMs: how they look on the wire, and the ``$filter`` of their list.
 
-An item follows wholly from its mapping and its number there, so there is nothing to keep. The fields, their order and
-what an item shows during its initial replication are from a recording; the rest is inferred from it.
+An item follows wholly from its mapping and its number there, but for its agent. The fields, their order and what an
+item shows during its initial replication are from a recording; the rest is inferred from it.
 """
 
 import random
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from .agents import FIRST_VERSION, OLDER_VERSION, AgentState, Key
+from .arm_errors import entity_missing
 from .generate import guid
 from .mapping import PAIRED, Mapping
 from .odata_filter import bad_filter, read_conditions
@@ -22,13 +24,9 @@ from .vault import Vault
 ITEM_TYPE = (
     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems"
 )
-AGENT_VERSION = "9.55.6808.1"
-"""From the recording."""
-OLDER_VERSION = "9.54.0.1"
-"""Invented."""
 NEVER = "9999-12-31T23:59:59.9999999"
 """How "never" looks (recording): no zone, 7 digits, a year that few libraries can move to another zone."""
-EXPIRES_AFTER = 90 * 86_400.0
+EXPIRES_AFTER = timedelta(days=90)
 _IDLE_SINCE = "1753-01-01T01:01:01Z"
 _FILTER_FIELDS = (
     "sourcefabricname",
@@ -65,9 +63,31 @@ class ProtectedItem:
         )
 
     @property
+    def key(self) -> Key:
+        """What finds the agent within the vault."""
+        return self.mapping.ordinal, self.index
+
+    @property
     def vm_name(self) -> str:
         """Name of the VM."""
-        return f"VM-{self.mapping.ordinal:04}-{self.index:02}"
+        spec, ordinal = self.vault.spec, self.mapping.ordinal
+        role = spec.roles[(ordinal * spec.items_per_mapping + self.index) % len(spec.roles)] if spec.roles else ""
+        return spec.vm_name.format(mapping=ordinal, index=self.index, role=role)
+
+    def agent(self, wall: float) -> AgentState:
+        """Tell the state of the agent."""
+        return self._agent(wall, is_outdated=self._draws()[2])
+
+    def _draws(self) -> tuple[random.Random, bool, bool]:
+        """Draw whether the VM is new and whether its agent is outdated; the rest is drawn from the same generator."""
+        rng, spec = random.Random(self.name), self.vault.spec
+        return rng, rng.random() < spec.initial_replication_share, rng.random() < spec.outdated_agent_share
+
+    def _agent(self, wall: float, *, is_outdated: bool) -> AgentState:
+        default = AgentState(FIRST_VERSION)
+        if is_outdated:
+            default = AgentState(OLDER_VERSION, expires_at=datetime.fromtimestamp(wall, UTC) + EXPIRES_AFTER)
+        return self.vault.agents.state(self.key, default)
 
     @property
     def vm_id(self) -> str:
@@ -92,9 +112,8 @@ class ProtectedItem:
     def document(self, wall: float, api_version: str) -> dict[str, Any]:
         """Build the wire form for a version of the API."""
         mapping, vault = self.mapping, self.vault
-        rng = random.Random(self.name)
-        is_new = rng.random() < vault.spec.initial_replication_share
-        is_outdated = rng.random() < vault.spec.outdated_agent_share
+        rng, is_new, is_outdated = self._draws()
+        agent = self._agent(wall, is_outdated=is_outdated)
         source_fabric = f"{vault.path}/replicationFabrics/{mapping.fabric}"
         return {
             "id": self.id,
@@ -133,24 +152,18 @@ class ProtectedItem:
                     "startTime": _IDLE_SINCE,
                 },
                 "failoverRecoveryPointId": None,
-                "providerSpecificDetails": self._details(
-                    rng, wall, api_version, is_new=is_new, is_outdated=is_outdated
-                ),
+                "providerSpecificDetails": self._details(rng, wall, api_version, agent, is_new=is_new),
                 "recoveryContainerId": mapping.target_container_id,
                 "eventCorrelationId": guid(rng),
             },
         }
 
     def _details(
-        self, rng: random.Random, wall: float, api_version: str, *, is_new: bool, is_outdated: bool
+        self, rng: random.Random, wall: float, api_version: str, agent: AgentState, *, is_new: bool
     ) -> dict[str, Any]:
         mapping = self.mapping
         group = f"/subscriptions/{self.vault.spec.subscription}/resourceGroups/{self.vault.spec.resource_group}"
-        expiry = (
-            NEVER
-            if not is_outdated
-            else f"{datetime.fromtimestamp(wall + EXPIRES_AFTER, UTC):%Y-%m-%dT%H:%M:%S}.0000000"
-        )
+        is_behind = self.vault.agents.is_behind(agent)
         details: dict[str, Any] = {
             "instanceType": "A2A",
             "fabricObjectId": self.vm_id,
@@ -183,10 +196,10 @@ class ProtectedItem:
             "monitoringPercentageCompletion": None,
             "monitoringJobType": None,
             "lastHeartbeat": None if is_new else f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%dT%H:%M:%S}Z",
-            "agentVersion": OLDER_VERSION if is_outdated else AGENT_VERSION,
-            "agentExpiryDate": expiry,
-            "isReplicationAgentUpdateRequired": is_outdated,
-            "isReplicationAgentCertificateUpdateRequired": False,
+            "agentVersion": agent.version,
+            "agentExpiryDate": _expiry(agent.expires_at),
+            "isReplicationAgentUpdateRequired": is_behind,
+            "isReplicationAgentCertificateUpdateRequired": agent.certificate_update_required,
             "recoveryFabricObjectId": None,
             "vmProtectionState": "UnprotectedStatesBegin" if is_new else "Protected",
             "vmProtectionStateDescription": "Enabling protection" if is_new else "Protected",
@@ -207,9 +220,10 @@ class ProtectedItem:
             "recoveryCapacityReservationGroupId": None,
         }
         if api_version >= "2022-10-01":
-            details["agentCertificateExpiryDate"] = NEVER
+            details["agentCertificateExpiryDate"] = _expiry(agent.certificate_expires_at)
         if api_version >= "2025-08-01":
-            details |= _newer_fields(is_outdated=is_outdated)
+            is_upgrading = self.vault.agents.is_upgrading(self.key, agent)
+            details |= _newer_fields(agent, is_behind=is_behind, is_upgrading=is_upgrading)
         return details
 
     def _disk(self, rng: random.Random, group: str, *, is_new: bool) -> dict[str, Any]:
@@ -247,20 +261,35 @@ class ProtectedItem:
         }
 
 
-def _newer_fields(*, is_outdated: bool) -> dict[str, Any]:
+def _expiry(moment: datetime | None) -> str:
+    """Print a date as these are: no zone, 7 digits."""
+    return NEVER if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.0000000"
+
+
+def _newer_fields(agent: AgentState, *, is_behind: bool, is_upgrading: bool) -> dict[str, Any]:
     """Fields of the published model since 2025-08-01; no value of theirs was ever seen."""
     return {
         "agentReinstallAttemptToVersion": None,
         "osFamilyName": None,
         "distroName": None,
         "distroNameForWhichAgentIsInstalled": None,
-        "isAgentUpgradeable": is_outdated,
-        "isAgentReinstallRequired": False,
-        "reasonsBlockingReInstall": None,
-        "reasonsBlockingReinstallDetails": [],
-        "isAgentUpgradeInProgress": False,
-        "autoAgentUpgradeRetryCount": 0,
-        "isAgentUpgradeRetryThresholdExhausted": False,
+        "isAgentUpgradeable": is_behind,
+        "isAgentReinstallRequired": agent.reinstall_required,
+        "reasonsBlockingReInstall": ", ".join(blocker.code for blocker in agent.blockers) or None,
+        "reasonsBlockingReinstallDetails": [
+            {
+                "errorCode": blocker.code,
+                "errorMessage": blocker.message,
+                "errorMessageParameters": {},
+                "errorTags": {},
+                "possibleCauses": blocker.possible_causes,
+                "recommendedAction": blocker.recommended_action,
+            }
+            for blocker in agent.blockers
+        ],
+        "isAgentUpgradeInProgress": is_upgrading,
+        "autoAgentUpgradeRetryCount": agent.retry_count,
+        "isAgentUpgradeRetryThresholdExhausted": agent.retries_exhausted,
         "platformFaultDomain": None,
     }
 
@@ -286,6 +315,15 @@ def select_items(
             item = ProtectedItem(vault, mapping, index)
             if position > after and conditions.items() <= item.filter_fields.items():
                 yield position, item
+
+
+def find_item(vault: Vault, listing: list[Mapping], name: str) -> ProtectedItem:
+    """Find an item of some mappings by its name; raises `ArmError` 404."""
+    wanted = name.lower()
+    for _, item in select_items(vault, listing, -1, {}):
+        if item.name == wanted:
+            return item
+    raise entity_missing("ReplicationProtectedItem", name)
 
 
 def parse_item_filter(text: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ class RouteKind(StrEnum):
     PROTECTED_ITEMS = "protected_items"
     CONTAINER_PROTECTED_ITEMS = "container_protected_items"
     PROTECTED_ITEM = "protected_item"
+    UPDATE_AGENT = "update_agent"
+    ITEM_OPERATION_RESULT = "item_operation_result"
     TOKEN = "token"  # noqa: S105 - the name of a route
     OAUTH_TOKEN = "oauth_token"  # noqa: S105 - the name of a route
     OPENID_CONFIGURATION = "openid_configuration"
@@ -58,7 +60,7 @@ class Route:
             scope += f"/replicationProtectionContainerMappings/{self.mapping}"
         if self.item:
             scope += f"/replicationProtectedItems/{self.item}"
-        if self.job and not self.mapping:
+        if self.job and not self.mapping and not self.item:
             collection = "replicationOperationStatus" if self.kind is RouteKind.OPERATION_STATUS else "replicationJobs"
             scope += f"/{collection}/{self.job}"
         return scope
@@ -95,6 +97,8 @@ _ACTIONS = {
     (RouteKind.PROTECTED_ITEMS, "GET"): "Microsoft.RecoveryServices/vaults/replicationProtectedItems/read",
     (RouteKind.CONTAINER_PROTECTED_ITEMS, "GET"): f"{_ITEM_TYPE}/read",
     (RouteKind.PROTECTED_ITEM, "GET"): f"{_ITEM_TYPE}/read",
+    (RouteKind.UPDATE_AGENT, "POST"): f"{_ITEM_TYPE}/updateMobilityService/action",
+    (RouteKind.ITEM_OPERATION_RESULT, "GET"): f"{_ITEM_TYPE}/operationresults/read",
     (RouteKind.VAULT_HEALTH, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultHealth/read",
     (RouteKind.VAULT_SETTINGS, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultSettings/read",
 }
@@ -173,5 +177,9 @@ def _below_container(container: tuple[str, str, str, str, str], parts: list[str]
             return Route(RouteKind.CONTAINER_PROTECTED_ITEMS, *container)
         case ["replicationprotecteditems", _]:
             return Route(RouteKind.PROTECTED_ITEM, *container, item=parts[1])
+        case ["replicationprotecteditems", _, "updatemobilityservice"]:
+            return Route(RouteKind.UPDATE_AGENT, *container, item=parts[1])
+        case ["replicationprotecteditems", _, "operationresults", _]:
+            return Route(RouteKind.ITEM_OPERATION_RESULT, *container, item=parts[1], job=parts[3])
         case _:
             return None

@@ -14,9 +14,10 @@ from .faults import Fault, FaultKind
 from .job_filter import JobFilter, parse_filter
 from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
 from .mapping import PAIRED, AutoUpdate, Mapping
-from .protected_items import parse_item_filter, select_items
+from .protected_items import ProtectedItem, find_item, parse_item_filter, select_items
 from .routes import Route, RouteKind
-from .update_input import read_update
+from .scenario import REBOOT_PENDING, matches_any
+from .update_input import check_agent_update, read_update
 from .vault import Vault
 from .world import World
 
@@ -59,6 +60,8 @@ class SiteRecovery:
             RouteKind.PROTECTED_ITEMS: self._list_vault_items,
             RouteKind.CONTAINER_PROTECTED_ITEMS: self._list_container_items,
             RouteKind.PROTECTED_ITEM: self._get_item,
+            RouteKind.UPDATE_AGENT: self._update_agent,
+            RouteKind.ITEM_OPERATION_RESULT: self._operation_result,
             RouteKind.VAULT_HEALTH: self._vault_health,
             RouteKind.VAULT_SETTINGS: self._vault_settings,
         }
@@ -166,15 +169,49 @@ class SiteRecovery:
             raise
         settings = self._world.job_settings
         job = vault.start_update(mapping, wanted, call.now, self._course(call, vault), target=settings.target)
+        return self._accepted(call, vault, job, mapping.id)
+
+    def _accepted(self, call: Call, vault: Vault, job: Job, subject: str) -> Answer:
+        """Answer a write that has started a job on the thing with the id ``subject``."""
+        retry_after = self._world.job_settings.retry_after
         headers = {}
-        if settings.retry_after is not None:
-            headers["Retry-After"] = self.whole_real_seconds(settings.retry_after)
+        if retry_after is not None:
+            headers["Retry-After"] = self.whole_real_seconds(retry_after)
         if call.fault is None or call.fault.kind is not FaultKind.NO_JOB_URLS:
             status_path = f"{vault.path}/replicationOperationStatus/{job.name}"
             headers["Azure-AsyncOperation"] = self._operation_url(call, status_path)
             headers["x-ms-request-id"] = job.path
-            headers["Location"] = self._operation_url(call, f"{mapping.id}/operationresults/{job.name}")
+            headers["Location"] = self._operation_url(call, f"{subject}/operationresults/{job.name}")
         return Answer(202, headers=headers)
+
+    def _update_agent(self, call: Call, vault: Vault) -> Answer:
+        """Start an update of an agent, also where there is none to be had: what happens then is unknown."""
+        item = self._item(call, vault)
+        record = vault.agents.record(item.key)
+        try:
+            check_agent_update(call.body)
+            if record.job is not None:
+                raise arm_errors.operation_in_progress(item.vm_name, record.job.name)
+        except ArmError:
+            record.refused += 1
+            raise
+        state = item.agent(self._world.clock.wall())
+        course = self._agent_course(call, vault, item.vm_name)
+        job = vault.start_agent_update((item.id, item.vm_name), record, state, call.now, course)
+        return self._accepted(call, vault, job, item.id)
+
+    def _agent_course(self, call: Call, vault: Vault, vm_name: str) -> Course:
+        settings, updates = self._world.job_settings, self._world.agent_updates
+        if call.fault is not None:
+            return self._course(call, vault)
+        if matches_any(vm_name, updates.never_ending):
+            return draw_course(vault.rng, settings, call.now, ending="NeverEnds")
+        if matches_any(vm_name, updates.failing) or vault.rng.random() < updates.failed_share:
+            settings = settings.model_copy(update={"failures": updates.failures})
+            return draw_course(vault.rng, settings, call.now, ending="Failed")
+        if matches_any(vm_name, updates.reboot_pending):
+            return draw_course(vault.rng, settings, call.now, ending="CompletedWithInformation", failure=REBOOT_PENDING)
+        return draw_course(vault.rng, settings, call.now)
 
     def _course(self, call: Call, vault: Vault) -> Course:
         settings = self._world.job_settings
@@ -221,7 +258,7 @@ class SiteRecovery:
         return f"{call.base_url}{_escaped(path)}?{query}"
 
     def _operation_result(self, call: Call, vault: Vault) -> Answer:
-        """Answer ``Location``: 202 while the job runs, then the mapping; a failure is an error (inferred)."""
+        """Answer ``Location``: 202 while the job runs, then mapping or item; a failure is an error (inferred)."""
         self._check_signature(call)
         job = self._job(call, vault)
         if not job.is_finished(call.now):
@@ -231,7 +268,7 @@ class SiteRecovery:
                 headers["Retry-After"] = self.whole_real_seconds(retry_after)
             return Answer(202, headers=headers)
         if job.course.ending in SUCCESSFUL_ENDINGS:
-            return Answer(200, self._mapping(call, vault).body(listed=False))
+            return self._get_item(call, vault) if call.route.item else self._get_or_patch_mapping(call, vault)
         failure = job.failure(call.now)
         raise arm_errors.site_recovery_error(
             409,
@@ -274,10 +311,10 @@ class SiteRecovery:
         return self._page(call, bodies, next_after, **_carried(text))
 
     def _get_item(self, call: Call, vault: Vault) -> Answer:
-        for _, item in select_items(vault, _in_container(call, vault), -1, {}):
-            if item.name == call.route.item.lower():
-                return Answer(200, dumps(item.document(self._world.clock.wall(), call.api_version)))
-        raise arm_errors.entity_missing("ReplicationProtectedItem", call.route.item)
+        return Answer(200, dumps(self._item(call, vault).document(self._world.clock.wall(), call.api_version)))
+
+    def _item(self, call: Call, vault: Vault) -> ProtectedItem:
+        return find_item(vault, _in_container(call, vault), call.route.item)
 
     def _cancel(self, call: Call, vault: Vault) -> Answer:
         """Cancel a job: 200 with the job, which is Cancelling (published example)."""

@@ -1,4 +1,4 @@
-"""Reading the body of a mapping's PATCH."""
+"""Reading the bodies of writes."""
 
 import json
 from typing import Any
@@ -35,11 +35,25 @@ def read_update(body: bytes) -> AutoUpdate:
     return AutoUpdate(ENABLED, authentication, account)
 
 
-def _provider_input(body: bytes) -> dict[str, Any]:
+def check_agent_update(body: bytes) -> None:
+    """Check the body of an update of an agent, which needs ``properties`` (published); raises `ArmError` 400.
+
+    What may stand there, the account of a configuration server, has no meaning between Azure regions.
+    """
+    document = _document(body)
+    if not isinstance(document, dict) or not isinstance(document.get("properties"), dict):
+        raise _bad_request("The request has no properties.")
+
+
+def _document(body: bytes) -> Any:
     try:
-        document = json.loads(body)
+        return json.loads(body)
     except ValueError as error:
         raise invalid_request_content(str(error)) from None
+
+
+def _provider_input(body: bytes) -> dict[str, Any]:
+    document = _document(body)
     for field in ("properties", "providerSpecificInput"):
         document = document.get(field) if isinstance(document, dict) else None
     if not isinstance(document, dict):

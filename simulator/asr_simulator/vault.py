@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
+from .agents import AgentRecord, Agents, AgentState
 from .clock import Clock, seven_digits, trimmed
 from .generate import MappingFactory, guid
 from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
@@ -15,12 +16,22 @@ from .scenario import Jobs, VaultSpec
 
 MAPPING_TASKS = ("CloudPairingPrerequisitesCheck", "CloudPairingPrepareSite")
 """Tasks of a mapping's creation, as a published sample shows them; those of an update are unknown."""
+AGENT_TASKS = ("UpdateMobilityServiceTask",)
+"""Invented: no job that updates an agent was ever seen."""
 
 
 class Vault:
     """State of one vault. Every public method expects `settle` to have been called for the same moment."""
 
-    def __init__(self, spec: VaultSpec, clock: Clock, rng: random.Random, background_per_hour: float) -> None:
+    def __init__(
+        self,
+        spec: VaultSpec,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        background_per_hour: float = 0.0,
+        auto_update_after: float | None = None,
+    ) -> None:
         self.spec = spec
         self.clock = clock
         self.rng = rng
@@ -40,6 +51,7 @@ class Vault:
         self.jobs_by_name: dict[str, Job] = {}
         self.unfinished: dict[int, Job] = {}
         self.background_per_hour = background_per_hour
+        self.agents = Agents(auto_update_after)
         self._ends: list[tuple[float, int]] = []
         self._next_background: float | None = None
         self.add(self.factory.initial())
@@ -85,6 +97,8 @@ class Vault:
             if job is not None and job.course.end == end:  # else: cancelled since, which queued another end
                 del self.unfinished[number]
                 self._finish(job)
+        if self.agents.auto_update_after is not None:
+            self.agents.update_automatically((m.ordinal for m in self.ordered if m.auto_update.status == ENABLED), now)
 
     def start_update(self, mapping: Mapping, wanted: AutoUpdate, now: float, course: Course, *, target: str) -> Job:
         """Start the job of an accepted PATCH."""
@@ -100,6 +114,20 @@ class Vault:
         job.wanted = wanted
         mapping.active_job = job
         mapping.patches_accepted += 1
+        return job
+
+    def start_agent_update(
+        self, target: tuple[str, str], record: AgentRecord, state: AgentState, now: float, course: Course
+    ) -> Job:
+        """Start the job that updates the agent of the VM with the id and the name of ``target``.
+
+        The names of the scenario and of the target's type are inferred: no such job was ever seen.
+        """
+        names = (*target, "ProtectionEntity")
+        job = self._start_job("UpdateMobilityService", "Update mobility service", names, now, course)
+        job.task_names = AGENT_TASKS
+        job.agent = record
+        self.agents.begin(record, state, job)
         return job
 
     def cancel(self, job: Job, now: float) -> None:
@@ -146,6 +174,8 @@ class Vault:
             self._next_background += self.rng.expovariate(1 / mean)
 
     def _finish(self, job: Job) -> None:
+        if job.agent is not None:
+            self.agents.finish(job.agent, job)
         mapping, wanted = job.mapping, job.wanted
         if mapping is None or wanted is None:
             return

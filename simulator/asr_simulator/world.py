@@ -9,7 +9,7 @@ from .identity import TokenAuthority
 from .oauth import OAuthEndpoint
 from .request_log import RequestLog
 from .routes import Route
-from .scenario import Jobs, Scenario
+from .scenario import AgentUpdates, Jobs, Scenario
 from .signing import Signer
 from .throttle import Throttle
 from .vault import Vault
@@ -32,13 +32,20 @@ class World:
         self.responses: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.job_settings = scenario.jobs
+        self.agent_updates = scenario.agent_updates
         self.latency = scenario.latency
         self.patch_failure_share = scenario.patch_failure_share
         self.vaults: dict[tuple[str, str, str], Vault] = {}
         self.groups: dict[str, set[str]] = {}
         for spec in scenario.vaults:
             rng = random.Random(f"{scenario.seed} {spec.key}")
-            self.vaults[spec.key] = Vault(spec, self.clock, rng, scenario.jobs.background_per_hour)
+            self.vaults[spec.key] = Vault(
+                spec,
+                self.clock,
+                rng,
+                background_per_hour=scenario.jobs.background_per_hour,
+                auto_update_after=scenario.agent_updates.auto_update_after,
+            )
             self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
 
     def find(self, route: Route, now: float) -> Vault | None:
@@ -53,3 +60,9 @@ class World:
         self.job_settings = jobs
         for vault in self.vaults.values():
             vault.background_per_hour = jobs.background_per_hour
+
+    def set_agent_updates(self, settings: AgentUpdates) -> None:
+        """Let updates of agents that start from now on go otherwise."""
+        self.agent_updates = settings
+        for vault in self.vaults.values():
+            vault.agents.auto_update_after = settings.auto_update_after

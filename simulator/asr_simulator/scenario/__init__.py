@@ -1,5 +1,6 @@
 """The scenario: what exists in the simulated cloud and how it behaves."""
 
+from .agents import REBOOT_PENDING, AgentUpdates, matches_any
 from .behaviour import (
     ArmBuckets,
     Denial,
@@ -16,6 +17,8 @@ from .model import Scenario, ScenarioError, load_scenario, parse_scenario, probl
 from .vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
 __all__ = [
+    "REBOOT_PENDING",
+    "AgentUpdates",
     "ArmBuckets",
     "Denial",
     "Identity",
@@ -33,6 +36,7 @@ __all__ = [
     "Throttling",
     "VaultSpec",
     "load_scenario",
+    "matches_any",
     "parse_scenario",
     "problems_of",
 ]

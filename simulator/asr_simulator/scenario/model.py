@@ -6,6 +6,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from .agents import AgentUpdates
 from .behaviour import Identity, Jobs, Range, Section, Share, Throttling
 from .vaults import VaultSpec
 
@@ -41,6 +42,8 @@ class Scenario(Section):
     """Real seconds that each Resource Manager call takes at least."""
     jobs: Jobs = Jobs()
     """How jobs run."""
+    agent_updates: AgentUpdates = AgentUpdates()
+    """How updates of agents go."""
     patch_failure_share: Share = 0.0
     """Part of the PATCH calls that is answered 500 and starts no job."""
     identity: Identity = Identity()

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from string import Formatter
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -45,8 +46,20 @@ def _path_segment(value: str) -> str:
     return value
 
 
+def _format_of_names(value: str) -> str:
+    try:
+        fields = {field for _, field, _, _ in Formatter().parse(value) if field is not None}
+        example = value.format(mapping=0, index=0, role="role") if fields <= {"mapping", "index", "role"} else ""
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"is not a format: {error}") from None
+    if not example:
+        raise ValueError("may only have the fields mapping, index and role")
+    return _path_segment(value)
+
+
 AccountId = Annotated[str, AfterValidator(_arm_id_of_account)]
 Name = Annotated[str, AfterValidator(_path_segment)]
+VmName = Annotated[str, AfterValidator(_format_of_names)]
 
 
 class Mix(Section):
@@ -124,6 +137,10 @@ class VaultSpec(Section):
     """Part of the VMs for which there is a newer agent."""
     initial_replication_share: Share = 0.0
     """Part of the VMs that are still being replicated for the first time."""
+    vm_name: VmName = "VM-{mapping:04}-{index:02}"
+    """Names of the VMs, as a format of ``mapping`` (its number), ``index`` (of the VM there) and ``role``."""
+    roles: tuple[Name, ...] = ()
+    """Roles that the VMs take in turn."""
     jobs_page_size: int | None = Field(default=None, gt=0)
     """Jobs per page, if not the scenario's."""
     mappings_page_size: int | None = Field(default=None, gt=0)
@@ -133,6 +150,12 @@ class VaultSpec(Section):
     def key(self) -> tuple[str, str, str]:
         """What makes the vault unique, in lower case."""
         return self.subscription.lower(), self.resource_group.lower(), self.name.lower()
+
+    @model_validator(mode="after")
+    def _has_roles_for_its_names(self) -> Self:
+        if "{role" in self.vm_name and not self.roles:
+            raise ValueError("vm_name needs roles")
+        return self
 
     @model_validator(mode="after")
     def _has_distinct_mappings(self) -> Self:
