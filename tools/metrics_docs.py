@@ -26,7 +26,6 @@ Prometheus' text format to all others. How to scrape and protect it, and what to
 - With several replicas only the one that leads has series about resources.
 - `process_*` are there too: memory, CPU, open files, start.
 """
-_CONDITION_SERIES: Final = 7
 
 
 def render() -> str:
@@ -47,15 +46,14 @@ def _row(each: MetricSpec) -> str:
 
 
 def _series_of_one_resource() -> int:
-    count = 0
-    for each in SPECS:
-        if each.section is Section.RESOURCES:
-            own = [values for label, values in each.labels.items() if label not in {"namespace", "name"}]
-            # The values of a label stand in backquotes.
-            count += (
-                _CONDITION_SERIES if "type" in each.labels else max((text.count("`") // 2 for text in own), default=1)
-            )
-    return count
+    return sum(_series_of(each) for each in SPECS if "namespace" in each.labels)
+
+
+def _series_of(each: MetricSpec) -> int:
+    if each.most is not None:
+        return each.most
+    own = [values for label, values in each.labels.items() if label not in {"namespace", "name"}]
+    return max((values.count("`") // 2 for values in own), default=1)  # the values of a label stand in backquotes
 
 
 def main() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -9,13 +11,16 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from vault_autoupdate.agents import MOST_VERSIONS, AgentReport, Concern
 from vault_autoupdate.api import AutoUpdate, ResourceKey
 from vault_autoupdate.attempts import FailureReason
+from vault_autoupdate.automation import AccountReport
 from vault_autoupdate.entry import Entry
 from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.metric_specs import CONDITIONS, Kind, spec
+from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS, CONDITIONS, OTHER_VERSION, Kind, spec
 from vault_autoupdate.plan import Action
 from vault_autoupdate.queue import WorkQueue
+from vault_autoupdate.rollout import Phase, Rollout
 from vault_autoupdate.throttle import Throttle, ThrottleState
 from vault_autoupdate.watch_health import WatchHealth
 
@@ -26,6 +31,11 @@ _STATES: Final = {
     "failed": (Action.WAIT,),
     "ignored": (Action.IGNORE,),
 }
+_MAY_BE_ABSENT: Final = frozenset({"AgentsCurrent", "AutomationAccountHealthy"})
+"""Conditions that not every resource has; the others count as not met until the operator has written them."""
+_VERSION: Final = re.compile(r"unknown|[0-9]+(\.[0-9]+){0,7}", re.ASCII)
+
+Labels = tuple[str, ...]
 
 __all__ = ["StateCollector"]
 
@@ -76,12 +86,25 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
         "resource_last_success_timestamp_seconds": lambda entry: entry.vitals.last_success.timestamp(),
         "resource_attempts_most": _most_attempts,
         "resource_reverts_total": lambda entry: entry.state.reverts,
+        "agent_updates_in_flight": _updates_in_flight,
+        "agent_updates_waiting": _waiting,
+        "agent_updates_failed_machines": _of_rollout(lambda rollout: len(rollout.failures)),
+        "agent_window_open": _of_rollout(lambda rollout: rollout.window is not None and rollout.window.is_open(now)),
+        "agent_next_window_timestamp_seconds": _next_window,
+        "automation_account_healthy": _of_account(lambda account: account.healthy),
+        "automation_account_next_run_timestamp_seconds": _of_account(_next_run),
+        "automation_account_minutes_used": _of_account(lambda account: account.minutes_used),
+        "automation_account_minutes_limit": _of_account(lambda account: account.minutes_limit),
     }
-    of_many: dict[str, Callable[[Entry], Mapping[tuple[str, ...], float]]] = {
+    of_many: dict[str, Callable[[Entry], Mapping[Labels, float]]] = {
         "mappings": _mappings,
         "resource_condition": _conditions,
         "resource_failures": _failures,
-        "agents": _agents,
+        "agents": _of_report(_agents),
+        "agents_concern": _of_report(_concerns),
+        "agent_versions": _of_report(_versions),
+        "agent_updates_phase": _phase,
+        "automation_account_problem": _problems,
     }
     for name, value_of in of_one.items():
         family = _family(name)
@@ -109,11 +132,72 @@ def _auto_update(entry: Entry) -> float | None:
     return float(entry.resource.spec.auto_update is AutoUpdate.ENABLED) if entry.resource else None
 
 
-def _agents(entry: Entry) -> Mapping[tuple[str, ...], float]:
-    counts = entry.state.agents
-    if counts is None:
+def _of_report(
+    values_of: Callable[[AgentReport], Mapping[Labels, float]],
+) -> Callable[[Entry], Mapping[Labels, float]]:
+    return lambda entry: values_of(entry.state.agents) if entry.state.agents else {}
+
+
+def _agents(report: AgentReport) -> Mapping[Labels, float]:
+    return {("current",): report.current, ("behind",): report.behind, ("unknown",): report.unknown}
+
+
+def _concerns(report: AgentReport) -> Mapping[Labels, float]:
+    return {(str(concern),): report.concerns.get(concern, 0) for concern in Concern}
+
+
+def _versions(report: AgentReport) -> Mapping[Labels, float]:
+    """Machines by version. A label is no place for whatever else Azure may write where a version belongs."""
+    counts = Counter({OTHER_VERSION: report.other_versions})
+    for number, (version, machines) in enumerate(report.versions):
+        is_shown = number < MOST_VERSIONS and _VERSION.fullmatch(version)
+        counts[version if is_shown else OTHER_VERSION] += machines
+    return {(version,): machines for version, machines in counts.items()}
+
+
+def _of_rollout(value_of: Callable[[Rollout], float]) -> Callable[[Entry], float | None]:
+    return lambda entry: value_of(entry.state.rollout) if _has_windows(entry) and entry.state.rollout else None
+
+
+def _has_windows(entry: Entry) -> bool:
+    return bool(entry.resource and entry.resource.spec.agent_updates)
+
+
+def _updates_in_flight(entry: Entry) -> float | None:
+    return len(entry.state.rollout.updates) if entry.state.rollout else None
+
+
+def _waiting(entry: Entry) -> float | None:
+    decision = entry.state.rollout_decision
+    return len(decision.waiting) if decision and _has_windows(entry) else None
+
+
+def _phase(entry: Entry) -> Mapping[Labels, float]:
+    decision = entry.state.rollout_decision
+    if decision is None or not _has_windows(entry):
         return {}
-    return {("current",): counts.current, ("behind",): counts.behind, ("unknown",): counts.unknown}
+    return {(str(phase),): float(phase is decision.phase) for phase in Phase}
+
+
+def _next_window(entry: Entry) -> float | None:
+    window = entry.state.next_window
+    return window.opens_at.timestamp() if window and _has_windows(entry) else None
+
+
+def _of_account(value_of: Callable[[AccountReport], float | None]) -> Callable[[Entry], float | None]:
+    return lambda entry: value_of(entry.state.account) if entry.state.account else None
+
+
+def _next_run(account: AccountReport) -> float | None:
+    return account.next_run.timestamp() if account.next_run else None
+
+
+def _problems(entry: Entry) -> Mapping[Labels, float]:
+    account = entry.state.account
+    if account is None or account.healthy is None:
+        return {}
+    present = {problem.reason for problem in account.problems}
+    return {(reason,): float(reason in present) for reason in ACCOUNT_PROBLEMS}
 
 
 def _most_attempts(entry: Entry) -> int:
@@ -125,21 +209,22 @@ def _most_attempts(entry: Entry) -> int:
     return max(unsuccessful, default=0)
 
 
-def _mappings(entry: Entry) -> Mapping[tuple[str, ...], float]:
+def _mappings(entry: Entry) -> Mapping[Labels, float]:
     counts = entry.state.counts
     return {(state,): sum(counts[action] for action in actions) for state, actions in _STATES.items()}
 
 
-def _conditions(entry: Entry) -> Mapping[tuple[str, ...], float]:
+def _conditions(entry: Entry) -> Mapping[Labels, float]:
     present = {condition.get("type"): condition.get("status") for condition in entry.status.get("conditions") or ()}
     return {
         (kind, status): float(present.get(kind, "Unknown" if "Unknown" in statuses else "False") == status)
         for kind, statuses in CONDITIONS.items()
+        if kind in present or kind not in _MAY_BE_ABSENT
         for status in statuses
     }
 
 
-def _failures(entry: Entry) -> Mapping[tuple[str, ...], float]:
+def _failures(entry: Entry) -> Mapping[Labels, float]:
     counts = dict.fromkeys(FailureReason, 0.0)
     for key, attempt in entry.state.attempts.items():
         if entry.state.actions.get(key) is Action.WAIT:

@@ -6,16 +6,19 @@ No label holds the id of a subscription or vault, or words of an error: a resour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from vault_autoupdate.agents import MOST_VERSIONS, Concern
 from vault_autoupdate.attempts import FailureReason
+from vault_autoupdate.rollout import Phase
 
 PREFIX: Final = "vault_autoupdate"
 OPERATIONS: Final = (
-    "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items",
+    "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items", "update_agent",
+    "get_account", "list_schedules", "list_job_schedules", "list_automation_jobs", "list_usages",
 )  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
@@ -23,20 +26,23 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Ready": ("True", "False", "Unknown"),
     "Reconciling": ("True", "False"),
     "Stalled": ("True", "False"),
+    "AgentsCurrent": ("True", "False", "Unknown"),
+    "AutomationAccountHealthy": ("True", "False", "Unknown"),
 }
+ACCOUNT_PROBLEMS: Final = (
+    "AccountNotFound", "AccountNotOk", "NoSystemAssignedIdentity", "ScheduleMissing", "JobScheduleMissing",
+    "ScheduleDisabled", "RunbookFailing", "FreeMinutesNearlyUsed",
+)  # fmt: skip
+"""What may be wrong with an Automation account: the reasons of `automation.Problem`."""
+OTHER_VERSION: Final = "other"
+"""All versions that have no series of their own."""
+UPDATE_OUTCOMES: Final = ("succeeded", "failed", "failed_to_start", "timed_out")
+"""How a change of a mapping, or an update of an agent, may end."""
 
 __all__ = [
-    "CODES",
-    "CONDITIONS",
-    "OF_THE_RESOURCE",
-    "OPERATIONS",
-    "PREFIX",
-    "SPECS",
-    "Kind",
-    "MetricSpec",
-    "Section",
-    "spec",
-]
+    "ACCOUNT_PROBLEMS", "CODES", "CONDITIONS", "OF_THE_RESOURCE", "OPERATIONS", "OTHER_VERSION", "PREFIX", "SPECS",
+    "UPDATE_OUTCOMES", "Kind", "MetricSpec", "Section", "spec",
+]  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -51,6 +57,7 @@ class Section(StrEnum):
     """What metrics are about; the order is that of the documentation."""
 
     RESOURCES = "Resources"
+    AGENTS = "Agents and the Automation account"
     JOBS = "Changes and jobs"
     AZURE = "Azure"
     OPERATOR = "Operator"
@@ -69,6 +76,8 @@ class MetricSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     """By name: which values it has, for the documentation."""
     buckets: tuple[float, ...] = ()
+    most: int | None = None
+    """Series that one resource has at most, where the values of the labels do not tell."""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -85,14 +94,23 @@ _SCOPE: Final = {
     "region": "of the vaults; empty where it is not known",
     "kind": "`read`, `write`",
 }
+_WITH_WINDOWS: Final = "Only for resources with spec.agentUpdates."
 _CALL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _JOB_BUCKETS: Final = (1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1800, 3600, 9600)
 _WAIT_BUCKETS: Final = (0.01, 0.1, 1, 5, 15, 30, 60, 120, 300, 900, 3600)
 _PASS_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800)
 
 
-def _resource(name: str, text: str, *, kind: Kind = Kind.GAUGE, **labels: str) -> MetricSpec:
-    return MetricSpec(f"{PREFIX}_{name}", kind, Section.RESOURCES, text, {**_RESOURCE, **labels})
+def _resource(name: str, text: str, *, kind: Kind = Kind.GAUGE, most: int | None = None, **labels: str) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}_{name}", kind, Section.RESOURCES, text, {**_RESOURCE, **labels}, most=most)
+
+
+def _agents(name: str, text: str, *, most: int | None = None, **labels: str) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}_{name}", Kind.GAUGE, Section.AGENTS, text, {**_RESOURCE, **labels}, most=most)
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
 
 
 def _metric(
@@ -110,8 +128,10 @@ SPECS: Final = (
     _resource("jobs_in_flight", "Jobs under way in the resource's vault."),
     _resource(
         "resource_condition",
-        "1 for the status that a condition of the resource has, 0 for the others.",
-        type="`Ready`, `Reconciling`, `Stalled`",
+        "1 for the status that a condition of the resource has, 0 for the others. AgentsCurrent and "
+        "AutomationAccountHealthy are absent where the resource does not have them.",
+        most=sum(len(statuses) for statuses in CONDITIONS.values()),
+        type=_quoted(CONDITIONS),
         status="`True`, `False`, `Unknown`",
     ),
     _resource("resource_ready", "1 if the resource is Ready."),
@@ -128,7 +148,7 @@ SPECS: Final = (
     _resource(
         "resource_failures",
         "Mappings that were tried without success and wait for the next try.",
-        reason=", ".join(f"`{reason}`" for reason in FailureReason),
+        reason=_quoted(FailureReason),
     ),
     _resource("resource_attempts_most", "Tries without success of the mapping that has had most of them."),
     _resource(
@@ -137,18 +157,74 @@ SPECS: Final = (
         kind=Kind.COUNTER,
     ),
     _resource("resource_auto_update", "1 if spec.autoUpdate is Enabled, 0 if it is Disabled."),
-    _resource(
+    _agents(
         "agents",
-        "Machines of the resource's vault by the state of their Mobility service, when they were last counted. Absent "
-        "where that is not known: before the first count, or without the right to read replicated items.",
+        "Machines of the resource's vault by the state of their Mobility service, when they were last looked at. "
+        "Absent where that is not known: before the first look, or without the right to read replicated items.",
         state="`current`, `behind`, `unknown`",
+    ),
+    _agents(
+        "agents_concern",
+        "Machines by what is wrong with their agent; one machine may have several concerns. Absent like `agents`.",
+        concern=_quoted(Concern),
+    ),
+    _agents(
+        "agent_versions",
+        "Machines by the version of their agent. Absent like `agents`.",
+        most=MOST_VERSIONS + 1,
+        version=f"the newest {MOST_VERSIONS}; `unknown`; `{OTHER_VERSION}`",
+    ),
+    _agents(
+        "agent_updates_in_flight",
+        "Updates of agents under way. Only for resources with spec.agentUpdates, or until the last of them has ended.",
+    ),
+    _agents(
+        "agent_updates_waiting", f"Machines that this window, or the next one, would still update. {_WITH_WINDOWS}"
+    ),
+    _agents(
+        "agent_updates_phase",
+        f"1 for where the updates in windows stand, 0 for the others. {_WITH_WINDOWS}",
+        phase=_quoted(Phase),
+    ),
+    _agents("agent_updates_failed_machines", f"Machines whose last update failed. {_WITH_WINDOWS}"),
+    _agents("agent_window_open", f"1 while a window for updates of agents is open. {_WITH_WINDOWS}"),
+    _agents("agent_next_window_timestamp_seconds", f"When the next window opens. {_WITH_WINDOWS}"),
+    _agents(
+        "automation_account_healthy",
+        "1 if the Automation account can run the updates, 0 if not, when it was last looked at. Absent where that is "
+        "not known or does not matter: without auto-update, with the checks off, or without the right to look.",
+    ),
+    _agents(
+        "automation_account_problem",
+        "1 for what is wrong with the Automation account, 0 for what is not. Absent like `automation_account_healthy`.",
+        reason=_quoted(ACCOUNT_PROBLEMS),
+    ),
+    _agents("automation_account_next_run_timestamp_seconds", "When the account is to run the updates next."),
+    _agents("automation_account_minutes_used", "Minutes of job run time that the account has used this month."),
+    _agents(
+        "automation_account_minutes_limit", "Minutes of job run time that the account may use; absent without a limit."
+    ),
+    _metric(
+        Section.AGENTS,
+        Kind.COUNTER,
+        "agent_updates_total",
+        "Updates of agents that this operator started, by how they ended.",
+        {"outcome": _quoted(UPDATE_OUTCOMES)},
+    ),
+    _metric(
+        Section.AGENTS,
+        Kind.HISTOGRAM,
+        "agent_update_duration_seconds",
+        "Time from the start of an agent's update to the end of its job as it was seen.",
+        None,
+        *_JOB_BUCKETS,
     ),
     _metric(
         Section.JOBS,
         Kind.COUNTER,
         "jobs_total",
         "Changes of mappings by how they ended.",
-        {"outcome": "`succeeded`, `failed`, `failed_to_start`, `timed_out`"},
+        {"outcome": _quoted(UPDATE_OUTCOMES)},
     ),
     _metric(
         Section.JOBS,
@@ -177,7 +253,7 @@ SPECS: Final = (
         "arm_requests_total",
         "Calls to Azure Resource Manager by operation and HTTP status (or why there was none).",
         {
-            "operation": ", ".join(f"`{operation}`" for operation in OPERATIONS),
+            "operation": _quoted(OPERATIONS),
             "code": "HTTP status, or a word such as `ArmUnreachable`",
         },
     ),

@@ -16,7 +16,7 @@ from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.collector import StateCollector
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.jobs import Verdict
-from vault_autoupdate.metric_specs import CODES, OPERATIONS, spec
+from vault_autoupdate.metric_specs import CODES, OPERATIONS, UPDATE_OUTCOMES, spec
 from vault_autoupdate.queue import WorkQueue
 from vault_autoupdate.reconcile import Outcome
 from vault_autoupdate.throttle import CallKind, Throttle
@@ -37,6 +37,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._jobs = self._counter("jobs_total")
         self._job_seconds = self._histogram("job_duration_seconds")
+        self._agent_updates = self._counter("agent_updates_total")
+        self._agent_update_seconds = self._histogram("agent_update_duration_seconds")
         self._unknown_states = self._counter("job_unknown_states_total")
         self._drift = self._counter("drift_detected_total")
         self._repairs = self._counter("repairs_total")
@@ -55,8 +57,9 @@ class Metrics:
 
     def _initialise(self) -> None:
         """Make the label sets known from the start, so that a rate sees the first event."""
-        for outcome in ("succeeded", "failed", "failed_to_start", "timed_out"):
+        for outcome in UPDATE_OUTCOMES:
             self._jobs.labels(outcome)
+            self._agent_updates.labels(outcome)
         for result in ("success", "error", "superseded"):
             self._passes.labels(result)
         for result in ("success", "error"):
@@ -88,6 +91,15 @@ class Metrics:
     def job_state_unknown(self, state: str) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""
         self._unknown_states.inc()
+
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._agent_updates.labels("failed_to_start").inc()
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002
+        """See `RunObserver`."""
+        self._agent_updates.labels(str(verdict)).inc()
+        self._agent_update_seconds.observe(max(0.0, seconds))
 
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
         """A pass over a vault has ended."""

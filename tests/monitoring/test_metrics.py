@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,19 +17,37 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.monitored import Monitored
 from tests.support.resources import manifest
 from tools import metrics_docs
+from vault_autoupdate.agents import AgentReport, Concern
 from vault_autoupdate.api import ResourceKey
-from vault_autoupdate.attempts import Attempt, FailureReason
+from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.automation import AccountReport, Problem
 from vault_autoupdate.budget import Limit
 from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.metric_specs import SPECS, Kind
+from vault_autoupdate.jobs import Verdict
+from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS, SPECS, Kind
 from vault_autoupdate.metrics import Metrics
-from vault_autoupdate.observed import AgentCounts
+from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Action
 from vault_autoupdate.queue import WorkQueue
+from vault_autoupdate.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.throttle import CallKind, Throttle
 from vault_autoupdate.watch_health import WatchHealth
+from vault_autoupdate.windows import Window
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+WINDOWS = {"autoUpdate": "Disabled", "agentUpdates": {"schedule": "0 12 * * *", "duration": "2h"}}
+REPORT = AgentReport(
+    total=30,
+    behind=4,
+    unknown=1,
+    concerns={Concern.EXPIRING: 3, Concern.UPDATE_REQUIRED: 4},
+    versions=tuple((f"9.{66 - number}.1.1", 2) for number in range(10)),
+    other_versions=10,
+)
+ACCOUNT = AccountReport(
+    "aa", False, (Problem("ScheduleMissing", "words"),), next_run=NOW + HOUR, minutes_used=12.5, minutes_limit=500.0
+)
 
 
 class Served:
@@ -59,7 +78,21 @@ class Served:
         document["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
         self.fleet.seen({**document, "status": status or {}})
         entry = self.fleet.entries[ResourceKey("dr", name)]
-        entry.state.agents = AgentCounts(total=30, behind=4, unknown=1)
+        entry.state.agents = REPORT
+        entry.state.account = ACCOUNT
+        return entry
+
+    def see_windows(self, name: str, status: dict[str, Any] | None = None) -> Any:
+        """Let the fleet see a resource whose agents are being updated in a window."""
+        entry = self.see(name, status, **WINDOWS)
+        entry.state.rollout = Rollout(
+            window=Window(NOW - HOUR, NOW + HOUR),
+            updates={"a": AgentUpdate("a", "vm-a", "job", NOW), "b": AgentUpdate("b", "vm-b", "job", NOW)},
+            failures={"c": MachineFailure("c", "vm-c", 3, NOW, Explanation("1", "words"))},
+        )
+        waiting = tuple(Machine(name, name) for name in "defg")
+        entry.state.rollout_decision = RolloutDecision(Phase.ROLLING, waiting=waiting)
+        entry.state.next_window = Window(NOW + 24 * HOUR, NOW + 26 * HOUR)
         return entry
 
     def text(self) -> str:
@@ -81,9 +114,12 @@ async def served() -> Served:
     return Served()
 
 
-def status_of(ready: str, reason: str, since: str = "2026-03-01T09:00:00Z") -> dict[str, Any]:
-    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "", "lastTransitionTime": since}
-    return {"observedGeneration": 1, "conditions": [condition]}
+def status_of(ready: str, reason: str, since: str = "2026-03-01T09:00:00Z", **others: str) -> dict[str, Any]:
+    conditions = [
+        {"type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
+        for kind, status in {"Ready": ready, **others}.items()
+    ]
+    return {"observedGeneration": 1, "conditions": conditions}
 
 
 def test_the_page_of_the_metrics_is_what_the_code_says() -> None:
@@ -99,7 +135,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_documented(served: Served) -> None:
-    served.see("weu")
+    served.see_windows("weu")
     await served.throttle.call("sub/westeurope", CallKind.WRITE, "vault").__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)
     served.metrics.credential_expires(0.0)
@@ -115,7 +151,7 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
 
 
 async def test_promtool_has_nothing_to_say_about_the_exposition(served: Served, promtool: str) -> None:
-    served.see("weu")
+    served.see_windows("weu")
     ended = await asyncio.to_thread(
         subprocess.run, [promtool, "check", "metrics"], input=served.text(), capture_output=True, text=True, check=False
     )
@@ -152,10 +188,13 @@ async def test_series_about_a_resource_go_with_the_resource(served: Served) -> N
 
 
 async def test_a_resource_has_as_many_series_as_the_page_says_whatever_its_vault_holds(served: Served) -> None:
-    entry = served.see("weu")
+    healthy = {"AgentsCurrent": "True", "AutomationAccountHealthy": "True"}
+    entry = served.see_windows("weu", status_of("True", "Compliant", **healthy))
+    entry.state.agents = replace(REPORT, versions=tuple((f"9.{number}", 1) for number in range(300)))
     for number in range(300):
         entry.state.actions[f"m{number}"] = Action.WAIT
         entry.state.attempts[f"m{number}"] = Attempt(number, NOW, NOW, reason=FailureReason.JOB_FAILED)
+        entry.state.rollout.updates[f"v{number}"] = AgentUpdate(f"v{number}", "vm", "job", NOW)
     about_it = [labels for _, labels in served.samples() if ("name", "weu") in labels]
     assert f"Each resource has at most {len(about_it)} series" in metrics_docs.PAGE.read_text()
 
@@ -164,7 +203,81 @@ async def test_agents_have_no_series_while_nobody_knows_about_them(served: Serve
     entry = served.see("weu")
     assert served.value("agents", namespace="dr", name="weu", state="current") == 25.0
     entry.state.agents = None
-    assert "vault_autoupdate_agents{" not in served.text()
+    text = served.text()
+    for name in ("agents", "agents_concern", "agent_versions"):
+        assert f"vault_autoupdate_{name}{{" not in text
+
+
+async def test_agents_are_counted_by_concern_with_a_zero_where_there_is_none(served: Served) -> None:
+    served.see("weu")
+    seen = {concern: served.value("agents_concern", namespace="dr", name="weu", concern=concern) for concern in Concern}
+    assert seen == dict.fromkeys(Concern, 0) | {Concern.EXPIRING: 3, Concern.UPDATE_REQUIRED: 4}
+
+
+async def test_agents_are_counted_by_version_and_what_is_no_version_is_among_the_others(served: Served) -> None:
+    entry = served.see("weu")
+    entry.state.agents = AgentReport(9, versions=(("9.66.7000.1", 4), ("unknown", 2), ("", 1), ("id 6f3b9f5e", 2)))
+    counts = {"9.66.7000.1": 4, "unknown": 2, "other": 3}
+    seen = {version: served.value("agent_versions", namespace="dr", name="weu", version=version) for version in counts}
+    assert seen == counts
+    assert "6f3b9f5e" not in served.text()
+
+
+async def test_updates_in_windows_are_shown_while_a_window_is_open(served: Served) -> None:
+    served.see_windows("weu")
+    labels = {"namespace": "dr", "name": "weu"}
+    assert served.value("agent_updates_in_flight", **labels) == 2
+    assert served.value("agent_updates_waiting", **labels) == 4
+    assert served.value("agent_updates_failed_machines", **labels) == 1
+    assert served.value("agent_window_open", **labels) == 1
+    assert served.value("agent_next_window_timestamp_seconds", **labels) == (NOW + 24 * HOUR).timestamp()
+    phases = {phase: served.value("agent_updates_phase", phase=phase, **labels) for phase in Phase}
+    assert phases == {phase: float(phase is Phase.ROLLING) for phase in Phase}
+    served.now += HOUR
+    assert served.value("agent_window_open", **labels) == 0
+
+
+async def test_without_windows_there_are_no_series_of_them_but_those_of_updates_left_over(served: Served) -> None:
+    entry = served.see("weu")
+    assert "vault_autoupdate_agent_updates_in_flight{" not in served.text()
+    entry.state.rollout = Rollout(updates={"a": AgentUpdate("a", "vm-a", "job", NOW)})
+    entry.state.rollout_decision = RolloutDecision(Phase.CLOSED)
+    text = served.text()
+    assert 'vault_autoupdate_agent_updates_in_flight{name="weu",namespace="dr"} 1.0' in text
+    for name in ("agent_updates_waiting", "agent_updates_phase", "agent_updates_failed_machines", "agent_window_open"):
+        assert f"vault_autoupdate_{name}{{" not in text
+
+
+async def test_updates_of_agents_are_counted_by_how_they_ended_and_timed(served: Served) -> None:
+    words = Explanation("1", "words")
+    served.metrics.agent_update_failed_to_start("vm-a", words)
+    served.metrics.agent_update_ended("vm-b", Verdict.SUCCEEDED, 90.0, words)
+    served.metrics.agent_update_ended("vm-c", Verdict.FAILED, 30.0, words)
+    served.metrics.agent_update_ended("vm-d", Verdict.TIMED_OUT, -1.0, words)
+    ended = ("failed_to_start", "succeeded", "failed", "timed_out")
+    assert {each: served.value("agent_updates_total", outcome=each) for each in ended} == dict.fromkeys(ended, 1)
+    assert served.value("agent_update_duration_seconds_count") == 3
+    assert served.value("agent_update_duration_seconds_sum") == 120
+    assert "vm-" not in served.text()
+
+
+async def test_the_automation_account_is_healthy_or_has_known_problems_or_is_absent(served: Served) -> None:
+    entry = served.see("weu")
+    labels = {"namespace": "dr", "name": "weu"}
+    assert served.value("automation_account_healthy", **labels) == 0
+    problems = {r: served.value("automation_account_problem", reason=r, **labels) for r in ACCOUNT_PROBLEMS}
+    assert problems == dict.fromkeys(ACCOUNT_PROBLEMS, 0) | {"ScheduleMissing": 1}
+    assert served.value("automation_account_next_run_timestamp_seconds", **labels) == (NOW + HOUR).timestamp()
+    assert served.value("automation_account_minutes_used", **labels) == 12.5
+    assert served.value("automation_account_minutes_limit", **labels) == 500
+    entry.state.account = AccountReport("aa", True)
+    assert served.value("automation_account_healthy", **labels) == 1
+    assert served.value("automation_account_problem", reason="ScheduleMissing", **labels) == 0
+    assert "vault_autoupdate_automation_account_minutes_limit{" not in served.text()
+    for unknown in (AccountReport("aa", None), None):
+        entry.state.account = unknown
+        assert "vault_autoupdate_automation_account_healthy{" not in served.text()
+        assert "vault_autoupdate_automation_account_problem{" not in served.text()
 
 
 async def test_series_about_resources_can_be_switched_off() -> None:
@@ -213,6 +326,14 @@ async def test_conditions_have_one_for_the_status_that_they_have(served: Served)
     }
     assert seen == {"True": 0, "False": 0, "Unknown": 1}
     assert served.value("resource_condition", type="Stalled", status="False", **labels) == 1
+    assert served.value("resource_condition", type="AutomationAccountHealthy", status="Unknown", **labels) is None
+
+
+async def test_conditions_that_not_every_resource_has_are_shown_where_they_are(served: Served) -> None:
+    served.see("weu", status_of("True", "Compliant", AgentsCurrent="False"))
+    labels = {"namespace": "dr", "name": "weu", "type": "AgentsCurrent"}
+    seen = {status: served.value("resource_condition", status=status, **labels) for status in ("True", "False")}
+    assert seen == {"True": 0, "False": 1}
 
 
 async def test_failures_are_counted_by_reason_and_the_most_tried_mapping_is_shown(served: Served) -> None:
