@@ -208,7 +208,10 @@ def condition(report: AgentReport | None, problem: Explanation | None, *, auto_u
         )
     if worst is None:
         return ConditionValue(
-            "AgentsCurrent", "True", "AgentsCurrent", f"No agent of {plural(report.total, 'machine')} has to be updated."
+            "AgentsCurrent",
+            "True",
+            "AgentsCurrent",
+            f"No agent of {plural(report.total, 'machine')} has to be updated.",
         )
     parts = [f"{counts[concern]:,} {_CONDITION[concern][1]}" for concern in _CONDITION if counts.get(concern)]
     parts[0] = f"{counts[worst]:,} of {plural(report.total, 'machine')} {_CONDITION[worst][1]}"
@@ -304,7 +307,9 @@ _UPDATE: Final = (
     "Update the agent: from the vault's page of replicated items in the portal, or with the annotation "
     "updateAgentsNow where spec.agentUpdates is set."
 )
-_LOOK_AT_JOB: Final = "Look at the machine's last failed update job among the vault's Site Recovery jobs and mend its cause. "
+_LOOK_AT_JOB: Final = (
+    "Look at the machine's last failed update job among the vault's Site Recovery jobs and mend its cause. "
+)
 
 
 def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -11,13 +11,22 @@ from vault_autoupdate.agents import ConditionValue, not_known
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.resource_id import ArmId
-from vault_autoupdate.text import clean
+from vault_autoupdate.text import clean, plural
 
 RUNBOOK: Final = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
 """Site Recovery's update runbook. It is a global one: the account's own list of runbooks does not have it."""
 
 NEARLY_USED: Final = 0.9
 """Share of the free minutes from which on they are a problem."""
+
+# Of the states of a job that Azure documents, those after which another one comes.
+_UNFINISHED: Final = frozenset(
+    {"new", "activating", "running", "suspending", "stopping", "resuming", "removing", "queued", ""}
+)
+_NAME_BYTES: Final = 64
+_ARTIFACT_BYTES: Final = 120
+_PATH_BYTES: Final = 300
+_MESSAGE_BYTES: Final = 1000
 
 __all__ = [
     "RUNBOOK",
@@ -119,11 +128,65 @@ def build_account_report(
         account: the one that the resource declares.
         mappings: all container mappings of the vault; those that the account updates count.
         now: the present.
+
+    Returns:
+        The report, its problems in this order: account, identity, schedules, runs, minutes.
     """
-    name = clean(account.name, 64)
+    name = clean(account.name, _NAME_BYTES)
     if facts.account is None:
-        return AccountReport(name, healthy=False, problems=(Problem("AccountNotFound", "gone"),))
-    return AccountReport(name, healthy=True, state=facts.account.state)
+        gone = Problem(
+            "AccountNotFound",
+            f"Automation account {name} does not exist in resource group {clean(account.resource_group, _NAME_BYTES)}. "
+            "Create it, or set spec.automationAccountResourceId to one that exists.",
+        )
+        return AccountReport(name, healthy=False, problems=(gone,))
+    ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
+    scheduled = [each for each in ours if each.schedule_name]
+    unscheduled = [each for each in scheduled if each.schedule_name.casefold() not in facts.schedules]
+    unbound = [
+        each for each in ours if each.job_schedule_name and each.job_schedule_name.casefold() not in facts.job_schedules
+    ]
+    if not facts.complete:
+        unscheduled, unbound = [], []
+    found = [
+        (each, facts.schedules[each.schedule_name.casefold()])
+        for each in scheduled
+        if each.schedule_name.casefold() in facts.schedules
+    ]
+    disabled = [(mapping, schedule) for mapping, schedule in found if schedule.enabled is False]
+    next_runs = [schedule.next_run for _, schedule in found if schedule.enabled is not False and schedule.next_run]
+    problems = tuple(
+        filter(
+            None,
+            (
+                _state_problem(name, facts.account),
+                _identity_problem(name, facts.account),
+                _missing_problem("ScheduleMissing", name, "Schedule", [(m, m.schedule_name) for m in unscheduled]),
+                _missing_problem(
+                    "JobScheduleMissing", name, "Job schedule", [(m, m.job_schedule_name) for m in unbound]
+                ),
+                _disabled_problem(name, disabled),
+                _run_problem(name, facts.runs),
+                _minutes_problem(name, facts),
+            ),
+        )
+    )
+    return AccountReport(
+        name=name,
+        healthy=False if problems else (True if facts.account.state else None),
+        problems=problems,
+        state=clean(facts.account.state, _NAME_BYTES),
+        next_run=min((run for run in next_runs if run >= now), default=None),
+        last_run=facts.runs[0] if facts.runs else None,
+        minutes_used=facts.minutes_used,
+        minutes_limit=_limit(facts),
+        schedules_missing=len({each.schedule_name.casefold() for each in unscheduled}),
+        schedules_disabled=len({schedule.name.casefold() for _, schedule in disabled}),
+        missing={
+            **{each.key: f"job schedule {clean(each.job_schedule_name, _NAME_BYTES)} is missing" for each in unbound},
+            **{each.key: f"schedule {clean(each.schedule_name, _NAME_BYTES)} is missing" for each in unscheduled},
+        },
+    )
 
 
 def condition(report: AccountReport | None, problem: Explanation | None) -> ConditionValue:
@@ -135,7 +198,105 @@ def condition(report: AccountReport | None, problem: Explanation | None) -> Cond
     """
     if problem is not None or report is None:
         return not_known("AutomationAccountHealthy", problem, "The Automation account has not been looked at yet.")
+    name = report.name
     if report.problems:
-        said = clean(" ".join(each.message for each in report.problems), 1000)
+        said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
         return ConditionValue("AutomationAccountHealthy", "False", report.problems[0].reason, said)
-    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", "")
+    if report.healthy is None:
+        return ConditionValue(
+            "AutomationAccountHealthy",
+            "Unknown",
+            "NotReported",
+            f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
+        )
+    said = f"Automation account {name} can update the agents: its state, identity, schedules and last run are right."
+    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
+
+
+def _is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
+    return (
+        mapping.instance_type.casefold() == "a2a"
+        and mapping.state.casefold() == "paired"
+        and mapping.auto_update_status.casefold() == "enabled"
+        and mapping.automation_account_id.casefold() == account.key
+    )
+
+
+def _state_problem(name: str, account: Account) -> Problem | None:
+    if account.state.casefold() in {"ok", ""}:
+        return None
+    return Problem(
+        "AccountNotOk",
+        f"Automation account {name} is in state {clean(account.state, _NAME_BYTES)}, so it runs nothing. Its page "
+        "in the portal says why.",
+    )
+
+
+def _identity_problem(name: str, account: Account) -> Problem | None:
+    # ARM leaves out the identity of a resource that has none (inferred: not seen of an Automation account).
+    if "systemassigned" in account.identity_type.casefold().replace(" ", "").split(","):
+        return None
+    return Problem(
+        "NoSystemAssignedIdentity",
+        f"Automation account {name} has no system-assigned identity, with which the update runbook logs in. Switch it "
+        "on in the portal (Automation account > Identity > System assigned) and give it a role on the vault.",
+    )
+
+
+def _missing_problem(
+    reason: str, name: str, what: str, missing: Sequence[tuple[ContainerMapping, str]]
+) -> Problem | None:
+    if not missing:
+        return None
+    mapping, artifact = missing[0]
+    return Problem(
+        reason,
+        f"{what} {clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} "
+        f"is not in Automation account {name}. Setting auto-update of the mapping again makes it anew: spec.mode Enforce "
+        "does so; by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
+    )
+
+
+def _disabled_problem(name: str, disabled: Sequence[tuple[ContainerMapping, Schedule]]) -> Problem | None:
+    if not disabled:
+        return None
+    mapping, schedule = disabled[0]
+    return Problem(
+        "ScheduleDisabled",
+        f"Schedule {clean(schedule.name, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}"
+        f"{_and_more(disabled)} is disabled, so the update runbook does not run. Enable it in the portal (Automation "
+        f"account {name} > Schedules), or declare autoUpdate: Disabled if that is meant.",
+    )
+
+
+def _run_problem(name: str, runs: Sequence[RunbookRun]) -> Problem | None:
+    last = next((run for run in runs if run.status.casefold() not in _UNFINISHED), None)
+    if last is None or last.status.casefold() == "completed":
+        return None
+    when = f" of {last.started_at:%Y-%m-%dT%H:%M:%SZ}" if last.started_at else ""
+    return Problem(
+        "RunbookFailing",
+        f"The last run{when} of the update runbook ended as {clean(last.status, _NAME_BYTES)}. Look at it in the "
+        f"portal (Automation account {name} > Jobs > {RUNBOOK}). One cause that Microsoft names: the account's identity "
+        "has no role on the vault.",
+    )
+
+
+def _minutes_problem(name: str, facts: AccountFacts) -> Problem | None:
+    used, limit = facts.minutes_used, _limit(facts)
+    if used is None or limit is None or used < NEARLY_USED * limit:
+        return None
+    return Problem(
+        "FreeMinutesNearlyUsed",
+        f"Automation account {name} has used {used:,.0f} of its {limit:,.0f} minutes of job time this month, and "
+        "runs nothing once they are used up. Move other runbooks to another account, or let the account be billed.",
+    )
+
+
+def _limit(facts: AccountFacts) -> float | None:
+    """The limit, if there is one: Azure writes -1 for none."""
+    return facts.minutes_limit if facts.minutes_limit is not None and facts.minutes_limit > 0 else None
+
+
+def _and_more(entries: Sequence[object]) -> str:
+    return f" (and of {plural(len(entries) - 1, 'more mapping')})" if len(entries) > 1 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -157,7 +157,7 @@ def enter(rollout: Rollout, rules: RolloutRules, request: str | None, now: datet
         ValueError: the schedule cannot be used.
     """
     if request is not None and request != rollout.handled_request:
-        opens_at = now.replace(microsecond=0)  # as the status tells it, so that a restart changes nothing
+        opens_at = now.astimezone(UTC).replace(microsecond=0)  # as the status tells it: a restart changes nothing
         rollout.handled_request = request
         _begin(rollout, Window(opens_at, opens_at + rules.schedule.duration), request)
         return True
@@ -168,7 +168,7 @@ def enter(rollout: Rollout, rules: RolloutRules, request: str | None, now: datet
     scheduled = rules.schedule.current(now)
     if scheduled is None:
         if window is not None and is_open:
-            rollout.window = Window(window.opens_at, now)
+            rollout.window = Window(window.opens_at, now.astimezone(UTC).replace(microsecond=0))
         return False
     if window is not None and rollout.request is None and window.opens_at == scheduled.opens_at:
         rollout.window = scheduled  # it may have become longer or shorter
@@ -196,45 +196,63 @@ def decide(
         audit: whether nothing may be changed.
         running: keys of the machines that any job is at work on, or that say that an upgrade is in progress.
     """
-    behind = {m.key: m for m in machines if m.update_required is True and m.key not in rollout.done}
-    busy = {key for key, m in behind.items() if key in running or m.upgrade_in_progress is True} - rollout.updates.keys()
-    free = [m for key, m in behind.items() if key not in busy and key not in rollout.updates]
-    in_order = sorted((m for m in free if m.reinstall_required is not True), key=lambda m: _place(m, rollout, rules))
-    blocked = len(free) - len(in_order)
+    behind = {each.key: each for each in machines if each.update_required is True and each.key not in rollout.done}
+    idle = [each for key, each in behind.items() if key not in rollout.updates]
+    busy = [each for each in idle if each.key in running or each.upgrade_in_progress is True]
+    free = [each for each in idle if each.key not in running and each.upgrade_in_progress is not True]
+    in_order = sorted(
+        (each for each in free if each.reinstall_required is not True),
+        key=lambda each: _place(each, rollout, rules.order),
+    )
     window = rollout.window
-    is_open = window is not None and window.is_open(now)
-    left = [m for m in in_order if window is None or not is_open or not _was_tried(m, rollout, window)]
-    waiting = plural(len(left), "machine") + (" waits" if len(left) == 1 else " wait")
-    note = f" {_reinstalls(blocked)}" if blocked else ""
-    if rules.pause:
-        return RolloutDecision(
-            Phase.PAUSED, (), tuple(left), f"{waiting}; set spec.agentUpdates.pause to false to go on.{note}"
-        )
-    if not is_open:
-        return RolloutDecision(Phase.CLOSED, (), tuple(left), f"No window is open; {waiting} for the next one.{note}")
-    if audit:
-        return RolloutDecision(
-            Phase.AUDIT, (), tuple(left), f"{waiting}; mode Audit starts none. Set spec.mode to Enforce.{note}"
-        )
+    if window is None or not window.is_open(now):
+        left, is_open = in_order, False
+    else:
+        left, is_open = [each for each in in_order if not _was_tried(each, rollout, window)], True
+    reinstalls = len(free) - len(in_order)
+    note = f" {plural(reinstalls, 'machine')} left out: the agent has to be installed anew." if reinstalls else ""
     failures = rollout.failed + rollout.timed_out
-    if failures >= rules.max_failures:
-        return RolloutDecision(
-            Phase.STOPPED,
-            (),
-            tuple(in_order),
-            f"{plural(failures, 'update')} failed, and maxFailures is {rules.max_failures:,}: nothing more is started in "
-            "this window. Mend the cause, then wait for the next window or set the annotation updateAgentsNow.",
+    if rules.pause:
+        phase, why = Phase.PAUSED, f"{_wait(left)}; set spec.agentUpdates.pause to false to go on."
+    elif not is_open:
+        phase, why = Phase.CLOSED, f"No window is open; {_wait(left)} for the next one."
+    elif audit:
+        phase, why = Phase.AUDIT, f"{_wait(left)}; mode Audit starts none. Set spec.mode to Enforce to update them."
+    elif failures >= rules.max_failures:
+        phase, left = Phase.STOPPED, in_order
+        why = (
+            f"{plural(failures, 'update')} failed, and maxFailures is {rules.max_failures:,}: nothing more is started "
+            f"in this window; {_wait(left)} for the next one. Mend the cause; a new value of the annotation "
+            "updateAgentsNow goes on at once."
         )
-    under_way = len(rollout.updates) + len(busy)
-    if not left and not under_way:
+    elif left or busy or rollout.updates:
+        return _roll(rollout, rules, left, busy, note)
+    else:
         failed = f" {plural(failures, 'update')} failed." if failures else ""
-        return RolloutDecision(Phase.DONE, reason=f"Nothing is left to do in this window.{failed}{note}")
-    names = [*(update.machine for update in rollout.updates.values()), *(behind[key].name for key in busy)]
-    first = min((_group(name, rules.order) for name in (*names, *(m.name for m in left))))
-    ready = [m for m in left if _group(m.name, rules.order) == first]
-    start = ready[: max(0, rules.max_concurrent - under_way)]
-    rest = tuple(m for m in left if m not in start)
-    return RolloutDecision(Phase.ROLLING, tuple(start), rest, "")
+        phase, why = Phase.DONE, f"Nothing is left to do in this window.{failed}"
+    return RolloutDecision(phase, waiting=tuple(left), reason=why + note)
+
+
+def _roll(
+    rollout: Rollout, rules: RolloutRules, left: Sequence[Machine], busy: Sequence[Machine], note: str
+) -> RolloutDecision:
+    """What to start of those ``left``, in their order: of the first group that has not ended, as many as may be."""
+    at_work = [*(update.machine for update in rollout.updates.values()), *(each.name for each in busy)]
+    groups = [_group(each.name, rules.order) for each in left]
+    first = min((*groups, *(_group(name, rules.order) for name in at_work)))
+    ready = groups.count(first)  # they are at the beginning
+    starting = min(ready, max(0, rules.max_concurrent - len(at_work)))
+    start, waiting = left[:starting], left[starting:]
+    under_way = len(at_work) + starting
+    why = f"{plural(under_way, 'update')} under way."
+    if waiting:
+        for_what = (
+            f"a place: maxConcurrent is {rules.max_concurrent:,}"
+            if under_way >= rules.max_concurrent
+            else "the group before theirs to end"
+        )
+        why = f"{why} {_wait(waiting)} for {for_what}."
+    return RolloutDecision(Phase.ROLLING, tuple(start), tuple(waiting), why + note)
 
 
 def note_start(rollout: Rollout, machine: Machine, job_id: str, now: datetime) -> None:
@@ -286,7 +304,7 @@ def note_failure(
         rollout.timed_out += 1
     else:
         rollout.failed += 1
-    _fail(rollout, update.machine_id, update.machine, explanation, now, update.job_id)
+    _fail(rollout, update, explanation, now)
 
 
 def note_refusal(rollout: Rollout, machine: Machine, explanation: Explanation, now: datetime) -> None:
@@ -300,7 +318,7 @@ def note_refusal(rollout: Rollout, machine: Machine, explanation: Explanation, n
     """
     rollout.started += 1
     rollout.failed += 1
-    _fail(rollout, machine.id, machine.name, explanation, now, "")
+    _fail(rollout, AgentUpdate(machine.id, machine.name, "", now), explanation, now)
 
 
 def forget_current(rollout: Rollout, machines: Iterable[Machine]) -> None:
@@ -328,13 +346,11 @@ def _begin(rollout: Rollout, window: Window, request: str | None) -> None:
     rollout.succeeded = rollout.failed = rollout.timed_out = rollout.reboots = 0
 
 
-def _fail(
-    rollout: Rollout, machine_id: str, machine: str, explanation: Explanation, now: datetime, job_id: str
-) -> None:
-    key = machine_id.casefold()
-    before = rollout.failures.get(key)
-    rollout.failures[key] = MachineFailure(
-        machine_id, machine, before.attempts + 1 if before else 1, now, explanation, job_id
+def _fail(rollout: Rollout, update: AgentUpdate, explanation: Explanation, now: datetime) -> None:
+    before = rollout.failures.get(update.key)
+    attempts = before.attempts + 1 if before else 1
+    rollout.failures[update.key] = MachineFailure(
+        update.machine_id, update.machine, attempts, now, explanation, update.job_id
     )
 
 
@@ -343,20 +359,20 @@ def _was_tried(machine: Machine, rollout: Rollout, window: Window) -> bool:
     return failure is not None and failure.last_at >= window.opens_at
 
 
-def _place(machine: Machine, rollout: Rollout, rules: RolloutRules) -> tuple[int, int, str, str]:
-    """For sorting: by group; in it, who has never failed first, so that one that always fails stops no other."""
+def _place(machine: Machine, rollout: Rollout, order: Sequence[str]) -> tuple[int, int, str, str]:
+    """For sorting: by group; in it, who has never failed first, so that one that always fails keeps no other back."""
     failure = rollout.failures.get(machine.key)
     attempts = failure.attempts if failure else 0
-    return _group(machine.name, rules.order), attempts, machine.name.casefold(), machine.key
+    return _group(machine.name, order), attempts, machine.name.casefold(), machine.key
 
 
 def _group(name: str, order: Sequence[str]) -> int:
     """Which pattern of ``order`` is the first that ``name`` matches; their number when there is none."""
     for number, pattern in enumerate(order):
-        if fnmatchcase(name.casefold(), pattern.casefold().replace("[", "[[]")):
+        if fnmatchcase(name.casefold(), pattern.casefold().replace("[", "[[]")):  # sets of letters are no feature
             return number
     return len(order)
 
 
-def _reinstalls(count: int) -> str:
-    return f"{plural(count, 'machine')} left out: the agent has to be installed anew."
+def _wait(machines: Sequence[Machine]) -> str:
+    return f"{plural(len(machines), 'machine')} {'waits' if len(machines) == 1 else 'wait'}"
