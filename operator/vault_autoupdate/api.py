@@ -34,7 +34,7 @@ from vault_autoupdate.durations import format_duration, parse_duration
 from vault_autoupdate.resource_id import ArmId, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.rollout import RolloutRules
 from vault_autoupdate.text import clean
-from vault_autoupdate.windows import WindowSchedule
+from vault_autoupdate.windows import LONGEST, SHORTEST, WindowSchedule
 
 GROUP: Final = "asr.vault-autoupdate.io"
 VERSION: Final = "v1alpha1"
@@ -95,8 +95,6 @@ _UPDATES_BY_ITSELF: Final = (
     "Site Recovery updates the agents by itself when autoUpdate is Enabled: set autoUpdate to Disabled to have them "
     "updated in windows, or remove agentUpdates"
 )
-_SHORTEST_WINDOW: Final = timedelta(minutes=15)
-_LONGEST_WINDOW: Final = timedelta(hours=24)
 
 
 class CredentialSource(BaseModel):
@@ -142,9 +140,9 @@ class AgentUpdatesSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
-    schedule: Annotated[str, Field(max_length=128)]
-    time_zone: Annotated[str, Field(max_length=64)] = "UTC"
-    duration: Annotated[timedelta, _duration(_SHORTEST_WINDOW, _LONGEST_WINDOW)]
+    schedule: str
+    time_zone: str = "UTC"
+    duration: Annotated[timedelta, _duration(SHORTEST, LONGEST)]
     max_concurrent: Annotated[int, Field(strict=True, ge=1, le=50)] = 10
     max_failures: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
     order: Annotated[tuple[Annotated[str, AfterValidator(_name_pattern)], ...], Field(max_length=20)] = ()
@@ -155,13 +153,13 @@ class AgentUpdatesSpec(BaseModel):
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str) -> str:
-        WindowSchedule(schedule, "UTC", _SHORTEST_WINDOW).check()
+        WindowSchedule(schedule, "UTC", SHORTEST).check()
         return schedule
 
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, time_zone: str) -> str:
-        WindowSchedule("0 0 * * *", time_zone, _SHORTEST_WINDOW).check()
+        WindowSchedule("0 0 * * *", time_zone, SHORTEST).check()
         return time_zone
 
     def rules(self) -> RolloutRules:
