@@ -252,7 +252,7 @@ def _missing_problem(
     return Problem(
         reason,
         f"{what} {clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} "
-        f"is not in Automation account {name}. Setting auto-update of the mapping again makes it anew: spec.mode Enforce "
+        f"is not in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce "
         "does so; by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
     )
 
@@ -277,8 +277,8 @@ def _run_problem(name: str, runs: Sequence[RunbookRun]) -> Problem | None:
     return Problem(
         "RunbookFailing",
         f"The last run{when} of the update runbook ended as {clean(last.status, _NAME_BYTES)}. Look at it in the "
-        f"portal (Automation account {name} > Jobs > {RUNBOOK}). One cause that Microsoft names: the account's identity "
-        "has no role on the vault.",
+        f"portal (Automation account {name} > Jobs > {RUNBOOK}). One cause that Microsoft names: the account's "
+        "identity has no role on the vault.",
     )
 
 

@@ -133,7 +133,7 @@ class RolloutDecision:
     start: tuple[Machine, ...] = ()
     """To be started now, in this order."""
     waiting: tuple[Machine, ...] = ()
-    """Those that an open window, or the next one, would still update, in the order in which it would."""
+    """Those beside ``start`` that the open window, or else the next one, would update, in that order."""
     reason: str = ""
     """In words: why nothing more is started."""
 
