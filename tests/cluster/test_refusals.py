@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.kubectl import Kubectl, Result
+from tests.support.kubectl import Kubectl
+from tests.support.refusals import NO_DURATIONS, UNCHECKED, problems_of
 from tests.support.resources import ACCOUNT, GROUP, SUBSCRIPTION, VAULT, manifest
 
 _VAULT_FORM = "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.RecoveryServices/vaults/<name>"
@@ -30,11 +31,6 @@ _ACCOUNT_TYPE = (
     "must be the id of an Automation account: the provider has to be Microsoft.Automation/automationAccounts"
 )
 _DURATION = "must be a duration of hours, minutes and seconds, such as 90m, 1h30m or 0.5h"
-_UNCHECKED = (
-    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
-    "existing errors to complete validation"
-)
-"""The API server's own second line when the form is so wrong that it did not look at the content."""
 _OTHER_SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 
 
@@ -70,8 +66,7 @@ def _bad_ids(field: str, good: str, form: str, wrong_type: str) -> list[Any]:
 
 
 def _bad_durations(field: str, short: str, short_message: str, long: str, long_message: str) -> list[Any]:
-    garbage = ["", "1", "soon", "5 m", "-5m", "1d", "1.h", ".5h", "1h garbage", "PT5M", "99999999999h", "5M"]
-    cases = {f"garbage-{text or 'empty'}": (text, _DURATION) for text in garbage}
+    cases = {f"garbage-{text or 'empty'}": (text, _DURATION) for text in NO_DURATIONS}
     cases |= {"too-short": (short, short_message), "too-long": (long, long_message)}
     return [
         pytest.param({field: text}, f'spec.{field}: Invalid value: "{text}": {message}', id=f"{field}-{name}")
@@ -154,6 +149,12 @@ def _bad_durations(field: str, short: str, short_message: str, long: str, long_m
             id="suspend-is-no-boolean",
         ),
         pytest.param(
+            {"automationAccountChecks": "no"},
+            'spec.automationAccountChecks: Invalid value: "string": spec.automationAccountChecks in body must be of '
+            'type boolean: "string"',
+            id="checks-are-no-boolean",
+        ),
+        pytest.param(
             {"interval": 3600},
             'spec.interval: Invalid value: "integer": spec.interval in body must be of type string: "integer"',
             id="interval-is-a-number",
@@ -182,14 +183,7 @@ def test_a_wrong_manifest_is_refused_with_one_message_that_says_what_to_do(
     result = kubectl("apply", "-f", "-", stdin=json.dumps(manifest(**spec)))
 
     assert (result.code, result.stdout) == (1, "")
-    assert _problems(result) in ([message], [message, _UNCHECKED])
-
-
-def _problems(refusal: Result) -> list[str]:
-    """What kubectl lists under "is invalid": one on the same line, or several below."""
-    head = 'The VaultAutoUpdate "dr-weu" is invalid: '
-    assert refusal.stderr.startswith(head), refusal.stderr
-    return [line.removeprefix("* ") for line in refusal.stderr.removeprefix(head).strip().splitlines()]
+    assert problems_of(result) in ([message], [message, UNCHECKED])
 
 
 def test_every_problem_is_named_at_once(kubectl: Kubectl) -> None:
@@ -201,7 +195,7 @@ def test_every_problem_is_named_at_once(kubectl: Kubectl) -> None:
     )
     result = kubectl("apply", "-f", "-", stdin=json.dumps(wrong))
 
-    assert [(line.split(":")[0], line.split('": ')[1]) for line in sorted(_problems(result))] == [
+    assert [(line.split(":")[0], line.split('": ')[1]) for line in sorted(problems_of(result))] == [
         ("spec.automationAccountResourceId", _NO_GAPS),
         ("spec.interval", "must be at least 5m: looking more often uses up the vault's request limits"),
         ("spec.vaultResourceId", _VAULT_TYPE),
@@ -215,7 +209,7 @@ def test_a_manifest_without_spec_is_refused(kubectl: Kubectl) -> None:
 
     result = kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
-    assert _problems(result) == ["spec: Required value", _UNCHECKED]
+    assert problems_of(result) == ["spec: Required value", UNCHECKED]
 
 
 def test_an_unknown_field_is_refused(kubectl: Kubectl) -> None:
@@ -236,7 +230,7 @@ def test_the_vault_cannot_be_changed(kubectl: Kubectl, changed: str) -> None:
     result = kubectl("apply", "-f", "-", stdin=json.dumps(manifest(vaultResourceId=changed)))
 
     sentence = "cannot be changed: delete this resource and create another one for the other vault"
-    assert _problems(result) == [f"spec.vaultResourceId: Forbidden: {sentence}"]
+    assert problems_of(result) == [f"spec.vaultResourceId: Forbidden: {sentence}"]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +247,7 @@ def test_the_vault_cannot_be_changed(kubectl: Kubectl, changed: str) -> None:
         pytest.param({"interval": "604800s", "jobTimeout": "86400000ms"}, id="small-units"),
         pytest.param({"credential": {"secretName": "azure-login.v2"}}, id="a-secret"),
         pytest.param({"credential": {"serviceAccountName": "dr"}}, id="a-service-account"),
+        pytest.param({"automationAccountChecks": False}, id="no-checks-of-the-account"),
         pytest.param({"mode": "Audit", "suspend": True, "deletionPolicy": "Disable"}, id="every-choice"),
     ],
 )
