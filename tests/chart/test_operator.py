@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 import urllib.error
@@ -20,13 +19,14 @@ import yaml
 from asr_simulator import SimulatorThread, parse_scenario
 from tests.chart.helm import CHART, Rendered, container, merged, open_helm
 from tests.chart.pod import Pod
+from tests.support.azure_role import ROLE, action_of
 from tests.support.certificates import Authority
 from tests.support.control_plane import ControlPlane
 from tests.support.entra import TENANT, open_entra
 from tests.support.kubectl import Kubectl
 from tests.support.ports import free_ports
 from tests.support.processes import ChildProcess
-from tests.support.resources import ACCOUNT, ROOT, SUBSCRIPTION, manifest, resource_path
+from tests.support.resources import ACCOUNT, SUBSCRIPTION, manifest, resource_path
 from tests.support.waiting import wait_until
 
 RELEASE: Final = "dr"
@@ -166,7 +166,7 @@ def test_works_with_exactly_the_rights_that_it_has(
             assert other["status"] == {"observedGeneration": -1}
             assert "finalizers" not in other["metadata"]
             kubectl.in_namespace(elsewhere)("delete", "vau", "--all", "--timeout=10s").check()
-        assert _actions(sim) <= set(json.loads((ROOT / "docs" / "azure-role.json").read_text())["Actions"])
+        assert _actions(sim) <= set(ROLE["Actions"])
 
 
 def test_reads_the_credentials_of_resources_with_exactly_the_rights_granted_for_that(
@@ -336,28 +336,7 @@ def _granted(installed: Installation, *namespaces: str) -> set[Right]:
     return rights
 
 
-_ACTIONS: Final = [
-    ("GET", r"/vaults/[^/]+$", "read"),
-    ("GET", r"/vaults/[^/]+/replicationProtectionContainerMappings$", "replicationProtectionContainerMappings/read"),
-    ("GET", r"/replicationProtectionContainerMappings/[^/]+$", "{nested}/read"),
-    ("PATCH", r"/replicationProtectionContainerMappings/[^/]+$", "{nested}/write"),
-    ("GET", r"/operationresults/[^/]+$", "{nested}/operationresults/read"),
-    ("GET", r"/replicationJobs(/[^/]+)?$", "replicationJobs/read"),
-    ("GET", r"/replicationProtectedItems$", "replicationProtectedItems/read"),
-]
-_NESTED: Final = "replicationFabrics/replicationProtectionContainers/replicationProtectionContainerMappings"
-
-
 def _actions(sim: SimulatorThread) -> set[str]:
     """The actions of Azure's access control that the calls to the simulator stand for."""
-    found = set()
-    for record in sim.control.requests():
-        path = record["path"].split("?")[0]
-        if "/msi/" in path:
-            continue
-        matches = [
-            action for method, pattern, action in _ACTIONS if method == record["method"] and re.search(pattern, path)
-        ]
-        assert matches, f"{record['method']} {path}"
-        found.add("Microsoft.RecoveryServices/vaults/" + matches[-1].format(nested=_NESTED))
-    return found
+    calls = [(record["method"], record["path"]) for record in sim.control.requests()]
+    return {action_of(method, path) for method, path in calls if "/msi/" not in path}

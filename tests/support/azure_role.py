@@ -1,0 +1,48 @@
+"""Which action of Azure's access control each call stands for, to compare with the role in the documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["ROLE", "action_of"]
+
+ROLE: Final[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[2] / "docs" / "azure-role.json").read_text(encoding="utf-8")
+)
+_VAULT: Final = "Microsoft.RecoveryServices/vaults"
+_CONTAINER: Final = f"{_VAULT}/replicationFabrics/replicationProtectionContainers"
+_ACCOUNT: Final = "Microsoft.Automation/automationAccounts"
+_ITEM: Final = r"/replicationProtectionContainers/[^/]+/replicationProtectedItems/[^/]+"
+_MAPPING: Final = r"/replicationProtectionContainerMappings/[^/]+"
+_ACTIONS: Final = [
+    ("GET", r"/vaults/[^/]+", f"{_VAULT}/read"),
+    *(
+        ("GET", rf"/vaults/[^/]+/{kind}", f"{_VAULT}/{kind}/read")
+        for kind in ("replicationProtectionContainerMappings", "replicationJobs", "replicationProtectedItems")
+    ),
+    ("GET", r"/vaults/[^/]+/replicationJobs/[^/]+", f"{_VAULT}/replicationJobs/read"),
+    ("GET", _MAPPING, f"{_CONTAINER}/replicationProtectionContainerMappings/read"),
+    ("PATCH", _MAPPING, f"{_CONTAINER}/replicationProtectionContainerMappings/write"),
+    ("GET", _ITEM, f"{_CONTAINER}/replicationProtectedItems/read"),
+    ("POST", f"{_ITEM}/updateMobilityService", f"{_CONTAINER}/replicationProtectedItems/updateMobilityService/action"),
+    ("GET", r"/automationAccounts/[^/]+", f"{_ACCOUNT}/read"),
+    *(
+        ("GET", rf"/automationAccounts/[^/]+/{kind}", f"{_ACCOUNT}/{kind}/read")
+        for kind in ("schedules", "jobSchedules", "jobs", "usages")
+    ),
+]
+
+
+def action_of(method: str, target: str) -> str:
+    """The action that a call to ARM needs, by its method and its path or URL; of no call there are two."""
+    path = target.split("?", maxsplit=1)[0]
+    found = [
+        action
+        for each, pattern, action in _ACTIONS
+        if each == method and re.search(rf"{pattern}\Z", path, re.IGNORECASE)
+    ]
+    assert len(found) == 1, f"{method} {path}: {found}"
+    return found[0]
