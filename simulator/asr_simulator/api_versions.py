@@ -30,7 +30,13 @@ _VAULT_ONLY = ("2023-02-01", "2026-11-01")
 VAULT_VERSIONS = tuple(sorted((*SITE_RECOVERY_VERSIONS, *_VAULT_ONLY)))
 """Versions of the vault itself: two were seen; that it knows all of Site Recovery's as well is inferred."""
 
-
-def supported_versions(*, is_vault: bool) -> tuple[str, ...]:
-    """Return the versions of a vault, or of what lies below it."""
-    return VAULT_VERSIONS if is_vault else SITE_RECOVERY_VERSIONS
+AUTOMATION_VERSIONS = (
+    "2015-10-31",
+    "2017-05-15-preview",
+    "2018-06-30",
+    "2019-06-01",
+    "2020-01-13-preview",
+    "2023-11-01",
+    "2024-10-23",
+)
+"""Versions of Automation; what is sent has the form of the newest."""

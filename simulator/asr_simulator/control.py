@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from .arm_errors import dumps
+from .control_accounts import AccountRequest, SchedulesRequest, account_infos, apply_account, apply_schedules
 from .control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
 from .control_requests import (
     ClockRequest,
@@ -56,6 +57,7 @@ class Control:
             web.get(f"{PREFIX}/state", get(lambda _query: self.state())),
             web.get(f"{PREFIX}/mappings", get(self.mappings)),
             web.get(f"{PREFIX}/items", get(self.items)),
+            web.get(f"{PREFIX}/accounts", get(lambda _query: {"accounts": account_infos(self._world)})),
             web.get(f"{PREFIX}/requests", get(self.requests)),
             web.get(f"{PREFIX}/patches", get(self.patches)),
             web.get(f"{PREFIX}/stats", get(lambda _query: self.stats())),
@@ -67,6 +69,8 @@ class Control:
             web.post(f"{PREFIX}/mappings", post(MappingsRequest, lambda wish: apply_mappings(self._world, wish))),
             web.post(f"{PREFIX}/items", post(ItemsRequest, lambda wish: apply_items(self._world, wish))),
             web.post(f"{PREFIX}/release", post(ReleaseRequest, lambda wish: apply_release(self._world, wish))),
+            web.post(f"{PREFIX}/accounts", post(AccountRequest, lambda wish: apply_account(self._world, wish))),
+            web.post(f"{PREFIX}/schedules", post(SchedulesRequest, lambda wish: apply_schedules(self._world, wish))),
             web.post(f"{PREFIX}/settings", post(SettingsRequest, lambda wish: apply_settings(self._world, wish))),
             web.post(f"{PREFIX}/clock", post(ClockRequest, self._advance)),
             web.post(f"{PREFIX}/reset-stats", get(lambda _query: self.reset_stats())),
@@ -161,10 +165,7 @@ class Control:
         return {"simulated": self._settle()}
 
     def _settle(self) -> float:
-        now = self._world.clock.now()
-        for vault in self._world.vaults.values():
-            vault.settle(now)
-        return now
+        return self._world.settle()
 
     async def _remove_fault(self, request: web.Request) -> web.Response:
         _refuse_strangers(request)

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, cast
 
-from .control_types import FaultState, ItemState, MappingState, PatchRecord, RequestRecord, State, Stats
+from .control_types import AccountInfo, FaultState, ItemState, MappingState, PatchRecord, RequestRecord, State, Stats
 
 _TIMEOUT = 30.0
 
@@ -125,6 +125,37 @@ class ControlClient:
         blockers, certificate_update_required, expires_at, certificate_expires_at (ISO 8601; None for never).
         """
         return cast("list[str]", self._post("items", {"vault": vault, "pattern": pattern, "set": fields})["changed"])
+
+    def accounts(self) -> list[AccountInfo]:
+        """Show the Automation accounts, with what enabled mappings have in them."""
+        return cast("list[AccountInfo]", self._get("accounts")["accounts"])
+
+    def set_account(self, account: str, **fields: Any) -> None:
+        """Change an account, named by name or ARM id: state, identity, minutes_used, minutes_limit, runs.
+
+        Runs are a list of ``{"status", "ago", "lasted", "runbook"}``, in seconds; ``lasted`` None for one under way.
+        """
+        self._post("accounts", {"account": account, **fields})
+
+    def delete_account(self, account: str) -> None:
+        """Delete an account with all that is in it, for good."""
+        self._post("accounts", {"account": account, "delete": True})
+
+    def delete_schedule(self, account: str, pattern: str) -> list[str]:
+        """Delete schedules by name, with wildcards; returns their names in lower case."""
+        return self._change_schedules(account, pattern, "delete")
+
+    def delete_job_schedule(self, account: str, pattern: str) -> list[str]:
+        """Delete job schedules by id, or by the name of their schedule, with wildcards; returns their ids."""
+        return self._change_schedules(account, pattern, "delete_job_schedule")
+
+    def set_schedule(self, account: str, pattern: str, *, enabled: bool) -> list[str]:
+        """Enable or disable schedules by name, with wildcards; returns their names in lower case."""
+        return self._change_schedules(account, pattern, "enable" if enabled else "disable")
+
+    def _change_schedules(self, account: str, pattern: str, change: str) -> list[str]:
+        wish = {"account": account, "pattern": pattern, "change": change}
+        return cast("list[str]", self._post("schedules", wish)["changed"])
 
     def settings(self, **sections: Any) -> dict[str, Any]:
         """Replace sections; returns what now applies.

@@ -112,6 +112,32 @@ class ItemState(TypedDict):
     """Most updates of the whole vault that ever ran at once."""
 
 
+class ScheduleInfo(TypedDict):
+    """What an enabled mapping has in its Automation account."""
+
+    mapping: str
+    schedule: str | None
+    """None when it was deleted."""
+    job_schedule: str | None
+    """None when it was deleted."""
+    enabled: bool
+
+
+class AccountInfo(TypedDict):
+    """One Automation account."""
+
+    id: str
+    name: str
+    location: str
+    state: str
+    identity: str
+    minutes_used: float
+    minutes_limit: int
+    runs: list[str]
+    """Statuses of its jobs."""
+    schedules: list[ScheduleInfo]
+
+
 class KindStats(TypedDict):
     """Counts of one kind of call (reads or writes) in one scope."""
 

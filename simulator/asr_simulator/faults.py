@@ -90,6 +90,9 @@ _LISTS = frozenset(
         RouteKind.JOBS,
         RouteKind.PROTECTED_ITEMS,
         RouteKind.CONTAINER_PROTECTED_ITEMS,
+        RouteKind.SCHEDULES,
+        RouteKind.JOB_SCHEDULES,
+        RouteKind.AUTOMATION_JOBS,
     }
 )
 _JOB_STARTERS = frozenset({RouteKind.MAPPING, RouteKind.UPDATE_AGENT})

@@ -12,19 +12,22 @@ from uuid import UUID
 from aiohttp import web
 
 from . import arm_errors
-from .api_versions import supported_versions
+from .api_versions import AUTOMATION_VERSIONS, SITE_RECOVERY_VERSIONS, VAULT_VERSIONS
 from .arm_errors import Answer, ArmError
+from .automation import Automation
+from .calls import Call
 from .fault_effects import after_processing, instead_of_processing
 from .faults import Fault
 from .request_log import LogEntry
-from .routes import LOGIN, Route, RouteKind, action_of, match_path
+from .routes import AUTOMATION, LOGIN, Route, RouteKind, action_of, match_path
 from .signing import Claims
-from .site_recovery import Call, SiteRecovery
+from .site_recovery import SiteRecovery
 from .world import World
 
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
 _VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS})
 """Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
+_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION
 _COMMON_HEADERS = {  # in user reports of real answers
     "Cache-Control": "no-cache",
     "Pragma": "no-cache",
@@ -39,7 +42,8 @@ class Gateway:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._service = SiteRecovery(world)
+        self._site_recovery = SiteRecovery(world)
+        self._automation = Automation(world)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, log it, and let a fault strike if one is waiting for it."""
@@ -114,7 +118,8 @@ class Gateway:
                 now=arrived,
                 fault=fault,
             )
-            answer = self._service.answer(call)
+            service = self._automation if route.kind in AUTOMATION else self._site_recovery
+            answer = service.answer(call)
         except ArmError as error:
             self._complete_details(error, request)
             answer = error.answer()
@@ -140,7 +145,11 @@ class Gateway:
     def _check_version(self, route: Route, version: str | None) -> None:
         if not version:
             raise arm_errors.missing_api_version()
-        supported = supported_versions(is_vault=route.kind in _VAULT_SERVICE)
+        supported: tuple[str, ...] = SITE_RECOVERY_VERSIONS
+        if route.account:
+            supported = AUTOMATION_VERSIONS
+        elif route.kind in _VAULT_SERVICE:
+            supported = VAULT_VERSIONS
         if version not in supported:
             raise arm_errors.unknown_api_version(version, supported)
 
@@ -158,7 +167,7 @@ class Gateway:
         is_write = method in _WRITES
         kind = "write" if is_write else "read"
         limits = self._world.throttle.scope(route.subscription, self._region(route), arrived)
-        verdict = limits.admit(arrived, write=is_write, site_recovery=route.kind not in _VAULT_SERVICE)
+        verdict = limits.admit(arrived, write=is_write, site_recovery=route.kind not in _BESIDE_SITE_RECOVERY)
         if verdict.wait == 0:
             remaining = limits.remaining(arrived, write=is_write)
             return {} if remaining is None else {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(remaining)}
@@ -178,6 +187,9 @@ class Gateway:
         raise replace(error, headers=headers)
 
     def _region(self, route: Route) -> str:
+        if route.account:
+            account = self._world.find_account(route)
+            return "" if account is None else account.location
         vault = self._world.vaults.get((route.subscription.lower(), route.resource_group.lower(), route.vault.lower()))
         return "" if vault is None else vault.spec.location
 

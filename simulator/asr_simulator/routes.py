@@ -17,6 +17,11 @@ class RouteKind(StrEnum):
     JOBS = "jobs"
     JOB = "job"
     JOB_CANCEL = "job_cancel"
+    AUTOMATION_ACCOUNT = "automation_account"
+    SCHEDULES = "schedules"
+    JOB_SCHEDULES = "job_schedules"
+    AUTOMATION_JOBS = "automation_jobs"
+    USAGES = "usages"
     VAULT_HEALTH = "vault_health"
     VAULT_SETTINGS = "vault_settings"
     PROTECTED_ITEMS = "protected_items"
@@ -45,10 +50,24 @@ class Route:
     job: str = ""
     item: str = ""
     tenant: str = ""
+    account: str = ""
+    artifact: str = ""
+    """A schedule or job schedule of the account."""
+
+    @property
+    def account_id(self) -> str:
+        """ARM id of the Automation account that the path names."""
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.Automation/automationAccounts/{self.account}"
+        )
 
     @property
     def scope(self) -> str:
         """The ARM id that an access error names."""
+        if self.account:
+            collection = _ACCOUNT_CHILDREN.get(self.kind, "")
+            return "/".join(filter(None, (self.account_id, collection if self.artifact else "", self.artifact)))
         scope = f"/subscriptions/{self.subscription}"
         if self.resource_group:
             scope += f"/resourceGroups/{self.resource_group}"
@@ -71,7 +90,26 @@ LOGIN = frozenset(
 )
 """What is asked before there is a token."""
 MSI_PATH = "/msi/token"
+AUTOMATION = frozenset(
+    {
+        RouteKind.AUTOMATION_ACCOUNT,
+        RouteKind.SCHEDULES,
+        RouteKind.JOB_SCHEDULES,
+        RouteKind.AUTOMATION_JOBS,
+        RouteKind.USAGES,
+    }
+)
+"""Answered by Automation, not by Site Recovery."""
 _PROVIDER = "microsoft.recoveryservices"
+_AUTOMATION = ["providers", "microsoft.automation", "automationaccounts"]
+_ACCOUNT_CHILDREN = {
+    RouteKind.SCHEDULES: "schedules",
+    RouteKind.JOB_SCHEDULES: "jobSchedules",
+    RouteKind.AUTOMATION_JOBS: "jobs",
+    RouteKind.USAGES: "usages",
+}
+_ACCOUNT_ROUTES = {name.lower(): kind for kind, name in _ACCOUNT_CHILDREN.items()}
+_HAVE_NAMES = (RouteKind.SCHEDULES, RouteKind.JOB_SCHEDULES)
 _VAULT_CHILDREN = {
     "replicationprotectioncontainermappings": RouteKind.MAPPINGS,
     "replicationjobs": RouteKind.JOBS,
@@ -99,6 +137,11 @@ _ACTIONS = {
     (RouteKind.PROTECTED_ITEM, "GET"): f"{_ITEM_TYPE}/read",
     (RouteKind.UPDATE_AGENT, "POST"): f"{_ITEM_TYPE}/updateMobilityService/action",
     (RouteKind.ITEM_OPERATION_RESULT, "GET"): f"{_ITEM_TYPE}/operationresults/read",
+    (RouteKind.AUTOMATION_ACCOUNT, "GET"): "Microsoft.Automation/automationAccounts/read",
+    (RouteKind.SCHEDULES, "GET"): "Microsoft.Automation/automationAccounts/schedules/read",
+    (RouteKind.JOB_SCHEDULES, "GET"): "Microsoft.Automation/automationAccounts/jobSchedules/read",
+    (RouteKind.AUTOMATION_JOBS, "GET"): "Microsoft.Automation/automationAccounts/jobs/read",
+    (RouteKind.USAGES, "GET"): "Microsoft.Automation/automationAccounts/usages/read",
     (RouteKind.VAULT_HEALTH, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultHealth/read",
     (RouteKind.VAULT_SETTINGS, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultSettings/read",
 }
@@ -133,12 +176,28 @@ def _match_resource(parts: list[str], lower: list[str]) -> Route:
     subscription = parts[1]
     if lower[2:] == ["providers", _PROVIDER, "vaults"]:
         return Route(RouteKind.VAULTS, subscription)
+    if count >= 8 and lower[2] == "resourcegroups" and lower[4:7] == _AUTOMATION:
+        return _below_account(parts, lower[8:])
     if count < 7 or lower[2] != "resourcegroups" or lower[4:7] != ["providers", _PROVIDER, "vaults"]:
         return Route(RouteKind.UNKNOWN, subscription)
     group = parts[3]
     if count == 7:
         return Route(RouteKind.VAULTS, subscription, group)
     return _below_vault(parts[7], (subscription, group), parts[8:], lower[8:])
+
+
+def _below_account(parts: list[str], lower: list[str]) -> Route:
+    kind, artifact = RouteKind.UNKNOWN, ""
+    match lower:
+        case []:
+            kind = RouteKind.AUTOMATION_ACCOUNT
+        case [collection]:
+            kind = _ACCOUNT_ROUTES.get(collection, RouteKind.UNKNOWN)
+        case [collection, _] if _ACCOUNT_ROUTES.get(collection) in _HAVE_NAMES:
+            kind, artifact = _ACCOUNT_ROUTES[collection], parts[9]
+        case _:
+            pass  # the output of a job, for one: nobody has to read that
+    return Route(kind, parts[1], parts[3], account=parts[7], artifact=artifact)
 
 
 def _below_vault(vault: str, place: tuple[str, str], parts: list[str], lower: list[str]) -> Route:

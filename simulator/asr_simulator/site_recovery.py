@@ -3,43 +3,23 @@
 import math
 from collections.abc import Callable
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import quote, urlencode
 
 from . import arm_errors
 from .arm_errors import Answer, ArmError, dumps
+from .calls import Call, escaped, page_answer
 from .documents import vault_document, vault_health, vault_setting
-from .faults import Fault, FaultKind
+from .faults import FaultKind
 from .job_filter import JobFilter, parse_filter
 from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
 from .mapping import PAIRED, AutoUpdate, Mapping
 from .protected_items import ProtectedItem, find_item, parse_item_filter, select_items
-from .routes import Route, RouteKind
+from .routes import RouteKind
 from .scenario import REBOOT_PENDING, matches_any
 from .update_input import check_agent_update, read_update
 from .vault import Vault
 from .world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that has passed the gateway."""
-
-    method: str
-    route: Route
-    path: str
-    query: Dict[str, str]
-    base_url: str
-    """Scheme and host by which the client reached us: links in answers lead back there."""
-    body: bytes
-    now: float
-    fault: Fault | None = None
-
-    @property
-    def api_version(self) -> str:
-        """The version that the client asked for."""
-        return self.query["api-version"]
 
 
 class SiteRecovery:
@@ -125,22 +105,17 @@ class SiteRecovery:
         return position
 
     def _page(self, call: Call, items: list[bytes], next_position: int | None, **more: str) -> Answer:
-        loops = call.fault is not None and call.fault.kind is FaultKind.NEXT_LINK_LOOP
-        strays = call.fault is not None and call.fault.kind is FaultKind.NEXT_LINK_HOST
-        if next_position is None and (loops or strays):
-            next_position = 0
-        if next_position is None:
-            end = b',"nextLink":null}' if self._world.scenario.explicit_null_next_link else b"}"
-            return Answer(200, b'{"value":[' + b",".join(items) + b"]" + end)
-        signer = self._world.signer
-        token = call.query.get("skipToken", "") if loops else signer.continuation(call.path.lower(), next_position)
-        link = f"{call.base_url}{_escaped(call.path)}?api-version={call.api_version}"
-        link += "".join(f"&{name}={value}" for name, value in more.items())
-        if token:
-            link += f"&skipToken={token}"
-        if strays and call.fault is not None and call.fault.url is not None:
-            link = call.fault.url.rstrip("/") + link.removeprefix(call.base_url)
-        return Answer(200, b'{"value":[' + b",".join(items) + b'],"nextLink":' + dumps(link) + b"}")
+        return page_answer(
+            call,
+            items,
+            None if next_position is None else self._continuation(call, next_position, more),
+            beginning=self._continuation(call, 0, more),
+            explicit_null=self._world.scenario.explicit_null_next_link,
+        )
+
+    def _continuation(self, call: Call, position: int, more: Dict[str, str]) -> str:
+        token = self._world.signer.continuation(call.path.lower(), position)
+        return "&".join(f"{name}={value}" for name, value in (*more.items(), ("skipToken", token)))
 
     def _mapping(self, call: Call, vault: Vault) -> Mapping:
         route = call.route
@@ -253,16 +228,16 @@ class SiteRecovery:
 
     def _operation_url(self, call: Call, path: str) -> str:
         if not self._world.scenario.signed_operation_urls:
-            return f"{call.base_url}{_escaped(path)}?api-version={call.api_version}"
+            return f"{call.base_url}{escaped(path)}?api-version={call.api_version}"
         query = self._world.signer.sign_url(path, call.api_version, self._world.clock.wall())
-        return f"{call.base_url}{_escaped(path)}?{query}"
+        return f"{call.base_url}{escaped(path)}?{query}"
 
     def _operation_result(self, call: Call, vault: Vault) -> Answer:
         """Answer ``Location``: 202 while the job runs, then mapping or item; a failure is an error (inferred)."""
         self._check_signature(call)
         job = self._job(call, vault)
         if not job.is_finished(call.now):
-            headers = {"Location": f"{call.base_url}{_escaped(call.path)}?{urlencode(call.query)}"}
+            headers = {"Location": f"{call.base_url}{escaped(call.path)}?{urlencode(call.query)}"}
             retry_after = self._world.job_settings.retry_after
             if retry_after is not None:
                 headers["Retry-After"] = self.whole_real_seconds(retry_after)
@@ -345,8 +320,3 @@ def _in_container(call: Call, vault: Vault) -> list[Mapping]:
 def _carried(filter_text: str) -> dict[str, str]:
     """Return what a link to the next page repeats of a filter."""
     return {"$filter": quote(filter_text, safe="")} if filter_text else {}
-
-
-def _escaped(path: str) -> str:
-    """Escape a path for a URL; parentheses, which names of resource groups may have, stay."""
-    return quote(path, safe="/()")

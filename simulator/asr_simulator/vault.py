@@ -3,7 +3,7 @@
 import heapq
 import random
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
@@ -29,8 +29,9 @@ class Vault:
         clock: Clock,
         rng: random.Random,
         *,
-        background_per_hour: float = 0.0,
-        auto_update_after: float | None = None,
+        background_per_hour: float,
+        auto_update_after: float | None,
+        can_update: Callable[[Mapping], bool],
     ) -> None:
         self.spec = spec
         self.clock = clock
@@ -52,6 +53,7 @@ class Vault:
         self.unfinished: dict[int, Job] = {}
         self.background_per_hour = background_per_hour
         self.agents = Agents(auto_update_after)
+        self._can_update = can_update
         self._ends: list[tuple[float, int]] = []
         self._next_background: float | None = None
         self.add(self.factory.initial())
@@ -98,7 +100,7 @@ class Vault:
                 del self.unfinished[number]
                 self._finish(job)
         if self.agents.auto_update_after is not None:
-            self.agents.update_automatically((m.ordinal for m in self.ordered if m.auto_update.status == ENABLED), now)
+            self.agents.update_automatically((m.ordinal for m in self.ordered if self._can_update(m)), now)
 
     def start_update(self, mapping: Mapping, wanted: AutoUpdate, now: float, course: Course, *, target: str) -> Job:
         """Start the job of an accepted PATCH."""

@@ -2,7 +2,9 @@
 
 import random
 from collections import Counter
+from datetime import UTC, datetime
 
+from .accounts import Account, Accounts
 from .clock import Clock
 from .faults import FaultBook
 from .identity import TokenAuthority
@@ -35,8 +37,12 @@ class World:
         self.agent_updates = scenario.agent_updates
         self.latency = scenario.latency
         self.patch_failure_share = scenario.patch_failure_share
+        self.accounts = Accounts(scenario, datetime.fromtimestamp(self.clock.wall(), UTC))
         self.vaults: dict[tuple[str, str, str], Vault] = {}
         self.groups: dict[str, set[str]] = {}
+        """Resource groups by subscription, all in lower case."""
+        for account in self.accounts:
+            self.groups.setdefault(account.subscription, set()).add(account.id.split("/")[4].lower())
         for spec in scenario.vaults:
             rng = random.Random(f"{scenario.seed} {spec.key}")
             self.vaults[spec.key] = Vault(
@@ -45,6 +51,7 @@ class World:
                 rng,
                 background_per_hour=scenario.jobs.background_per_hour,
                 auto_update_after=scenario.agent_updates.auto_update_after,
+                can_update=self.accounts.can_update,
             )
             self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
 
@@ -54,6 +61,17 @@ class World:
         if vault is not None:
             vault.settle(now)
         return vault
+
+    def find_account(self, route: Route) -> Account | None:
+        """Find the Automation account that a path names."""
+        return self.accounts.find(route.account_id)
+
+    def settle(self) -> float:
+        """Bring everything up to date; returns the simulated time."""
+        now = self.clock.now()
+        for vault in self.vaults.values():
+            vault.settle(now)
+        return now
 
     def set_jobs(self, jobs: Jobs) -> None:
         """Let jobs that start from now on run otherwise."""

@@ -1,6 +1,14 @@
 """The scenario: what exists in the simulated cloud and how it behaves."""
 
-from .agents import REBOOT_PENDING, AgentUpdates, matches_any
+from .agents import (
+    REBOOT_PENDING,
+    AccountSpec,
+    AccountState,
+    AgentUpdates,
+    IdentityType,
+    RunSpec,
+    matches_any,
+)
 from .behaviour import (
     ArmBuckets,
     Denial,
@@ -18,11 +26,14 @@ from .vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
 __all__ = [
     "REBOOT_PENDING",
+    "AccountSpec",
+    "AccountState",
     "AgentUpdates",
     "ArmBuckets",
     "Denial",
     "Identity",
     "IdentitySpec",
+    "IdentityType",
     "JobFailure",
     "Jobs",
     "Limit",
@@ -30,6 +41,7 @@ __all__ = [
     "MappingSpec",
     "Mix",
     "Range",
+    "RunSpec",
     "Scenario",
     "ScenarioError",
     "Section",

@@ -1,10 +1,30 @@
 """Scenario sections that say what becomes of agents and of the Automation accounts that update them."""
 
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from pydantic import Field
 
 from .behaviour import JobFailure, Section, Share
+from .vaults import AccountId, Name
+
+AccountState = Literal["Ok", "Unavailable", "Suspended"]
+IdentityType = Literal["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"]
+RunStatus = Literal[
+    "New",
+    "Activating",
+    "Running",
+    "Completed",
+    "Failed",
+    "Stopped",
+    "Blocked",
+    "Suspended",
+    "Disconnected",
+    "Suspending",
+    "Stopping",
+    "Resuming",
+    "Removing",
+]
 
 DEFAULT_AGENT_FAILURES = (
     JobFailure(
@@ -42,6 +62,38 @@ class AgentUpdates(Section):
     """Names of VMs whose updates succeed with code 151083, because they need a restart, with wildcards."""
     never_ending: tuple[str, ...] = ()
     """Names of VMs whose updates run for ever, with wildcards."""
+
+
+class RunSpec(Section):
+    """A job of an Automation account."""
+
+    status: RunStatus = "Completed"
+    """How it is or has ended."""
+    ago: float = Field(default=3600.0, ge=0)
+    """Real seconds since it began."""
+    lasted: float | None = Field(default=60.0, ge=0)
+    """Real seconds that it took; null: it has not ended."""
+    runbook: str = ""
+    """What it ran, if not the runbook that updates agents."""
+
+
+class AccountSpec(Section):
+    """An Automation account that is not as they usually are, or that no vault names."""
+
+    id: AccountId
+    """ARM id."""
+    location: Name = "westeurope"
+    """Region: with the subscription it is the scope in which calls are counted."""
+    state: AccountState = "Ok"
+    """State of the account."""
+    identity: IdentityType = "SystemAssigned"
+    """Type of its identity."""
+    minutes_used: float = Field(default=0.0, ge=0)
+    """Minutes that its jobs have run this month."""
+    minutes_limit: int = Field(default=500, ge=-1)
+    """Minutes that they may run; -1: without limit."""
+    runs: tuple[RunSpec, ...] = ()
+    """Its last jobs, in the order in which they are listed."""
 
 
 def matches_any(name: str, patterns: tuple[str, ...]) -> bool:

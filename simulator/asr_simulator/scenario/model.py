@@ -6,7 +6,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from .agents import AgentUpdates
+from .agents import AccountSpec, AgentUpdates
 from .behaviour import Identity, Jobs, Range, Section, Share, Throttling
 from .vaults import VaultSpec
 
@@ -32,6 +32,8 @@ class Scenario(Section):
     """Jobs on a page."""
     items_page_size: int = Field(default=100, gt=0)
     """Replicated items on a page."""
+    automation_page_size: int = Field(default=100, gt=0)
+    """Schedules, job schedules and jobs of an Automation account on a page (published example: 100)."""
     explicit_null_next_link: bool = False
     """Last pages carry ``nextLink: null`` instead of no nextLink: both forms are published."""
     signed_operation_urls: bool = True
@@ -52,14 +54,19 @@ class Scenario(Section):
     """Requests kept in the log."""
     vaults: tuple[VaultSpec, ...] = Field(min_length=1)
     """The vaults."""
+    automation_accounts: tuple[AccountSpec, ...] = ()
+    """Automation accounts besides those that vaults name, or what is special about those."""
 
     @model_validator(mode="after")
-    def _vaults_are_distinct(self) -> Self:
+    def _names_are_distinct(self) -> Self:
         seen: set[tuple[str, str, str]] = set()
         for vault in self.vaults:
             if vault.key in seen:
                 raise ValueError(f"vault {vault.name!r} is listed twice")
             seen.add(vault.key)
+        accounts = [account.id.lower() for account in self.automation_accounts]
+        if len(set(accounts)) < len(accounts):
+            raise ValueError("an automation account is listed twice")
         return self
 
 

@@ -1,0 +1,156 @@
+"""Automation accounts: what they are, and the schedules in them by which mappings have agents updated.
+
+A schedule, and the job schedule that binds it to the runbook, follow from the setting of the mapping to which they
+belong. An account only keeps which of them somebody has deleted or disabled. New names come with every PATCH that
+enables, so that is how such a PATCH makes anew what is gone.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import NAMESPACE_URL, uuid5
+
+from .mapping import ENABLED, MANAGED_IDENTITY, Mapping
+from .scenario import AccountSpec, RunSpec, Scenario
+
+if TYPE_CHECKING:
+    from .vault import Vault
+
+RUNBOOK = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
+"""The runbook that updates agents, as users report its name; it is not listed among the account's own."""
+SYSTEM_ASSIGNED = ("SystemAssigned", "SystemAssigned, UserAssigned")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A job of the account, which has run a runbook."""
+
+    name: str
+    runbook: str
+    status: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a mapping has in its account. Either half may be gone."""
+
+    mapping: Mapping
+    schedule: str | None
+    job_schedule: str | None
+    is_enabled: bool
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """An Automation account."""
+
+    id: str
+    location: str
+    state: str = "Ok"
+    identity: str = "SystemAssigned"
+    minutes_used: float = 0.0
+    minutes_limit: int = 500
+    runs: tuple[Run, ...] = ()
+    deleted: set[str] = field(default_factory=set)
+    """Names of schedules and ids of job schedules, in lower case."""
+    disabled: set[str] = field(default_factory=set)
+    """Names of schedules, in lower case."""
+
+    @property
+    def name(self) -> str:
+        """Name of the account."""
+        return self.id.rpartition("/")[2]
+
+    @property
+    def subscription(self) -> str:
+        """Subscription, in lower case."""
+        return self.id.split("/")[2].lower()
+
+    @property
+    def can_run(self) -> bool:
+        """Whether the runbook could do its work."""
+        return self.state == "Ok" and self.identity in SYSTEM_ASSIGNED
+
+    def binding(self, mapping: Mapping) -> Binding:
+        """Tell what is here of a mapping that uses this account."""
+        setting = mapping.auto_update
+        schedule, job_schedule = setting.schedule, setting.job_schedule
+        return Binding(
+            mapping,
+            None if schedule is None or schedule.lower() in self.deleted else schedule,
+            None if job_schedule is None or job_schedule.lower() in self.deleted else job_schedule,
+            is_enabled=schedule is not None and schedule.lower() not in self.disabled,
+        )
+
+
+class Accounts:
+    """All Automation accounts: those that vaults name, and those of the scenario."""
+
+    def __init__(self, scenario: Scenario, now: datetime) -> None:
+        self._accounts: dict[str, Account] = {}
+        for vault in scenario.vaults:
+            self._accounts.setdefault(
+                vault.automation_account.lower(), Account(vault.automation_account, vault.location)
+            )
+        for spec in scenario.automation_accounts:
+            self._accounts[spec.id.lower()] = _described(spec, now)
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts.values())
+
+    def find(self, account_id: str | None) -> Account | None:
+        """Find an account by its ARM id, in any letter case."""
+        return self._accounts.get((account_id or "").lower())
+
+    def delete(self, account: Account) -> None:
+        """Delete an account with all that is in it."""
+        del self._accounts[account.id.lower()]
+
+    def bindings(self, account: Account, vaults: Iterable["Vault"]) -> Iterator[Binding]:
+        """Yield what the mappings of all vaults have in an account."""
+        wanted = account.id.lower()
+        for vault in vaults:
+            for mapping in vault.ordered:
+                setting = mapping.auto_update
+                if setting.status == ENABLED and (setting.account or "").lower() == wanted:
+                    yield account.binding(mapping)
+
+    def can_update(self, mapping: Mapping) -> bool:
+        """Tell whether the VMs of a mapping would get updates by themselves (inferred from what each part is for)."""
+        setting = mapping.auto_update
+        if setting.status != ENABLED or setting.authentication != MANAGED_IDENTITY or mapping.is_unhealthy:
+            return False
+        account = self.find(setting.account)
+        if account is None or not account.can_run:
+            return False
+        binding = account.binding(mapping)
+        return binding.schedule is not None and binding.job_schedule is not None and binding.is_enabled
+
+
+def make_runs(specs: Iterable[RunSpec], account_id: str, now: datetime) -> tuple[Run, ...]:
+    """Make the runs of an account, which are told relative to ``now``."""
+    return tuple(_run(spec, f"{account_id.lower()}/{number}", now) for number, spec in enumerate(specs))
+
+
+def _described(spec: AccountSpec, now: datetime) -> Account:
+    return Account(
+        spec.id,
+        spec.location,
+        state=spec.state,
+        identity=spec.identity,
+        minutes_used=spec.minutes_used,
+        minutes_limit=spec.minutes_limit,
+        runs=make_runs(spec.runs, spec.id, now),
+    )
+
+
+def _run(spec: RunSpec, seed: str, now: datetime) -> Run:
+    created = now - timedelta(seconds=spec.ago)
+    started = None if spec.status in ("New", "Activating") else created
+    ended = None if started is None or spec.lasted is None else started + timedelta(seconds=spec.lasted)
+    name = str(uuid5(NAMESPACE_URL, f"{seed} {created}"))
+    return Run(name, spec.runbook or RUNBOOK, spec.status, created, started, ended)

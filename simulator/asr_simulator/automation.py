@@ -1,0 +1,210 @@
+"""The calls of Automation: from a route to an answer.
+
+The forms of all bodies are those of published examples, at version 2024-10-23; identities are of the published model.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from .accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
+from .arm_errors import Answer, ArmError, dumps, resource_not_found
+from .calls import Call, page_answer
+from .routes import RouteKind
+from .world import World
+
+_ACCOUNT_TYPE = "Microsoft.Automation/AutomationAccounts"
+_NEVER = "9999-12-31T23:59:00+00:00"
+"""Inferred: when a schedule without an end ends."""
+
+
+class Automation:
+    """Answers calls from the accounts of a `World`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._handlers: dict[RouteKind, Callable[[Call, Account], Answer]] = {
+            RouteKind.AUTOMATION_ACCOUNT: self._get_account,
+            RouteKind.SCHEDULES: self._schedules,
+            RouteKind.JOB_SCHEDULES: self._job_schedules,
+            RouteKind.AUTOMATION_JOBS: self._list_jobs,
+            RouteKind.USAGES: self._list_usages,
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """Answer a call; raises `ArmError` for a refusal."""
+        account = self._world.find_account(call.route)
+        if account is None:
+            resource = f"Microsoft.Automation/automationAccounts/{call.route.account}"
+            raise resource_not_found(resource, call.route.resource_group)
+        self._world.settle()  # a mapping's job that has ended may have changed what is here
+        return self._handlers[call.route.kind](call, account)
+
+    def _get_account(self, _call: Call, account: Account) -> Answer:
+        return Answer(200, dumps(account_document(account, self._created(), self._world.scenario.identity.tenant_id)))
+
+    def _schedules(self, call: Call, account: Account) -> Answer:
+        documents = (
+            schedule_document(account, binding, self._now())
+            for binding in self._bindings(account)
+            if binding.schedule is not None
+        )
+        return self._one_or_page(call, documents, "schedule", lambda document: str(document["name"]))
+
+    def _job_schedules(self, call: Call, account: Account) -> Answer:
+        documents = (
+            job_schedule_document(account, binding)
+            for binding in self._bindings(account)
+            if binding.job_schedule is not None
+        )
+        return self._one_or_page(
+            call, documents, "job schedule", lambda document: str(document["properties"]["jobScheduleId"])
+        )
+
+    def _list_jobs(self, call: Call, account: Account) -> Answer:
+        """List jobs; a filter is taken but does nothing, for no field of it is known."""
+        return self._page(call, (run_document(account, run) for run in account.runs))
+
+    def _list_usages(self, _call: Call, account: Account) -> Answer:
+        """List what is used up; that the subscription's is the sum of its accounts' is inferred."""
+        of_subscription = [each for each in self._world.accounts if each.subscription == account.subscription]
+        minutes = {
+            "AccountUsage": account.minutes_used,
+            "SubscriptionUsage": sum(each.minutes_used for each in of_subscription),
+        }
+        return Answer(200, dumps({"value": [_usage(name, used, account) for name, used in minutes.items()]}))
+
+    def _bindings(self, account: Account) -> Iterable[Binding]:
+        return self._world.accounts.bindings(account, self._world.vaults.values())
+
+    def _one_or_page(
+        self, call: Call, documents: Iterable[dict[str, Any]], what: str, name_of: Callable[[dict[str, Any]], str]
+    ) -> Answer:
+        wanted = call.route.artifact
+        if not wanted:
+            return self._page(call, documents)
+        for document in documents:
+            if name_of(document).lower() == wanted.lower():
+                return Answer(200, dumps(document))
+        # The code and the text are inferred.
+        raise ArmError(404, "NotFound", f"The {what} '{wanted}' was not found.")
+
+    def _page(self, call: Call, documents: Iterable[dict[str, Any]]) -> Answer:
+        """Cut a page; the parameter ``$skip`` is that of a published example."""
+        text = call.query.get("$skip", "0")
+        if not text.isascii() or not text.isdigit():
+            raise ArmError(400, "BadRequest", "The $skip is not a whole number.")
+        begin, size = int(text), self._world.scenario.automation_page_size
+        page = list(islice(documents, begin, begin + size + 1))
+        return page_answer(
+            call,
+            [dumps(document) for document in page[:size]],
+            f"$skip={begin + size}" if len(page) > size else None,
+            beginning="$skip=0",
+            explicit_null=self._world.scenario.explicit_null_next_link,
+        )
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._world.clock.wall(), UTC)
+
+    def _created(self) -> datetime:
+        return datetime.fromtimestamp(self._world.clock.wall_at(0), UTC) - timedelta(days=1)
+
+
+def account_document(account: Account, created: datetime, tenant: str) -> dict[str, Any]:
+    """Build the account itself."""
+    identity: dict[str, Any] = {"type": account.identity}
+    if account.identity in SYSTEM_ASSIGNED:
+        identity |= {"principalId": str(uuid5(NAMESPACE_URL, account.id.lower())), "tenantId": tenant}
+    return {
+        "name": account.name,
+        "id": account.id,
+        "type": _ACCOUNT_TYPE,
+        "location": account.location,
+        "tags": {},
+        "identity": identity,
+        "properties": {
+            "sku": {"name": "Basic"},
+            "state": account.state,
+            "creationTime": _time(created),
+            "lastModifiedBy": "somebody@example.com",
+            "lastModifiedTime": _time(created),
+        },
+    }
+
+
+def schedule_document(account: Account, binding: Binding, now: datetime) -> dict[str, Any]:
+    """Build a schedule: every day at midnight, as Microsoft's page says; that the zone is UTC is inferred."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        "name": binding.schedule,
+        "id": f"{account.id}/schedules/{binding.schedule}",
+        "properties": {
+            "description": None,
+            "creationTime": _time(midnight),
+            "expiryTime": _NEVER,
+            "expiryTimeOffsetMinutes": 0,
+            "frequency": "Day",
+            "interval": 1,
+            "isEnabled": binding.is_enabled,
+            "lastModifiedTime": _time(midnight),
+            "nextRun": _time(midnight + timedelta(days=1)),
+            "nextRunOffsetMinutes": 0,
+            "startTime": _time(midnight),
+            "startTimeOffsetMinutes": 0,
+            "timeZone": "UTC",
+        },
+    }
+
+
+def job_schedule_document(account: Account, binding: Binding) -> dict[str, Any]:
+    """Build a job schedule, which has no name of its own (published example)."""
+    return {
+        "id": f"{account.id}/jobSchedules/{binding.job_schedule}",
+        "properties": {
+            "jobScheduleId": binding.job_schedule,
+            "runbook": {"name": RUNBOOK},
+            "schedule": {"name": binding.mapping.auto_update.schedule},
+            "runOn": None,
+            "parameters": None,
+        },
+    }
+
+
+def run_document(account: Account, run: Run) -> dict[str, Any]:
+    """Build an item of the list of jobs."""
+    changed = run.ended_at or run.started_at or run.created_at
+    return {
+        "id": f"{account.id}/jobs/{run.name}",
+        "name": run.name,
+        "type": f"{_ACCOUNT_TYPE}/Jobs",
+        "properties": {
+            "jobId": run.name,
+            "runbook": {"name": run.runbook},
+            "provisioningState": "Succeeded",
+            "status": run.status,
+            "creationTime": _time(run.created_at),
+            "startTime": None if run.started_at is None else _time(run.started_at),
+            "lastModifiedTime": _time(changed),
+            "endTime": None if run.ended_at is None else _time(run.ended_at),
+        },
+    }
+
+
+def _usage(name: str, used: float, account: Account) -> dict[str, Any]:
+    is_over = 0 <= account.minutes_limit < used
+    return {
+        "name": {"localizedValue": name, "value": name},
+        "currentValue": used,
+        "limit": account.minutes_limit,
+        "throttleStatus": "ThrottledAtSubscriptionLevel" if is_over else "NotThrottled",
+        "unit": "Minute",
+    }
+
+
+def _time(moment: datetime) -> str:
+    """Print a time as Automation does: with a zone, and at most three digits of a fraction without trailing zeros."""
+    fraction = f".{moment.microsecond // 1000:03}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"

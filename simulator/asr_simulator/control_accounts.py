@@ -1,0 +1,140 @@
+"""Control requests about Automation accounts: what somebody does to them behind everybody's back."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from .accounts import Account, Binding, make_runs
+from .control_requests import ControlError
+from .control_types import AccountInfo, ScheduleInfo
+from .scenario import AccountState, IdentityType, RunSpec, Section, matches_any
+from .world import World
+
+
+class AccountRequest(Section):
+    """Change an account; what is not given stays."""
+
+    account: str
+    """Name or ARM id."""
+    state: AccountState | None = None
+    """State of the account."""
+    identity: IdentityType | None = None
+    """Type of its identity."""
+    minutes_used: float | None = Field(default=None, ge=0)
+    """Minutes that its jobs have run this month."""
+    minutes_limit: int | None = Field(default=None, ge=-1)
+    """Minutes that they may run; -1: without limit."""
+    runs: tuple[RunSpec, ...] | None = None
+    """Its last jobs."""
+    delete: bool = False
+    """Delete it with all that is in it, for good."""
+
+
+class ScheduleChange(StrEnum):
+    """What somebody does to a schedule."""
+
+    DELETE = "delete"
+    """Delete it. Its job schedule stays."""
+    DELETE_JOB_SCHEDULE = "delete_job_schedule"
+    """Delete the job schedule that binds it. It stays."""
+    ENABLE = "enable"
+    """Enable it."""
+    DISABLE = "disable"
+    """Disable it."""
+
+
+class SchedulesRequest(Section):
+    """Change schedules of an account."""
+
+    account: str
+    """Name or ARM id."""
+    pattern: str
+    """Names of schedules, or ids of job schedules, with wildcards, in any letter case."""
+    change: ScheduleChange
+    """What to do."""
+
+
+def apply_account(world: World, wish: AccountRequest) -> dict[str, Any]:
+    """Change an account; returns its ARM id."""
+    account = _find(world, wish.account)
+    if wish.delete:
+        world.accounts.delete(account)
+    for name in ("state", "identity", "minutes_used", "minutes_limit"):
+        value = getattr(wish, name)
+        if value is not None:
+            setattr(account, name, value)
+    if wish.runs is not None:
+        account.runs = make_runs(wish.runs, account.id, datetime.fromtimestamp(world.clock.wall(), UTC))
+    return {"account": account.id}
+
+
+def apply_schedules(world: World, wish: SchedulesRequest) -> dict[str, Any]:
+    """Change schedules; returns the names, or for job schedules the ids, of those that were chosen."""
+    world.settle()
+    account = _find(world, wish.account)
+    chosen = [
+        name.lower()
+        for binding in _bindings(world, account)
+        if (name := _subject(binding, wish.change)) is not None and _is_meant(binding, wish.pattern)
+    ]
+    if not chosen:
+        raise ControlError([f"pattern: nothing in {account.name!r} matches {wish.pattern!r}"])
+    match wish.change:
+        case ScheduleChange.DISABLE:
+            account.disabled.update(chosen)
+        case ScheduleChange.ENABLE:
+            account.disabled.difference_update(chosen)
+        case ScheduleChange.DELETE | ScheduleChange.DELETE_JOB_SCHEDULE:
+            account.deleted.update(chosen)
+    return {"changed": chosen}
+
+
+def account_infos(world: World) -> list[AccountInfo]:
+    """Show all accounts."""
+    world.settle()
+    return [
+        AccountInfo(
+            id=account.id,
+            name=account.name,
+            location=account.location,
+            state=account.state,
+            identity=account.identity,
+            minutes_used=account.minutes_used,
+            minutes_limit=account.minutes_limit,
+            runs=[run.status for run in account.runs],
+            schedules=[
+                ScheduleInfo(
+                    mapping=binding.mapping.name,
+                    schedule=binding.schedule,
+                    job_schedule=binding.job_schedule,
+                    enabled=binding.is_enabled,
+                )
+                for binding in _bindings(world, account)
+            ],
+        )
+        for account in world.accounts
+    ]
+
+
+def _bindings(world: World, account: Account) -> list[Binding]:
+    return list(world.accounts.bindings(account, world.vaults.values()))
+
+
+def _subject(binding: Binding, change: ScheduleChange) -> str | None:
+    return binding.job_schedule if change is ScheduleChange.DELETE_JOB_SCHEDULE else binding.schedule
+
+
+def _is_meant(binding: Binding, pattern: str) -> bool:
+    setting = binding.mapping.auto_update
+    return any(matches_any(name, (pattern,)) for name in (setting.schedule, setting.job_schedule) if name)
+
+
+def _find(world: World, reference: str) -> Account:
+    wanted = reference.lower()
+    found = [account for account in world.accounts if wanted in (account.name.lower(), account.id.lower())]
+    if len(found) != 1:
+        which = "no account" if not found else "more than one account"
+        raise ControlError([f"account: {which} matches {reference!r}"])
+    return found[0]
