@@ -42,6 +42,16 @@ def test_there_is_no_page_or_case_of_an_alert_that_does_not_exist() -> None:
     assert {page.stem for page in CASES.glob("*.yaml")} == set(NAMES)
 
 
+def test_the_list_of_runbooks_has_every_alert_with_its_severities() -> None:
+    severities: dict[str, list[str]] = {}
+    for rule in RULES:
+        severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
+    listed = re.findall(
+        r"^\| \[(\w+)\]\((\w+)\.md\) \| ([\w, ]+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
+    )
+    assert listed == [(name, name, ", ".join(found)) for name, found in severities.items()]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
 def test_every_alert_is_about_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
     assert problems_of(rule["expr"]) == []
