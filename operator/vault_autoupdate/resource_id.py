@@ -17,6 +17,7 @@ _PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\?#%\s\x00-\x1f\x7f-\x9f]{1,260}")
 """A segment of a path that can mean nothing but itself."""
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
+_ITEM_TYPES = ["replicationfabrics", "replicationprotectioncontainers", "replicationprotecteditems"]
 _MAPPING_TYPES = ["replicationfabrics", "replicationprotectioncontainers", "replicationprotectioncontainermappings"]
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "is_below",
     "is_guid",
     "is_resource_name",
+    "item_id",
+    "item_path",
     "mapping_id",
     "mapping_path",
     "parse_automation_account_id",
@@ -116,22 +119,37 @@ def mapping_path(mapping_id: str) -> str:
     ``fabric/container/mapping``, in the letter case given; an id of another form comes back whole, since it is
     only for people to read and for keys.
     """
-    segments = mapping_id.split("/")
-    if [segment.lower() for segment in segments[-6::2]] != _MAPPING_TYPES:
-        return mapping_id
+    return _path(mapping_id, _MAPPING_TYPES)
+
+
+def item_path(item_id: str) -> str:
+    """Return the part of a replicated item's id that tells it from others in its vault, as `mapping_path` does it."""
+    return _path(item_id, _ITEM_TYPES)
+
+
+def _path(resource_id: str, types: list[str]) -> str:
+    segments = resource_id.split("/")
+    if [segment.lower() for segment in segments[-6::2]] != types:
+        return resource_id
     return "/".join(segments[-5::2])
 
 
 def mapping_id(vault: ArmId, path: str) -> str:
     """Return the id of the mapping that `mapping_path` gave ``path`` for."""
+    return _id(vault, path, "replicationProtectionContainerMappings")
+
+
+def item_id(vault: ArmId, path: str) -> str:
+    """Return the id of the replicated item that `item_path` gave ``path`` for."""
+    return _id(vault, path, "replicationProtectedItems")
+
+
+def _id(vault: ArmId, path: str, kind: str) -> str:
     segments = path.split("/")
     if len(segments) != 3:
         return path
-    fabric, container, mapping = segments
-    return (
-        f"{vault.text}/replicationFabrics/{fabric}/replicationProtectionContainers/{container}"
-        f"/replicationProtectionContainerMappings/{mapping}"
-    )
+    fabric, container, name = segments
+    return f"{vault.text}/replicationFabrics/{fabric}/replicationProtectionContainers/{container}/{kind}/{name}"
 
 
 def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:

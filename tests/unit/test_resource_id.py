@@ -14,6 +14,8 @@ from vault_autoupdate.resource_id import (
     InvalidResourceId,
     is_below,
     is_guid,
+    item_id,
+    item_path,
     mapping_id,
     mapping_path,
     parse_automation_account_id,
@@ -197,10 +199,31 @@ def test_the_path_leads_back_to_the_mapping_whatever_its_parts_are_called(
     assert mapping_id(VAULT, mapping_path(whole)) == whole
 
 
+@given(_SEGMENTS, _SEGMENTS, _SEGMENTS)
+def test_the_path_leads_back_to_the_item_whatever_its_parts_are_called(fabric: str, container: str, name: str) -> None:
+    whole = (
+        f"{VAULT_ID}/replicationFabrics/{fabric}/replicationProtectionContainers/{container}"
+        f"/replicationProtectedItems/{name}"
+    )
+
+    assert item_path(whole) == f"{fabric}/{container}/{name}"
+    assert item_id(VAULT, item_path(whole)) == whole
+
+
+def test_a_mapping_has_no_path_as_an_item_and_an_item_none_as_a_mapping() -> None:
+    mapping = mapping_id_of("m")
+    item = mapping.replace("replicationProtectionContainerMappings", "replicationProtectedItems")
+
+    assert item_path(mapping) == mapping
+    assert mapping_path(item) == item
+
+
 @given(st.text(max_size=40))
 def test_any_text_has_a_path_and_any_path_an_id(text: str) -> None:
     assert isinstance(mapping_path(text), str)
     assert isinstance(mapping_id(VAULT, text), str)
+    assert isinstance(item_path(text), str)
+    assert isinstance(item_id(VAULT, text), str)
 
 
 @pytest.mark.parametrize(
