@@ -16,6 +16,7 @@ from vault_autoupdate.api import VaultAutoUpdate
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.jobs import Verdict
 from vault_autoupdate.plan import Action, Decision, Plan
+from vault_autoupdate.rollout import Phase
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState
 from vault_autoupdate.text import plural
@@ -36,14 +37,14 @@ class View(Protocol):
     """Shows a run while it goes on."""
 
     def outcome(self, path: str, word: str, explanation: Explanation) -> None:
-        """One mapping has come to an end."""
+        """One mapping or machine has come to an end."""
 
     def progress(self, situation: Situation, state: VaultState) -> None:
         """How far the run is."""
 
 
 class PlainView:
-    """One line for each thing that happens."""
+    """One line for each thing that happens to a mapping or a machine."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -62,7 +63,7 @@ class PlainView:
 
 
 class LiveView:
-    """A progress bar, and a line above it for each mapping that has come to an end."""
+    """A progress bar, and a line above it for each mapping or machine that has come to an end."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -81,10 +82,21 @@ class LiveView:
 
     def progress(self, situation: Situation, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
         """See `View`."""
-        counts = state.counts
-        left = counts[Action.PATCH] + counts[Action.REPAIR] + len(state.operations)
-        words = f"{plural(len(state.operations), 'job')} in flight"
-        self._progress.update(self._task, description=words, total=self._done + left, completed=self._done)
+        running, waiting = _work_left(state)
+        words = f"{plural(running, 'job')} in flight"
+        total = self._done + running + waiting
+        self._progress.update(self._task, description=words, total=total, completed=self._done)
+
+
+def _work_left(state: VaultState) -> tuple[int, int]:
+    """Jobs in flight, and changes and updates that are still to start."""
+    counts, rollout, decision = state.counts, state.rollout, state.rollout_decision
+    waiting = counts[Action.PATCH] + counts[Action.REPAIR]
+    updates = rollout.updates if rollout else {}
+    if rollout and decision and decision.phase is Phase.ROLLING:
+        undecided = {machine.key for machine in (*decision.start, *decision.waiting)}
+        waiting += len(undecided - rollout.updates.keys() - rollout.done.keys() - rollout.failures.keys())
+    return len(state.operations) + len(updates), waiting
 
 
 @contextmanager

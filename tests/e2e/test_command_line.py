@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.support.core import ACCOUNT, SCALE, VAULT, scenario_document
-from tests.support.operator_process import scaled_settings
+from tests.support.command_line import COMMAND, environment, run, write_manifest
+from tests.support.core import ACCOUNT, VAULT, scenario_document
 from tests.support.waiting import wait_until
 
-COMMAND = [sys.executable, "-P", "-m", "vault_autoupdate"]
 MIX = {"disabled": 6, "enabled_unhealthy": 2, "enabled_compliant": 4, "unpaired": 1, "other_provider": 2}
 
 
@@ -32,33 +28,6 @@ def sim() -> Iterator[SimulatorThread]:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     return write_manifest(tmp_path / "vault.yaml")
-
-
-def write_manifest(path: Path, **spec: Any) -> Path:
-    wanted = {"vaultResourceId": VAULT, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT, **spec}
-    document = {
-        "apiVersion": "asr.vault-autoupdate.io/v1alpha1",
-        "kind": "VaultAutoUpdate",
-        "metadata": {"name": "dr"},
-        "spec": {name: value for name, value in wanted.items() if value is not None},
-    }
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def environment(sim: SimulatorThread | None, **more: str) -> dict[str, str]:
-    base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    if sim is not None:
-        base |= sim.identity_env | scaled_settings(SCALE)
-        base |= {"VAULT_AUTOUPDATE_ARM_ENDPOINT": sim.url, "VAULT_AUTOUPDATE_CREDENTIAL": "managed-identity"}
-    return base | more
-
-
-def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(
-        command, env=environment(sim, **more), capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def test_plan_shows_each_change_with_its_reason_changes_nothing_and_exits_2(
