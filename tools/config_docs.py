@@ -19,9 +19,9 @@ _INTRODUCTION: Final = """# Configuration
 
 <!-- Written by tools/config_docs.py from the settings themselves. Do not edit. -->
 
-Each setting is a flag of `vault-autoupdate run`, and most are flags of `plan` and `apply` too; each is an
-environment variable as well. Flags win. All of them are checked at start, and every mistake is listed at once (exit
-code 2). Durations are written as Go writes them: `90s`, `0.5s`, `1h30m`.
+Each setting is a flag of `vault-autoupdate run`, and most are flags of `plan`, `apply`, `agents` and `update-agents` too;
+each is an environment variable as well. Flags win. All of them are checked at start, and every mistake is listed at once
+(exit code 2). Durations are written as Go writes them: `90s`, `0.5s`, `1h30m`.
 
 | flag | variable | meaning | default |
 | --- | --- | --- | --- |

@@ -180,7 +180,9 @@ class Settings(BaseModel):
         timedelta(minutes=5), description="Unchanged resources are looked at within this time after a start."
     )
     agent_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
-        timedelta(hours=24), description="Time between two counts of the agents of a vault's machines; 0s for none."
+        timedelta(hours=6),
+        description="Time between two looks at the agents of a vault's machines, and at its Automation account; "
+        "0s for none.",
     )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
