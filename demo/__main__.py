@@ -1,7 +1,7 @@
 """From a resource to a vault that is as declared, and back again after somebody undoes it.
 
 Starts a simulated Azure, a Kubernetes API and the operator, each as in production but for the addresses, applies
-the example, follows its status, breaks something and follows the repair.
+the example, follows its status, reports on the agents, breaks something and follows the repair.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -36,6 +37,10 @@ EXAMPLE: Final = ROOT / "examples/vault-autoupdate.yaml"
 SCENARIO: Final = ROOT / "examples/scenarios/demo.yaml"
 NAME: Final = "dr-weu"
 DRIFT: Final = 5
+SHOWN: Final = 5
+"""Machines with an outdated agent that are shown one by one."""
+SOME_ARE_BEHIND: Final = 2
+"""Exit code of ``vault-autoupdate agents``."""
 METRICS: Final = tuple(
     f"vault_autoupdate_{name}"
     for name in ("jobs_total", "mappings{", "agents{", "drift_detected_total", "repairs_total")
@@ -59,6 +64,7 @@ def main() -> int:
             operator = start_operator(stack, work_dir, api, arm_url, scale=scenario["time_scale"])
             converge(api, control)
             check_each_patched_once(control)
+            report_on_agents(api, operator)
             repair(api, control)
             show(api, operator)
             note(f"finished after {time.monotonic() - began:.0f} s")
@@ -126,6 +132,29 @@ def check_each_patched_once(control: ControlClient) -> None:
     if any(count != 1 for count in counts):
         raise SystemExit(f"some mappings were patched more than once: {sorted(counts, reverse=True)[:5]}")
     note(f"{len(counts)} different mappings were patched, each once")
+
+
+def report_on_agents(api: EmbeddedApi, operator: OperatorProcess) -> None:
+    """Show the agents of the machines, which is what auto-update is for, and what the operator says of them."""
+    say(f"vault-autoupdate agents {EXAMPLE.relative_to(ROOT)}")
+    done = subprocess.run(
+        [*operator.program, "agents", EXAMPLE],
+        env=operator.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode not in {0, SOME_ARE_BEHIND}:
+        raise SystemExit(f"the agents could not be read: {done.stderr}")
+    vault, *machines, summary = done.stdout.splitlines()
+    omitted = [f"... and {len(machines) - SHOWN} more"] if len(machines) > SHOWN else []
+    for line in (vault, *machines[:SHOWN], *omitted, summary):
+        note(line)
+    status = api.get(NAME)["status"]
+    for kind in ("AgentsCurrent", "AutomationAccountHealthy"):
+        if found := condition(status, kind):
+            note(f"{kind}: {found['status']}, {found['reason']}: {found['message']}")
 
 
 def repair(api: EmbeddedApi, control: ControlClient) -> None:
@@ -212,9 +241,9 @@ def is_ready(status: dict[str, Any]) -> bool:
     return condition(status).get("status") == "True"
 
 
-def condition(status: dict[str, Any]) -> dict[str, Any]:
-    """The Ready condition, or nothing."""
-    return next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+def condition(status: dict[str, Any], kind: str = "Ready") -> dict[str, Any]:
+    """The condition of a type, or nothing."""
+    return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
 
 
 def say(text: str) -> None:
