@@ -157,7 +157,7 @@ def test_updates_in_windows_are_refused_where_site_recovery_updates_by_itself(ku
 
 def test_switching_to_enabled_is_refused_while_there_are_updates_in_windows(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=json.dumps(_declared())).check()
-    change = {"spec": {"autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT}}
+    change: dict[str, dict[str, Any]] = {"spec": {"autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT}}
 
     assert problems_of(kubectl("patch", "vau", "dr-weu", "--type=merge", "-p", json.dumps(change))) == [_ENABLED]
 

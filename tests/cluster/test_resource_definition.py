@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.control_plane import ControlPlane
 from tests.support.kubectl import Kubectl
@@ -21,8 +24,7 @@ from tests.support.resources import (
     resource_path,
 )  # fmt: skip
 from tests.support.rest import MERGE_PATCH, ApiError
-
-_NOW = "2026-01-02T03:04:05Z"
+from tests.support.sample_status import NOW, full_status, ready
 
 
 @pytest.fixture
@@ -44,17 +46,6 @@ def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, 
         yield from _fields(field, f"{path}.{name}")
 
 
-def _ready(generation: int, status: str = "True", message: str = "all 814 mappings are Enabled") -> dict[str, Any]:
-    return {
-        "type": "Ready",
-        "status": status,
-        "observedGeneration": generation,
-        "reason": "Succeeded",
-        "message": message,
-        "lastTransitionTime": _NOW,
-    }
-
-
 def _write_status(control_plane: ControlPlane, namespace: str, status: dict[str, Any]) -> dict[str, Any]:
     path = resource_path(namespace, subresource="status")
     written: dict[str, Any] = control_plane.rest.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
@@ -71,8 +62,19 @@ def test_defaults_are_filled_in_by_the_api_server(created: dict[str, Any]) -> No
         "interval": "1h",
         "jobTimeout": "160m",
         "deletionPolicy": "Retain",
+        "automationAccountChecks": True,
     }
     assert created["status"] == {"observedGeneration": -1}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE_FILE.parent.glob("*.yaml")), ids=lambda path: path.name)
+def test_an_example_is_stored_as_it_is_written(kubectl: Kubectl, path: Path) -> None:
+    default = kubectl.in_namespace("default")
+    stored = default("create", "--dry-run=server", "-o", "json", "-f", path).json()
+    written = yaml.safe_load(path.read_text())
+
+    assert _paths(written["spec"]) <= _paths(stored["spec"])
+    assert stored["spec"] | written["spec"] == stored["spec"]
 
 
 def test_the_example_is_accepted_and_shows_the_defaults(kubectl: Kubectl) -> None:
@@ -110,6 +112,13 @@ def test_explain_describes_every_field(kubectl: Kubectl, part: str) -> None:
         (".spec.autoUpdate", ["ENUM: Enabled Disabled", "Mobility service"]),
         (".spec.interval", ["at least 5m", "requestedAt"]),
         (".spec.deletionPolicy", ["ENUM: Retain Disable", "finalizer"]),
+        (".spec.automationAccountChecks", ["only read", "AutomationAccountHealthy"]),
+        (".spec.agentUpdates", ["schedule\t<string> -required-", "duration\t<string> -required-", "updateAgentsNow"]),
+        (".spec.agentUpdates.schedule", ["0 22 * * SAT", "five fields of cron"]),
+        (".spec.agentUpdates.order", ["first pattern go first"]),
+        (".status.agentUpdates.phase", ["ENUM: Closed Rolling Done Paused Stopped Audit", "maxFailures was reached"]),
+        (".status.agents", ["every six hours", "farBehind"]),
+        (".status.automationAccount.lastRun", ["never read"]),
         (".status.operations", ["fabric/container/mapping", "jobId"]),
     ],
 )
@@ -122,7 +131,7 @@ def test_explain_tells_people_what_they_need(kubectl: Kubectl, field: str, words
 def test_get_prints_a_line_that_says_whether_all_is_right(
     control_plane: ControlPlane, kubectl: Kubectl, namespace: str, created: dict[str, Any]
 ) -> None:
-    _write_status(control_plane, namespace, _full_status())
+    _write_status(control_plane, namespace, full_status())
 
     short = kubectl("get", "vau").check().stdout.splitlines()
     assert re.split(r"\s{2,}", short[0].strip()) == [
@@ -134,17 +143,18 @@ def test_get_prints_a_line_that_says_whether_all_is_right(
 
     wide = kubectl("get", "vau", "-o", "wide").check().stdout.splitlines()
     assert re.split(r"\s{2,}", wide[0].strip())[7:] == [
-        "MODE", "SUSPENDED", "UPDATING", "FAILED", "REASON", "LOCATION", "INTERVAL", "VAULT ID",
+        "MODE", "SUSPENDED", "UPDATING", "FAILED", "AGENTS BEHIND", "AGENT UPDATES", "NEXT WINDOW", "REASON",
+        "LOCATION", "INTERVAL", "VAULT ID",
     ]  # fmt: skip
     assert re.split(r"\s{2,}", wide[1].strip())[7:] == [
-        "Enforce", "false", "3", "2", "JobFailed", "westeurope", "1h", VAULT,
+        "Enforce", "false", "3", "2", "41", "Rolling", NOW, "JobFailed", "westeurope", "1h", VAULT,
     ]  # fmt: skip
 
 
 def test_wait_for_ready_does_not_believe_a_status_about_an_older_generation(
     control_plane: ControlPlane, kubectl: Kubectl, namespace: str, created: dict[str, Any]
 ) -> None:
-    _write_status(control_plane, namespace, {"observedGeneration": 1, "conditions": [_ready(1)]})
+    _write_status(control_plane, namespace, {"observedGeneration": 1, "conditions": [ready(1)]})
     wait = ("wait", "vau/dr-weu", "--for=condition=Ready")
     assert kubectl(*wait, "--timeout=10s").code == 0
 
@@ -152,7 +162,7 @@ def test_wait_for_ready_does_not_believe_a_status_about_an_older_generation(
     stale = kubectl(*wait, "--timeout=1s")
     assert (stale.code, "timed out waiting for the condition" in stale.stderr) == (1, True)
 
-    _write_status(control_plane, namespace, {"observedGeneration": 2, "conditions": [_ready(2)]})
+    _write_status(control_plane, namespace, {"observedGeneration": 2, "conditions": [ready(2)]})
     assert kubectl(*wait, "--timeout=10s").code == 0
 
 
@@ -216,7 +226,7 @@ def test_resources_can_be_selected_by_fields_of_their_spec(kubectl: Kubectl, cre
 def test_every_field_of_the_status_is_kept(
     control_plane: ControlPlane, namespace: str, created: dict[str, Any]
 ) -> None:
-    status = _full_status()
+    status = full_status()
     known = {path.removeprefix("status.") for path, _ in _fields(_schema()["status"], "status")}
     assert known == _paths(status)  # the sample below has every field of the schema
 
@@ -235,21 +245,32 @@ def test_the_largest_status_that_the_bounds_allow_fits(
     written = _write_status(control_plane, namespace, largest)
 
     assert written["status"] == largest
-    assert (len(largest["operations"]), len(largest["failures"]), len(largest["conditions"])) == (200, 20, 8)
+    assert (len(largest["operations"]), len(largest["failures"]), len(largest["conditions"])) == (150, 20, 8)
+    assert [len(largest["agentUpdates"][each]) for each in ("planned", "operations", "failures")] == [20, 50, 50]
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        ({"operations": 201 * [{"mapping": "a/b/c", "startedAt": _NOW}]}, "must have at most 200 items"),
+        ({"operations": 151 * [{"mapping": "a/b/c", "startedAt": NOW}]}, "must have at most 150 items"),
         ({"failures": 21 * [{"mapping": "a/b/c", "reason": "JobFailed"}]}, "must have at most 20 items"),
         ({"failures": [{"mapping": "a/b/c", "reason": "not a word"}]}, "should match '^[A-Za-z]"),
-        ({"failures": [{"mapping": "a/b/c", "reason": "X", "message": 1025 * "x"}]}, "may not be more than 1024"),
-        ({"conditions": [_ready(1), _ready(1)]}, 'Duplicate value: {"type":"Ready"}'),
-        ({"conditions": [_ready(1, status="Maybe")]}, 'supported values: "True", "False", "Unknown"'),
-        ({"conditions": [_ready(1) | {"reason": "two words"}]}, "should match '^[A-Za-z]"),
-        ({"conditions": [_ready(1, message=4097 * "x")]}, "may not be more than 4096"),
+        ({"failures": [{"mapping": "a/b/c", "reason": "X", "message": 401 * "x"}]}, "may not be more than 400"),
+        ({"conditions": [ready(1), ready(1)]}, 'Duplicate value: {"type":"Ready"}'),
+        ({"conditions": [ready(1, status="Maybe")]}, 'supported values: "True", "False", "Unknown"'),
+        ({"conditions": [ready(1) | {"reason": "two words"}]}, "should match '^[A-Za-z]"),
+        ({"conditions": [ready(1, message=1025 * "x")]}, "may not be more than 1024"),
         ({"mappings": {"total": -1}}, "should be greater than or equal to 0"),
+        ({"agents": {"worst": [{"machine": "vm", "concern": "expired"}]}}, 'Unsupported value: "expired"'),
+        ({"agents": {"versions": 11 * [{"version": "9.55", "machines": 1}]}}, "must have at most 10 items"),
+        ({"agents": {"worst": [{"concern": "Expired"}]}}, "status.agents.worst[0].machine: Required value"),
+        ({"agentUpdates": {"phase": "Open"}}, 'Unsupported value: "Open"'),
+        ({"agentUpdates": {"window": {"opensAt": NOW}}}, "status.agentUpdates.window.closesAt: Required value"),
+        ({"agentUpdates": {"planned": 21 * ["vm"]}}, "must have at most 20 items"),
+        ({"agentUpdates": {"failures": 51 * [{"machine": "vm", "item": "a/b/c"}]}}, "must have at most 50 items"),
+        ({"automationAccount": {"state": "Ok"}}, "status.automationAccount.name: Required value"),
+        ({"automationAccount": {"name": "aa", "minutesUsed": -0.5}}, "should be greater than or equal to 0"),
+        ({"lastHandledUpdateAgentsNow": 257 * "x"}, "may not be more than 256"),
         ({"lastRun": {"startedAt": "yesterday"}}, "must be of type date-time"),
     ],
 )
@@ -259,58 +280,6 @@ def test_a_status_out_of_bounds_is_refused(
     with pytest.raises(ApiError, match=re.escape(message)) as refusal:
         _write_status(control_plane, namespace, status)
     assert refusal.value.code == 422
-
-
-def _full_status() -> dict[str, Any]:
-    return {
-        "observedGeneration": 1,
-        "conditions": [
-            _ready(1, "False", "2 mappings could not be changed") | {"reason": "JobFailed"},
-            _ready(1, message="3 jobs in flight") | {"type": "Reconciling", "reason": "Progressing"},
-        ],
-        "vaultName": "dr-weu",
-        "location": "westeurope",
-        "compliantSummary": "812/814",
-        "mappings": {
-            "total": 820, "inScope": 814, "compliant": 812, "drifted": 0, "updating": 3, "failed": 2, "ignored": 6
-        },
-        "agents": {"total": 1200, "behind": 3, "unknown": 0},
-        "operations": [
-            {
-                "mapping": "fabric/container/mapping-1",
-                "jobId": "3f1d6d7e-6d0c-4b5e-9a55-1f3b0b0d9f7e",
-                "startedAt": _NOW,
-                "adopted": False,
-            }
-        ],
-        "operationsOmitted": 2,
-        "lastRun": {
-            "id": "0b9d2a2c-4b6e-4a39-8d0f-9d6e1f1d2c3b",
-            "startedAt": _NOW,
-            "completedAt": _NOW,
-            "patched": 10,
-            "succeeded": 7,
-            "failed": 1,
-            "failedToStart": 1,
-            "timedOut": 1,
-        },
-        "failures": [
-            {
-                "mapping": "fabric/container/mapping-2",
-                "reason": "JobFailed",
-                "code": "151137",
-                "message": "The automation account has no identity.",
-                "possibleCauses": "It was removed.",
-                "recommendedAction": "Switch it on.",
-                "jobId": "7b0e9b0e-5b7c-4c53-8f52-0f4c5d8a1a11",
-                "attempts": 2,
-                "lastAttemptAt": _NOW,
-                "nextAttemptAt": _NOW,
-            }
-        ],
-        "failuresOmitted": 1,
-        "lastHandledReconcileAt": "now",
-    }  # fmt: skip
 
 
 def _paths(value: Any, path: str = "") -> set[str]:
@@ -331,6 +300,8 @@ def _largest(schema: dict[str, Any], character: str) -> Any:
             return [_largest(schema["items"], character) for _ in range(schema["maxItems"])]
         case "integer":
             return 2 ** (63 if schema["format"] == "int64" else 31) - 1
+        case "number":
+            return sys.float_info.max
         case "boolean":
             return False
         case _ if "enum" in schema:
