@@ -17,7 +17,7 @@ from azure.core.credentials import AccessToken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm import wire
+from vault_autoupdate.arm import wire, wire_automation
 from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.errors import AzureError, MalformedReply, Unreachable, classify
@@ -74,6 +74,9 @@ _KEYS = st.sampled_from(
         *("providerErrorDetails", "errorCode", "errorMessage", "code", "message", "possibleCauses"),
         *("providerSpecificDetails", "instanceType", "agentAutoUpdateStatus", "automationAccountArmId"),
         *("healthErrorDetails", "summaryMessage", "recommendedAction", "errorCategory"),
+        *("friendlyName", "agentVersion", "agentExpiryDate", "isReplicationAgentUpdateRequired"),
+        *("reasonsBlockingReInstall", "reasonsBlockingReinstallDetails", "identity", "type", "isEnabled", "nextRun"),
+        *("jobScheduleId", "schedule", "runbook", "status", "creationTime", "unit", "currentValue", "limit"),
     ]
 )
 _ANYTHING = st.recursive(
@@ -85,16 +88,38 @@ _JOBS = st.fixed_dictionaries(
 _MAPPINGS = st.fixed_dictionaries(
     {"id": _ODD, "name": _ODD, "properties": st.dictionaries(_KEYS, _ANYTHING, max_size=5)},
 )
+_MACHINES = st.fixed_dictionaries(
+    {
+        "id": _ODD,
+        "name": _ODD,
+        "properties": st.fixed_dictionaries(
+            {
+                "providerSpecificDetails": st.dictionaries(_KEYS, _ANYTHING, max_size=5).map(
+                    lambda details: {**details, "instanceType": "A2A"}
+                )
+            },
+            optional={"friendlyName": _ODD},
+        ),
+    }
+)
 _DOCUMENTS = (
     _ANYTHING
     | _JOBS
     | _MAPPINGS
-    | st.fixed_dictionaries({"value": st.lists(_JOBS | _MAPPINGS, max_size=2)}, optional={"nextLink": _ANYTHING})
+    | _MACHINES
+    | st.fixed_dictionaries(
+        {"value": st.lists(_JOBS | _MAPPINGS | _MACHINES, max_size=2)}, optional={"nextLink": _ANYTHING}
+    )
 )
 
 
 @pytest.mark.parametrize(
-    "read", [wire.mappings_page, wire.jobs_page, wire.mapping, wire.job, wire.vault, wire.next_link]
+    "read",
+    [
+        *(wire.mappings_page, wire.jobs_page, wire.mapping, wire.job, wire.vault, wire.next_link),
+        *(wire.machines_page, wire.machine, wire_automation.account, wire_automation.schedules_page),
+        *(wire_automation.job_schedules_page, wire_automation.runs_page, wire_automation.minutes),
+    ],
 )
 @given(document=_DOCUMENTS)
 def test_every_document_is_read_or_refused_in_words_that_are_fit_to_be_shown(read: Any, document: Any) -> None:
