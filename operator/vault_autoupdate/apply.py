@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.attempts import Explanation, FailureReason, failed, started
-from vault_autoupdate.errors import ArmError, AzureError, CredentialError, Disposition, NotLeading, UntrustedLink
+from vault_autoupdate.errors import AzureError, Disposition, concerns_all
 from vault_autoupdate.jobs import Operation, Verdict, adopt, unidentified_running
 from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
 from vault_autoupdate.plan import Action, Decision, Plan
@@ -21,7 +21,6 @@ _TRIES: Final = 4
 """The first and three more, as the runbook does it."""
 _FAILURES_IN_A_ROW: Final = 20
 """After so many changes that did not start, it is not the mappings: the pass ends and comes back later."""
-_CONCERN_ALL: Final = frozenset({401, 403})
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class Apply:
                     if unsure:
                         await vault_pass.pause(vault_pass.timing.poll_max)
                     continue  # refused unseen: the throttle holds the next try back for as long as ARM said
-                if _concerns_all(error):
+                if concerns_all(error):
                     self._blocked = error
                     return
                 if error.disposition is not Disposition.RETRY or tries == _TRIES:
@@ -132,6 +131,9 @@ class Apply:
         self._failures_in_a_row = 0
         state.attempts[key] = started(state.attempts.get(key), now, vault_pass.backoff)
         state.paths[key] = decision.mapping.path
+        if state.artifacts_missing.pop(key, None):
+            state.artifacts_renewed[key] = now
+            state.account_due = now + vault_pass.resource.spec.interval  # to see whether it is there again
         if done:
             run.succeeded += 1
             vault_pass.observer.job_ended(decision.mapping.path, Verdict.SUCCEEDED, 0.0, Explanation())
@@ -194,13 +196,6 @@ class Apply:
                 return False
             await vault_pass.pause(vault_pass.timing.poll_max)
         return False
-
-
-def _concerns_all(error: AzureError) -> bool:
-    """Whether every other mapping of the vault would get the same answer."""
-    if isinstance(error, ArmError):
-        return error.status in _CONCERN_ALL or error.status < 400
-    return isinstance(error, CredentialError | NotLeading | UntrustedLink)
 
 
 def _ended(task: asyncio.Task[None]) -> bool:

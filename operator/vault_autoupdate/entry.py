@@ -124,7 +124,9 @@ async def log_in(entry: Entry, resource: VaultAutoUpdate, tokens_of: TokensOf | 
 def wish(entry: Entry) -> tuple[object, ...]:
     """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
     resource = entry.resource
-    return (entry.generation, resource and resource.deleting, resource and resource.requested_at)
+    if resource is None:
+        return (entry.generation,)
+    return (entry.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
 
 
 def seniority(entry: Entry) -> tuple[bool, datetime, ResourceKey]:

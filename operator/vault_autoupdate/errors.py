@@ -27,6 +27,7 @@ from vault_autoupdate.text import clean
 _PASCAL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _DENIED = re.compile(r"perform action '(?P<action>[^']{1,200})' over scope '(?P<scope>[^']{1,600})'")
 _MESSAGE_BYTES: Final = 600
+_CONCERN_ALL: Final = frozenset({401, 403})
 
 __all__ = [
     "ArmError",
@@ -39,6 +40,7 @@ __all__ = [
     "Unreachable",
     "UntrustedLink",
     "classify",
+    "concerns_all",
 ]
 
 
@@ -223,6 +225,13 @@ _TABLE: Final = (
     ),
     _rule(range(400, 500), ".*", Disposition.SLOW),
 )
+
+
+def concerns_all(error: AzureError) -> bool:
+    """Whether every other change in the vault would get the same answer."""
+    if isinstance(error, ArmError):
+        return error.status in _CONCERN_ALL or error.status < 400
+    return isinstance(error, CredentialError | NotLeading | UntrustedLink)
 
 
 def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:

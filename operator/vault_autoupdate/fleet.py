@@ -197,6 +197,7 @@ class Fleet:
             return None
         owner, wanted = self.owner(entry), wish(entry)
         if owner != entry.ref.key:
+            entry.state.settled_until = None
             await self._release(entry)
             await self._publish(entry, situation.already_managed(owner), final=True)
             return await self._look_out_for(owner, resource)
@@ -246,17 +247,19 @@ class Fleet:
         return False
 
     async def _pass(self, entry: Entry, resource: VaultAutoUpdate) -> float | None:
-        state, requested = entry.state, entry.requested_at
+        state, requested, now = entry.state, entry.requested_at, self._now()
         if entry.worked_generation != entry.generation:
             state.attempts.clear()  # somebody changed something: what failed before may work now
+            state.look_anew(now)
         elif requested is not None:
-            now = self._now()
             state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
+            state.look_anew(now)
         entry.worked_generation = entry.generation
         vault_key, superseded, began = entry.vault_key, asyncio.Event(), self._now()
         entry.superseded = self._at_work[vault_key] = superseded
         if left := self._left_running.pop(vault_key, None):
             state.take_over(left)
+            state.settled_until = None
 
         async def report(current: Situation) -> None:
             self._check_present(entry)
@@ -289,10 +292,14 @@ class Fleet:
         return 0.0 if outcome.superseded else self._next_delay(resource, state, outcome)
 
     def _next_delay(self, resource: VaultAutoUpdate, state: VaultState, outcome: Outcome) -> float:
-        interval, name = resource.spec.interval, f"{resource.uid}{resource.key}"
+        interval, name, now = resource.spec.interval, f"{resource.uid}{resource.key}", self._now()
         if outcome.error is None:
-            tries = (attempt.next_at for attempt in state.attempts.values())
-            return after_look(interval, name, self._now(), tries).total_seconds()
+            if state.settled_until is None or state.settled_until <= now:
+                tries = (attempt.next_at for attempt in state.attempts.values())
+                state.settled_until = now + after_look(interval, name, now, tries)
+            look = state.settled_until - now
+            return min(look, look if outcome.again is None else outcome.again).total_seconds()
+        state.settled_until = None
         delay = after_error(
             outcome.error.disposition,
             state.errors_in_a_row,
@@ -337,14 +344,9 @@ class Fleet:
                 only logged, since there is more to come.
         """
         status = build_status(
-            entry.resource,
-            entry.state,
-            current,
-            entry.status,
-            self._now(),
-            generation=entry.generation,
-            handled_request=handled,
-        )
+            entry.resource, entry.state, current, entry.status, self._now(),
+            generation=entry.generation, handled_request=handled,
+        )  # fmt: skip
         if not differs(entry.status, status):
             return
         before, entry.sent = readiness(entry.status), status

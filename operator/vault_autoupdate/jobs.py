@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from vault_autoupdate.observed import ContainerMapping, Job
 
@@ -21,6 +21,7 @@ _CLOCK_SKEW: Final = timedelta(minutes=5)
 """By how much Azure's clock and ours may differ."""
 
 __all__ = [
+    "Begun",
     "JobPhase",
     "Operation",
     "Verdict",
@@ -78,7 +79,15 @@ def phase_of(state: str) -> JobPhase:
     return JobPhase.RUNNING if word in _RUNNING else JobPhase.UNKNOWN
 
 
-def judge(operation: Operation, phase: JobPhase, now: datetime, timeout: timedelta) -> Verdict:
+class Begun(Protocol):
+    """Something with a job that began at some time."""
+
+    @property
+    def started_at(self) -> datetime:
+        """When it began."""
+
+
+def judge(operation: Begun, phase: JobPhase, now: datetime, timeout: timedelta) -> Verdict:
     """Decide what has become of ``operation``, whose job was last seen in ``phase``."""
     match phase:
         case JobPhase.SUCCEEDED:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from vault_autoupdate.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.errors import ArmError
 from vault_autoupdate.jobs import adopt, is_about_something_else, unidentified_running
 from vault_autoupdate.observed import ContainerMapping, Job
 from vault_autoupdate.plan import Action, Plan, decide, make_plan
 from vault_autoupdate.resource_id import mapping_path
-from vault_autoupdate.schedule import fraction_of
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
@@ -22,7 +21,7 @@ PAGES_FOR_ADOPTION: Final = 10
 
 log = logging.getLogger(__name__)
 
-__all__ = ["PAGES_FOR_ADOPTION", "count_agents", "look_at_one", "observe"]
+__all__ = ["PAGES_FOR_ADOPTION", "look_at_one", "observe"]
 
 
 async def observe(vault_pass: VaultPass) -> Plan:
@@ -63,6 +62,7 @@ async def _read_mappings(vault_pass: VaultPass) -> Plan:
     state = vault_pass.state
     vault_id = vault_pass.resource.spec.vault_resource_id
     mappings = await vault_pass.site_recovery.mappings(vault_pass.context, vault_id)
+    vault_pass.mappings = mappings
     present = {mapping.key for mapping in mappings}
     state.operations = {key: operation for key, operation in state.operations.items() if key in present}
     return _plan(vault_pass, mappings)
@@ -137,32 +137,14 @@ def _count_earlier_writes(vault_pass: VaultPass, jobs: list[Job]) -> None:
 
 def _plan(vault_pass: VaultPass, mappings: list[ContainerMapping]) -> Plan:
     state = vault_pass.state
-    return make_plan(vault_pass.goal, mappings, running=state.operations, attempts=state.attempts, now=vault_pass.now())
-
-
-async def count_agents(vault_pass: VaultPass) -> None:
-    """Count the machines whose agent is behind, if that is due: whether they get updated is what all this is for.
-
-    It can wait, so it uses reads only while there are plenty of them, and an answer that does not come spoils nothing.
-    """
-    state, timing, context = vault_pass.state, vault_pass.timing, vault_pass.context
-    now, resource = vault_pass.now(), vault_pass.resource
-    if not timing.agent_interval or resource.deleting:
-        return
-    if state.agents_due is None and state.agents is not None:  # an earlier process has counted: no hurry
-        state.agents_due = now + timing.agent_interval * fraction_of(f"{resource.uid}{resource.key}")
-    if (state.agents_due and now < state.agents_due) or not vault_pass.site_recovery.client.throttle.has_plenty(
-        context.scope, CallKind.READ
-    ):
-        return
-    try:
-        state.agents = await vault_pass.site_recovery.agents(context, resource.spec.vault_resource_id)
-    except AzureError as error:
-        if error.disposition in {Disposition.RETRY, Disposition.WAIT}:
-            return  # at the next look
-        state.agents = None
-        log.info("the agents could not be counted: %s", error, extra=vault_pass.log_fields(reason=error.reason))
-    state.agents_due = now + timing.agent_interval
+    return make_plan(
+        vault_pass.goal,
+        mappings,
+        running=state.operations,
+        attempts=state.attempts,
+        missing=state.artifacts_missing,
+        now=vault_pass.now(),
+    )
 
 
 async def look_at_one(vault_pass: VaultPass, mapping_id: str) -> Action:

@@ -94,6 +94,7 @@ def make_plan(
     running: Collection[str],
     attempts: Mapping[str, Attempt],
     now: datetime,
+    missing: Mapping[str, str] | None = None,
 ) -> Plan:
     """Decide about every mapping.
 
@@ -103,13 +104,33 @@ def make_plan(
         running: keys of the mappings that a job is at work on, ours or anybody's.
         attempts: by mapping key, what was tried and has not made the mapping right.
         now: the present.
+        missing: by mapping key, what the Automation account has lost that the mapping needs, in words.
     """
+    lost = missing or {}
     return Plan(
-        tuple(decide(goal, mapping, mapping.key in running, attempts.get(mapping.key), now) for mapping in mappings)
+        tuple(
+            decide(
+                goal,
+                mapping,
+                running=mapping.key in running,
+                attempt=attempts.get(mapping.key),
+                now=now,
+                missing=lost.get(mapping.key, ""),
+            )
+            for mapping in mappings
+        )
     )
 
 
-def decide(goal: Goal, mapping: ContainerMapping, running: bool, attempt: Attempt | None, now: datetime) -> Decision:
+def decide(
+    goal: Goal,
+    mapping: ContainerMapping,
+    *,
+    running: bool,
+    attempt: Attempt | None,
+    now: datetime,
+    missing: str = "",
+) -> Decision:
     """Decide about one mapping; the first rule that applies wins."""
 
     def decision(action: Action, reason: str, unhealthy: Explanation | None = None) -> Decision:
@@ -122,13 +143,16 @@ def decide(goal: Goal, mapping: ContainerMapping, running: bool, attempt: Attemp
     if running:
         return decision(Action.TRACK, "a job is at work on it")
     differences = _differences(goal, mapping)
-    unhealthy = goal.auto_update is AutoUpdate.ENABLED and mapping.health_errors
+    unhealthy = goal.auto_update is AutoUpdate.ENABLED and bool(mapping.health_errors or missing)
     if not differences and not unhealthy:
         return decision(Action.KEEP, f"auto-update is {goal.auto_update}")
-    what = "; ".join(differences) if differences else f"unhealthy: {_worst(mapping)}"
+    what = "; ".join(differences) if differences else f"unhealthy: {missing or _worst(mapping)}"
     if attempt and now < attempt.next_at:
         tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
-        return decision(Action.WAIT, f"{what}; {tried}", None if differences else _health(mapping))
+        health = None
+        if not differences:
+            health = Explanation("AgentAutoUpdateArtifactDeleted", missing) if missing else _health(mapping)
+        return decision(Action.WAIT, f"{what}; {tried}", health)
     return decision(Action.PATCH if differences else Action.REPAIR, what)
 
 

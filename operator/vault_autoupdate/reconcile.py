@@ -6,19 +6,24 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vault_autoupdate import situation
-from vault_autoupdate.api import Mode, VaultAutoUpdate
+from vault_autoupdate.agent_updates import advance
+from vault_autoupdate.api import AutoUpdate, Mode, VaultAutoUpdate
 from vault_autoupdate.apply import Apply
+from vault_autoupdate.arm.automation_account import AutomationAccounts
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.errors import AzureError
-from vault_autoupdate.observe import count_agents, observe
+from vault_autoupdate.look_at_agents import look_at_account, look_at_agents
+from vault_autoupdate.observe import observe
+from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Decision, Plan
+from vault_autoupdate.rollout import Phase, RolloutRules
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.track import end_polls, next_poll, poll
-from vault_autoupdate.vault_pass import LogIn, Report, RunObserver, Timing, VaultPass
+from vault_autoupdate.vault_pass import LogIn, NewestAgent, Report, RunObserver, Timing, VaultPass
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ class Outcome:
     error: AzureError | None = None
     superseded: bool = False
     """The pass stopped early because the resource changed or the process is to end."""
+    again: timedelta | None = None
+    """When the updates of agents want their next step; None when they want none."""
 
 
 class Reconciler:
@@ -48,6 +55,8 @@ class Reconciler:
         now: Callable[[], datetime],
     ) -> None:
         self._site_recovery = site_recovery
+        self._accounts = AutomationAccounts(site_recovery.client)
+        self._newest_agent = NewestAgent()
         self._timing = timing
         self._observer = observer
         self._scope = scope
@@ -74,6 +83,7 @@ class Reconciler:
         try:
             vault_pass.tokens = await log_in() if log_in else None
             finished = await _until_settled(vault_pass)
+            again = await _see_to_agents(vault_pass) if finished else None
         except AzureError as error:
             state.errors_in_a_row += 1
             log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
@@ -81,7 +91,39 @@ class Reconciler:
         state.errors_in_a_row = 0
         if not finished:
             return Outcome(situation.working(resource, state), superseded=True)
-        return Outcome(situation.settled(resource, state))
+        return Outcome(situation.settled(resource, state), again=again)
+
+    async def update_agents(
+        self,
+        resource: VaultAutoUpdate,
+        state: VaultState,
+        report: Report,
+        superseded: asyncio.Event,
+        *,
+        rules: RolloutRules,
+        select: Callable[[Machine], bool],
+    ) -> Outcome:
+        """Update agents now, once, until none is left to update or too many failed.
+
+        Args:
+            resource: names the vault, and the longest time for a job.
+            state: its ``rollout`` tells what came of it.
+            report: is called after every step.
+            superseded: once it is set, nothing more is started; what runs in Azure goes on there.
+            rules: within what bounds; a window of their duration opens now.
+            select: which machines.
+        """
+        vault_pass = self._begin(resource, state, report, superseded)
+        while not superseded.is_set():
+            again = await advance(vault_pass, rules, request=vault_pass.id, select=select)
+            decision, rollout = state.rollout_decision, state.rollout
+            await report(situation.updating_agents(state))
+            if again is None or not rollout or not decision:
+                break
+            if not rollout.updates and decision.phase is not Phase.ROLLING:
+                break
+            await vault_pass.pause(again)
+        return Outcome(situation.updating_agents(state), superseded=superseded.is_set())
 
     async def plan(self, resource: VaultAutoUpdate) -> Plan:
         """Look at the vault of ``resource`` and say what would be done, without doing it.
@@ -102,6 +144,8 @@ class Reconciler:
             resource=resource,
             state=state,
             site_recovery=self._site_recovery,
+            accounts=self._accounts,
+            newest_agent=self._newest_agent,
             timing=self._timing,
             observer=self._observer,
             report_to=report,
@@ -114,6 +158,8 @@ class Reconciler:
 async def _until_settled(vault_pass: VaultPass) -> bool:
     """Look and work in turn until a look finds nothing to do; False when the pass was superseded before."""
     state, superseded = vault_pass.state, vault_pass.superseded
+    if state.settled_until and vault_pass.now() < state.settled_until and not vault_pass.resource.deleting:
+        return True  # only the agents want something
     while not superseded.is_set():
         plan = await observe(vault_pass)
         if superseded.is_set():
@@ -132,12 +178,24 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
         if not to_change and not state.operations:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = vault_pass.now()
-            await count_agents(vault_pass)
+            if await look_at_account(vault_pass):
+                continue
             return True
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)
         await _work(vault_pass, plan, to_change)
     return False
+
+
+async def _see_to_agents(vault_pass: VaultPass) -> timedelta | None:
+    """Look at the agents, and update them where that is wanted; returns when the next step is due, if one is."""
+    spec = vault_pass.resource.spec
+    if vault_pass.resource.deleting:
+        return None
+    await look_at_agents(vault_pass)
+    wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
+    request = vault_pass.resource.update_agents_now
+    return await advance(vault_pass, wanted.rules() if wanted else None, request=request)
 
 
 def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:

@@ -13,6 +13,7 @@ from vault_autoupdate.api import AutoUpdate, InvalidSpec, Mode, ResourceKey, Vau
 from vault_autoupdate.attempts import Attempt, FailureReason
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.plan import Action
+from vault_autoupdate.rollout import Phase
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.tenancy import Refusal
 from vault_autoupdate.text import clean, plural
@@ -30,6 +31,7 @@ __all__ = [
     "not_held",
     "settled",
     "suspended",
+    "updating_agents",
     "working",
 ]
 
@@ -126,6 +128,27 @@ def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> 
     what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
     said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {note}".strip()
     return Situation("False", "Progressing", clean(said, _MESSAGE_BYTES), reconciling=True)
+
+
+def updating_agents(state: VaultState) -> Situation:
+    """Updates of agents that were asked for on the command line: how far they are."""
+    rollout, decision = state.rollout, state.rollout_decision
+    if rollout is None or decision is None:
+        return Situation("Unknown", "Progressing", "Reading the machines of the vault.", reconciling=True)
+    failed = rollout.failed + rollout.timed_out
+    parts = [
+        f"{rollout.succeeded:,} updated",
+        f"{len(rollout.updates):,} under way",
+        f"{len(decision.waiting):,} to go",
+    ]
+    if failed:
+        parts.append(f"{failed:,} failed")
+    message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), _MESSAGE_BYTES)
+    if rollout.updates or decision.phase is Phase.ROLLING:
+        return Situation("False", "Progressing", message, reconciling=True)
+    if failed or decision.phase is not Phase.DONE:
+        return Situation("False", "AgentUpdatesFailed" if failed else "AgentUpdatesWaiting", message)
+    return Situation("True", "AgentsUpdated", message)
 
 
 def looking(resource: VaultAutoUpdate) -> Situation:

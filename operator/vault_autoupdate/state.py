@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from vault_autoupdate.agent_status import restore_account, restore_agents, restore_rollout
 from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
-from vault_autoupdate.jobs import Operation
 from vault_autoupdate.automation import AccountReport
+from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Action, Goal, Plan
 from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
 from vault_autoupdate.rollout import Rollout, RolloutDecision
+from vault_autoupdate.status_values import read_count, read_entries, read_text, read_time
 from vault_autoupdate.windows import Window
 
 __all__ = ["Run", "VaultState", "restore"]
@@ -69,12 +72,16 @@ class VaultState:
     """The agents of the vault's machines when they were last looked at; None while nobody knows."""
     agents_problem: Explanation | None = None
     """Why nobody knows."""
+    agents_looked: bool = False
+    """Whether this process has looked at the agents. Until then they are those of the status."""
     agents_due: datetime | None = None
     """When they are to be looked at again; None before this process has thought about it."""
     account: AccountReport | None = None
     """The Automation account when it was last looked at; None while nobody knows, or it does not matter."""
     account_problem: Explanation | None = None
     """Why nobody knows."""
+    account_looked: bool = False
+    """Whether this process has looked at the account. Until then it is that of the status."""
     account_due: datetime | None = None
     """When it is to be looked at again; None before this process has thought about it."""
     rollout: Rollout | None = None
@@ -83,6 +90,14 @@ class VaultState:
     """What was last decided about them."""
     next_window: Window | None = None
     """The next window to open."""
+    machines: tuple[Machine, ...] = ()
+    """All machines as they were last looked at; kept only for a vault whose agents are updated in windows."""
+    artifacts_missing: dict[str, str] = field(default_factory=dict)
+    """By mapping key: what the Automation account has lost that the mapping needs, in words. A PATCH makes it anew."""
+    artifacts_renewed: dict[str, datetime] = field(default_factory=dict)
+    """By mapping key: when that was last done, so that it is not done again and again in vain."""
+    settled_until: datetime | None = None
+    """Until when the mappings need no look, as far as is known."""
     reverts: int = 0
     """Looks that found something changed by somebody else after it had been as declared."""
 
@@ -90,6 +105,12 @@ class VaultState:
     def counts(self) -> Counter[Action]:
         """How many mappings stand where."""
         return Counter(self.actions.values())
+
+    def look_anew(self, now: datetime) -> None:
+        """Somebody wants to know how things stand: all of it is due."""
+        self.settled_until = None
+        self.agents_due = self.account_due = now
+        self.artifacts_renewed.clear()
 
     def take_over(self, left: Mapping[str, Operation]) -> None:
         """Track the jobs that another pass over the vault has left in flight, by mapping key.
@@ -143,89 +164,65 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state = VaultState()
     if not isinstance(status, Mapping):
         return state
-    state.location = _text(status.get("location"))
-    state.vault_name = _text(status.get("vaultName"))
+    state.location = read_text(status.get("location"))
+    state.vault_name = read_text(status.get("vaultName"))
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
-    state.agents = _agents(status.get("agents"))
-    for entry in _entries(status.get("operations")):
-        path = _text(entry.get("mapping"))
+    state.agents = restore_agents(status)
+    state.account = restore_account(status)
+    state.rollout = restore_rollout(status, vault, now)
+    for entry in read_entries(status.get("operations")):
+        path = read_text(entry.get("mapping"))
         if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
             operation = Operation(
                 restored,
-                _text(entry.get("jobId")),
-                min(_time(entry.get("startedAt")) or now, now),
+                read_text(entry.get("jobId")),
+                min(read_time(entry.get("startedAt")) or now, now),
                 adopted=entry.get("adopted") is True,
             )
             state.operations[operation.key] = operation
             state.paths[operation.key] = path
-    for entry in _entries(status.get("failures")):
-        if (attempt := _attempt(entry)) and (path := _text(entry.get("mapping"))):
+    for entry in read_entries(status.get("failures")):
+        if (attempt := _attempt(entry)) and (path := read_text(entry.get("mapping"))):
             key = mapping_id(vault, path).casefold()
             state.attempts[key] = attempt
             state.paths[key] = path
-    if (omitted := _count(status.get("failuresOmitted"))) and state.attempts:
+    if (omitted := read_count(status.get("failuresOmitted"))) and state.attempts:
         state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
     return state
 
 
-def _agents(entry: object) -> AgentReport | None:
-    if not isinstance(entry, Mapping):
-        return None
-    return AgentReport(_count(entry.get("total")), _count(entry.get("behind")), _count(entry.get("unknown")))
-
-
 def _run(entry: object) -> Run | None:
-    if not isinstance(entry, Mapping) or not (started_at := _time(entry.get("startedAt"))):
+    if not isinstance(entry, Mapping) or not (started_at := read_time(entry.get("startedAt"))):
         return None
-    run_id = _text(entry.get("id"))
+    run_id = read_text(entry.get("id"))
     return Run(
         id=run_id if is_guid(run_id) else "",  # it goes into a header of every call
         started_at=started_at,
-        completed_at=_time(entry.get("completedAt")),
-        patched=_count(entry.get("patched")),
-        succeeded=_count(entry.get("succeeded")),
-        failed=_count(entry.get("failed")),
-        failed_to_start=_count(entry.get("failedToStart")),
-        timed_out=_count(entry.get("timedOut")),
+        completed_at=read_time(entry.get("completedAt")),
+        patched=read_count(entry.get("patched")),
+        succeeded=read_count(entry.get("succeeded")),
+        failed=read_count(entry.get("failed")),
+        failed_to_start=read_count(entry.get("failedToStart")),
+        timed_out=read_count(entry.get("timedOut")),
     )
 
 
 def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
-    last_at, next_at = _time(entry.get("lastAttemptAt")), _time(entry.get("nextAttemptAt"))
+    last_at, next_at = read_time(entry.get("lastAttemptAt")), read_time(entry.get("nextAttemptAt"))
     reason = entry.get("reason")
     if not last_at or not next_at or not isinstance(reason, str) or reason not in set(FailureReason):
         return None
     return Attempt(
-        count=max(1, _count(entry.get("attempts"))),
+        count=max(1, read_count(entry.get("attempts"))),
         last_at=last_at,
         next_at=next_at,
         reason=FailureReason(reason),
         explanation=Explanation(
-            code=_text(entry.get("code")),
-            message=_text(entry.get("message")),
-            possible_causes=_text(entry.get("possibleCauses")),
-            recommended_action=_text(entry.get("recommendedAction")),
+            code=read_text(entry.get("code")),
+            message=read_text(entry.get("message")),
+            possible_causes=read_text(entry.get("possibleCauses")),
+            recommended_action=read_text(entry.get("recommendedAction")),
         ),
-        job_id=_text(entry.get("jobId")),
+        job_id=read_text(entry.get("jobId")),
     )
-
-
-def _entries(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(_text(value))
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -5,27 +5,32 @@ Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` f
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from vault_autoupdate.api import VaultAutoUpdate
+from vault_autoupdate import agents, automation
+from vault_autoupdate.agent_status import agent_fields
+from vault_autoupdate.agents import ConditionValue
+from vault_autoupdate.api import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.attempts import Attempt
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.plan import Action
 from vault_autoupdate.resource_id import mapping_path
 from vault_autoupdate.situation import Situation, is_worst_first
 from vault_autoupdate.state import Run, VaultState
+from vault_autoupdate.status_values import fitting, format_time
 from vault_autoupdate.text import clean
 
+AGENTS_CURRENT: Final = "AgentsCurrent"
+ACCOUNT_HEALTHY: Final = "AutomationAccountHealthy"
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
-_LIST_BYTES: Final = 45_000
+_LIST_BYTES: Final = 30_000
 """Most bytes of JSON for each of the two lists: texts full of quotes take twice their size."""
-_TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt"})
+_TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"})
 
-__all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs", "format_time"]
+__all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs"]
 
 
 def build_status(
@@ -50,9 +55,15 @@ def build_status(
         handled_request: value of the ``requestedAt`` annotation that this status answers.
     """
     observed = resource.generation if resource else (generation or 0)
+    before: dict[str, Mapping[str, Any]] = {
+        str(condition.get("type")): condition
+        for condition in previous.get("conditions") or ()
+        if isinstance(condition, Mapping)
+    }
     status: dict[str, Any] = {
         "observedGeneration": observed,
-        "conditions": _conditions(situation, observed, previous, now),
+        "conditions": _conditions(_wanted(resource, state, situation), observed, before, now)
+        + _kept(resource, state, before),
     }
     if state.looked:
         status.update(_mappings(state))
@@ -61,9 +72,7 @@ def build_status(
     for key, value in (("vaultName", state.vault_name), ("location", state.location)):
         if value or key in previous:
             status[key] = clean(value or previous[key], 64)
-    if state.agents:
-        agents = state.agents
-        status["agents"] = {"total": agents.total, "behind": agents.behind, "unknown": agents.unknown}
+    status.update(_agents_and_account(resource, state, previous))
     status.update(_operations(state))
     status.update(_failures(state))
     if state.run:
@@ -82,39 +91,76 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(_without_times(old) != _without_times(new))
 
 
-def format_time(time: datetime) -> str:
-    """A point in time as Kubernetes writes it: UTC, whole seconds."""
-    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
 def _conditions(
-    situation: Situation, generation: int, previous: Mapping[str, Any], now: datetime
+    wanted: list[ConditionValue], generation: int, before: Mapping[str, Mapping[str, Any]], now: datetime
 ) -> list[dict[str, Any]]:
-    wanted = [("Ready", situation.ready)]
-    if situation.reconciling:
-        wanted.append(("Reconciling", "True"))
-    if situation.stalled:
-        wanted.append(("Stalled", "True"))
-    before = {
-        condition.get("type"): condition
-        for condition in previous.get("conditions") or ()
-        if isinstance(condition, Mapping)
-    }
     return [
         {
-            "type": kind,
-            "status": value,
+            "type": each.type,
+            "status": each.status,
             "observedGeneration": generation,
             "lastTransitionTime": (
-                before[kind]["lastTransitionTime"]
-                if before.get(kind, {}).get("status") == value and "lastTransitionTime" in before[kind]
+                before[each.type]["lastTransitionTime"]
+                if before.get(each.type, {}).get("status") == each.status and "lastTransitionTime" in before[each.type]
                 else format_time(now)
             ),
-            "reason": situation.reason,
-            "message": situation.message,
+            "reason": each.reason,
+            "message": each.message,
         }
-        for kind, value in wanted
+        for each in wanted
     ]
+
+
+def _wanted(resource: VaultAutoUpdate | None, state: VaultState, situation: Situation) -> list[ConditionValue]:
+    """The conditions that there is something to say about."""
+    kinds = ["Ready", *(["Reconciling"] if situation.reconciling else []), *(["Stalled"] if situation.stalled else [])]
+    wanted = [
+        ConditionValue(kind, situation.ready if kind == "Ready" else "True", situation.reason, situation.message)
+        for kind in kinds
+    ]
+    if state.agents_looked:
+        enabled = resource is not None and resource.spec.auto_update is AutoUpdate.ENABLED
+        wanted.append(agents.condition(state.agents, state.agents_problem, auto_update=enabled))
+    if state.account_looked and _account_matters(resource):
+        wanted.append(automation.condition(state.account, state.account_problem))
+    return wanted
+
+
+def _kept(
+    resource: VaultAutoUpdate | None, state: VaultState, before: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The conditions that an earlier process has seen to, as long as this one has not."""
+    kinds = [
+        *([AGENTS_CURRENT] if not state.agents_looked else []),
+        *([ACCOUNT_HEALTHY] if not state.account_looked and _account_matters(resource) else []),
+    ]
+    return [dict(before[kind]) for kind in kinds if kind in before]
+
+
+def _account_matters(resource: VaultAutoUpdate | None) -> bool:
+    """Whether the Automation account has anything to do; of a resource that cannot be read, what was said stays."""
+    spec = resource.spec if resource else None
+    return spec is None or (spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks)
+
+
+def _agents_and_account(
+    resource: VaultAutoUpdate | None, state: VaultState, previous: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is known of the agents and the account; until this process has looked, what an earlier one has seen."""
+    fields = agent_fields(
+        state.agents if state.agents_looked else None,
+        state.account if state.account_looked and _account_matters(resource) else None,
+        state.rollout,
+        state.rollout_decision,
+        state.next_window,
+    )
+    kept = {
+        "agents": not state.agents_looked,
+        "automationAccount": not state.account_looked and _account_matters(resource),
+        "agentUpdates": state.rollout is not None and state.rollout_decision is None,
+    }
+    fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})
+    return fields
 
 
 def _mappings(state: VaultState) -> dict[str, Any]:
@@ -137,14 +183,14 @@ def _mappings(state: VaultState) -> dict[str, Any]:
 
 def _operations(state: VaultState) -> dict[str, Any]:
     oldest_first = sorted(state.operations.values(), key=lambda operation: operation.started_at)
-    entries = _fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS)
+    entries = fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS, _LIST_BYTES)
     omitted = len(state.operations) - len(entries)
     return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
     return {
-        "mapping": clean(mapping_path(operation.mapping_id), 500),
+        "mapping": clean(mapping_path(operation.mapping_id), 400),
         "startedAt": format_time(operation.started_at),
         **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
         **({"adopted": True} if operation.adopted else {}),
@@ -158,21 +204,11 @@ def _failures(state: VaultState) -> dict[str, Any]:
         if not state.looked or state.actions.get(key) is Action.WAIT
     ]
     waiting.sort(key=lambda item: (is_worst_first(item[1]), item[0]))
-    shown = _fitting((_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES)
+    shown = fitting(
+        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _LIST_BYTES
+    )
     omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
     return {**({"failures": shown} if shown else {}), **({"failuresOmitted": omitted} if omitted else {})}
-
-
-def _fitting(entries: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The first of ``entries``, as many as there is room for."""
-    taken: list[dict[str, Any]] = []
-    room = _LIST_BYTES
-    for entry in entries:
-        room -= len(json.dumps(entry, ensure_ascii=False).encode())
-        if len(taken) == most or room < 0:
-            break
-        taken.append(entry)
-    return taken
 
 
 def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
@@ -185,7 +221,7 @@ def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
         "jobId": clean(attempt.job_id, 64),
     }
     return {
-        "mapping": clean(path, 500),
+        "mapping": clean(path, 400),
         "reason": str(attempt.reason),
         **{key: text for key, text in texts.items() if text},
         "attempts": attempt.count,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -27,7 +27,7 @@ _FAILURES_IN_A_LOOK: Final = 3
 _JOBS_ON_A_PAGE: Final = 100
 """About: what Site Recovery puts on one is not documented."""
 
-__all__ = ["end_polls", "next_poll", "poll"]
+__all__ = ["end_polls", "explanation_of", "jobs_named", "next_poll", "poll", "with_errors"]
 
 
 def next_poll(vault_pass: VaultPass) -> timedelta:
@@ -82,7 +82,14 @@ async def _listed(vault_pass: VaultPass, operations: Iterable[Operation]) -> dic
 
     Of a change for which Azure has named no job, any job may be the one, so more of the list is read.
     """
-    names = {operation.job_id.casefold() for operation in operations}
+    return await jobs_named(vault_pass, {operation.job_id.casefold() for operation in operations})
+
+
+async def jobs_named(vault_pass: VaultPass, names: Collection[str]) -> dict[str, Job]:
+    """The vault's jobs by casefolded name, those in ``names`` among them as far as the vault lists them.
+
+    An empty name stands for any job, so then more of the list is read. Raises `AzureError`.
+    """
     site_recovery, vault_id = vault_pass.site_recovery, vault_pass.resource.spec.vault_resource_id
     if "" in names:
         jobs = await site_recovery.jobs(vault_pass.context, vault_id, most_pages=PAGES_FOR_ADOPTION)
@@ -115,7 +122,7 @@ async def _settle(vault_pass: VaultPass, operation: Operation, listed: Mapping[s
     if verdict is Verdict.RUNNING:
         return
     if verdict is Verdict.FAILED and job:
-        explanation = await _explain(vault_pass, operation, job)
+        explanation = explanation_of(await with_errors(vault_pass, job))
     elif verdict is Verdict.TIMED_OUT:
         explanation = Explanation(
             code="JobTimeout",
@@ -154,11 +161,16 @@ async def _judge_by_mapping(
     )
 
 
-async def _explain(vault_pass: VaultPass, operation: Operation, job: Job) -> Explanation:
-    """Why a job failed. The list does not say; the job itself does."""
+async def with_errors(vault_pass: VaultPass, job: Job) -> Job:
+    """A job with its errors. The list does not tell them; the job itself does. Raises `AzureError`."""
+    if job.errors:
+        return job
     vault_id = vault_pass.resource.spec.vault_resource_id
-    if not job.errors:
-        job = await vault_pass.site_recovery.job(vault_pass.context, vault_id, operation.job_id) or job
+    return await vault_pass.site_recovery.job(vault_pass.context, vault_id, job.name) or job
+
+
+def explanation_of(job: Job) -> Explanation:
+    """Why a job failed, in the words of its first error."""
     if not job.errors:
         return Explanation(
             code=job.state, message=f"The job ended as {job.state} {job.state_description}".strip() + "."

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from vault_autoupdate import situation
 from vault_autoupdate.api import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.arm.automation_account import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.attempts import BackoffPolicy, Explanation
 from vault_autoupdate.jobs import Verdict
-from vault_autoupdate.observed import Job
+from vault_autoupdate.observed import ContainerMapping, Job
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState
 from vault_autoupdate.throttle import CallKind
 
-__all__ = ["LogIn", "Report", "RunObserver", "Timing", "VaultPass"]
+__all__ = ["LogIn", "NewestAgent", "Report", "RunObserver", "Timing", "VaultPass"]
 
 Report = Callable[[Situation], Awaitable[None]]
 """Takes how things stand while a pass goes on, to show it to people."""
@@ -65,9 +66,16 @@ class Timing:
     retry_max: timedelta
     status_interval: timedelta
     agent_interval: timedelta
-    """Between two counts of the agents of a vault's machines; nothing for none."""
+    """Between two looks at a vault's agents and at its Automation account; nothing for none."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
+
+
+@dataclass
+class NewestAgent:
+    """The newest version of the agent that was seen on any machine: Site Recovery does not tell what the newest is."""
+
+    version: str = ""
 
 
 @dataclass
@@ -77,6 +85,7 @@ class VaultPass:
     resource: VaultAutoUpdate
     state: VaultState
     site_recovery: SiteRecovery
+    accounts: AutomationAccounts
     timing: Timing
     observer: RunObserver
     report_to: Report
@@ -85,6 +94,10 @@ class VaultPass:
     now: Callable[[], datetime]
     scope: Callable[[VaultAutoUpdate, str], str]
     """From resource and region to what shares a quota."""
+    newest_agent: NewestAgent
+    """Of all vaults that the process has seen."""
+    mappings: Sequence[ContainerMapping] = ()
+    """As this pass has seen them last."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -37,9 +37,10 @@ __all__ = ["ACCOUNT", "SCALE", "VAULT", "Azure", "Recorder", "open_azure", "reso
 def resource(**changes: Any) -> VaultAutoUpdate:
     """A resource that wants auto-update Enabled in `VAULT`, with some fields of its spec changed.
 
-    ``deleting`` and ``generation`` go to the metadata.
+    ``deleting``, ``generation`` and ``annotations`` go to the metadata.
     """
     metadata: dict[str, Any] = {"name": "dr", "namespace": "default", "uid": "uid-dr", "generation": 1}
+    metadata["annotations"] = changes.pop("annotations", {})
     if changes.pop("deleting", False):
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     metadata["generation"] = changes.pop("generation", 1)
@@ -68,6 +69,7 @@ class Recorder:
     """Notes what the core tells. Implements `CallObserver` and `RunObserver`."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
+    agent_outcomes: Counter[str] = field(default_factory=Counter)
     explanations: dict[str, Explanation] = field(default_factory=dict)
     unknown_states: list[str] = field(default_factory=list)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -83,6 +85,14 @@ class Recorder:
 
     def drift_found(self, drifted: int, unhealthy: int) -> None:
         self.drift.append((drifted, unhealthy))
+
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
+        self.agent_outcomes["failed_to_start"] += 1
+        self.explanations[machine] = explanation
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
+        self.agent_outcomes[str(verdict)] += 1
+        self.explanations[machine] = explanation
 
     def job_state_unknown(self, state: str) -> None:
         self.unknown_states.append(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +22,9 @@ from tests.unit.builders import (
     mapping_id_of,
     resource,
 )
+from vault_autoupdate.agents import AgentReport, Concern, MachineConcern
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.automation import AccountReport, Problem, RunbookRun
 from vault_autoupdate.errors import (
     AzureError,
     CredentialError,
@@ -32,10 +35,12 @@ from vault_autoupdate.errors import (
     classify,
 )
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import HealthError, Job
+from vault_autoupdate.observed import HealthError, Job, Machine
 from vault_autoupdate.plan import Action
+from vault_autoupdate.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState
+from vault_autoupdate.windows import Window
 
 SLOW: Final = settings(max_examples=max(1, settings.default.max_examples * 2 // 3) if settings.default else 40)
 """For properties whose examples take a while: fewer of them, in proportion to the profile."""
@@ -109,6 +114,79 @@ OPERATIONS: Final = st.builds(
     st.booleans(),
 )
 
+_COUNTS: Final = st.integers(0, 9)
+AGENTS: Final = st.builds(
+    AgentReport,
+    total=_COUNTS,
+    behind=_COUNTS,
+    unknown=_COUNTS,
+    concerns=st.dictionaries(
+        st.sampled_from([each for each in Concern if each is not Concern.UPDATE_REQUIRED]), st.integers(1, 9)
+    ),
+    versions=st.lists(st.tuples(WORDS, _COUNTS), max_size=3).map(tuple),
+    other_versions=_COUNTS,
+)
+"""Reports without machines, as the status brings them back."""
+
+
+def rollouts(
+    texts: st.SearchStrategy[str], items: st.SearchStrategy[str], times: st.SearchStrategy[datetime]
+) -> st.SearchStrategy[Rollout]:
+    """Updates of agents in a window."""
+    updates = st.builds(AgentUpdate, items, texts, texts, times)
+    explanations = st.builds(Explanation, texts, texts, texts, texts)
+    failures = st.builds(MachineFailure, items, texts, st.integers(1, 9), times, explanations, texts)
+    return st.builds(
+        lambda updates, failures, **fields: Rollout(
+            updates={update.key: update for update in updates},
+            failures={failure.machine_id.casefold(): failure for failure in failures},
+            **fields,
+        ),
+        st.lists(updates, max_size=3),
+        st.lists(failures, max_size=3),
+        window=st.builds(Window, times, times),
+        request=st.none() | texts,
+        handled_request=st.none() | texts,
+        started=_COUNTS,
+        succeeded=_COUNTS,
+        failed=_COUNTS,
+        timed_out=_COUNTS,
+        reboots=_COUNTS,
+    )
+
+
+_MACHINES: Final = st.builds(Machine, HOSTILE_TEXTS, HOSTILE_TEXTS)
+_DECISIONS: Final = st.builds(
+    RolloutDecision,
+    st.sampled_from(Phase),
+    waiting=st.lists(_MACHINES, max_size=3).map(tuple),
+    reason=HOSTILE_TEXTS,
+)
+_WORST: Final = st.builds(
+    MachineConcern,
+    HOSTILE_TEXTS,
+    HOSTILE_TEXTS,
+    HOSTILE_TEXTS,
+    st.sampled_from(Concern),
+    st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS),
+)
+_ACCOUNTS: Final = st.builds(
+    AccountReport,
+    name=HOSTILE_TEXTS,
+    healthy=st.none() | st.booleans(),
+    problems=st.lists(st.builds(Problem, st.sampled_from(["AccountNotFound", "ScheduleMissing"]), HOSTILE_TEXTS)).map(
+        tuple
+    ),
+    state=HOSTILE_TEXTS,
+    next_run=st.none() | TIMES,
+    last_run=st.none() | st.builds(RunbookRun, HOSTILE_TEXTS, st.none() | TIMES, st.none() | TIMES),
+    minutes_used=st.none() | st.floats(0, 1000),
+    minutes_limit=st.none() | st.floats(0, 1000),
+    schedules_missing=_COUNTS,
+    schedules_disabled=_COUNTS,
+)
+_PROBLEMS: Final = st.none() | st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS)
+
 STATES: Final = st.builds(
     VaultState,
     looked=st.booleans(),
@@ -122,6 +200,17 @@ STATES: Final = st.builds(
     paths=st.dictionaries(KEYS | HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=4),
     samples=st.dictionaries(HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=3),
     run=st.none() | st.builds(Run, HOSTILE_TEXTS, TIMES, st.none() | TIMES, st.integers(0, 9)),
+    agents=st.none()
+    | st.builds(replace, AGENTS, worst=st.lists(_WORST, max_size=3).map(tuple))
+    | st.builds(AgentReport, versions=st.lists(st.tuples(HOSTILE_TEXTS, _COUNTS), max_size=12).map(tuple)),
+    agents_problem=_PROBLEMS,
+    agents_looked=st.booleans(),
+    account=st.none() | _ACCOUNTS,
+    account_problem=_PROBLEMS,
+    account_looked=st.booleans(),
+    rollout=st.none() | rollouts(HOSTILE_TEXTS, KEYS | HOSTILE_TEXTS, TIMES),
+    rollout_decision=st.none() | _DECISIONS,
+    next_window=st.none() | st.builds(Window, TIMES, TIMES),
 )
 """Any state, also such as no run of events leads to."""
 

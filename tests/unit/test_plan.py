@@ -39,7 +39,7 @@ OTHER_ACCOUNT_AND_RUN_AS = (
 def _decide(
     goal: Goal, seen: ContainerMapping, *, running: bool = False, tried: Attempt | None = None
 ) -> tuple[Action, str]:
-    decision = decide(goal, seen, running, tried, NOW)
+    decision = decide(goal, seen, running=running, attempt=tried, now=NOW)
     return decision.action, decision.reason
 
 
@@ -171,8 +171,8 @@ def test_a_mapping_that_differs_and_is_unhealthy_is_patched_for_the_difference()
 def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     seen: ContainerMapping, what: str
 ) -> None:
-    early = decide(ENABLE, seen, False, attempt(3, next_in=timedelta(seconds=1)), NOW)
-    due = decide(ENABLE, seen, False, attempt(3, next_in=timedelta()), NOW)
+    early = decide(ENABLE, seen, running=False, attempt=attempt(3, next_in=timedelta(seconds=1)), now=NOW)
+    due = decide(ENABLE, seen, running=False, attempt=attempt(3, next_in=timedelta()), now=NOW)
 
     assert (early.action, early.actionable) == (Action.WAIT, False)
     assert early.reason == f"{what}; tried 3 times, next try at 2026-03-01T12:00:01Z"
@@ -183,10 +183,10 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
 @pytest.mark.parametrize(("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra"), ("", "151083")])
 def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
     error = HealthError("151083", category, "No account.", "It is gone.", "Make one.")
-    waiting = decide(ENABLE, mapping(health_errors=(error,)), False, attempt(), NOW)
+    waiting = decide(ENABLE, mapping(health_errors=(error,)), running=False, attempt=attempt(), now=NOW)
 
     assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
-    assert decide(ENABLE, disabled(health_errors=(error,)), False, attempt(), NOW).unhealthy is None
+    assert decide(ENABLE, disabled(health_errors=(error,)), running=False, attempt=attempt(), now=NOW).unhealthy is None
 
 
 def test_one_try_is_told_in_the_singular() -> None:
@@ -223,7 +223,7 @@ def test_runbook_row_keep_a_mapping_when_enabled_with_another_account() -> None:
 
 
 def test_runbook_row_keep_a_mapping_when_enabled_with_health_errors_and_patch_it_again() -> None:
-    decision = decide(ENABLE, unhealthy(), False, None, NOW)
+    decision = decide(ENABLE, unhealthy(), running=False, attempt=None, now=NOW)
 
     assert decision.action is Action.REPAIR
     assert decision.actionable

@@ -239,6 +239,10 @@ class Process:
 
     def job_state_unknown(self, state: str) -> None: ...
 
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None: ...
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None: ...
+
 
 async def _live(world: World, kills: tuple[float, ...]) -> list[Process]:
     """One process after the other; the last one is left to finish."""

@@ -26,12 +26,14 @@ from tests.unit.builders import (
     unhealthy,
 )
 from tests.unit.schema import STATUS, violations
-from tests.unit.strategies import KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts
+from tests.unit.strategies import AGENTS, KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts, rollouts
+from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import AgentCounts, ContainerMapping
+from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.plan import Action, Plan, make_plan
-from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.resource_id import item_id, parse_vault_id
+from vault_autoupdate.rollout import Rollout
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState, restore
 from vault_autoupdate.status import MOST_OPERATIONS, build_status
@@ -44,8 +46,8 @@ def _key(name: str) -> str:
     return mapping_id_of(name).casefold()
 
 
-def _status(state: VaultState) -> dict[str, Any]:
-    return build_status(resource(), state, WORKING, {}, NOW)
+def _status(state: VaultState, previous: dict[str, Any] | None = None) -> dict[str, Any]:
+    return build_status(resource(), state, WORKING, previous or {}, NOW)
 
 
 def _plan(*mappings: ContainerMapping, attempts: dict[str, Attempt] | None = None) -> Plan:
@@ -92,6 +94,22 @@ _STATUSES = st.one_of(
         lastRun=_objects(id=_ODD_TEXTS, startedAt=_TIME_TEXTS, completedAt=_TIME_TEXTS, failed=st.integers(-1, 9)),
         location=_ODD_TEXTS,
         vaultName=_ODD_TEXTS,
+        agents=_objects(
+            total=st.integers(-1, 9), versions=st.lists(_objects(version=_ODD_TEXTS, machines=st.integers(-1, 9)))
+        ),
+        automationAccount=_objects(
+            name=_ODD_TEXTS, nextRun=_TIME_TEXTS, problems=st.lists(_objects(reason=_ODD_TEXTS, message=_ODD_TEXTS))
+        ),
+        agentUpdates=_objects(
+            window=_objects(opensAt=_TIME_TEXTS, closesAt=_TIME_TEXTS, request=_ODD_TEXTS),
+            started=st.integers(-1, 9),
+            operations=st.lists(_objects(item=_ODD_TEXTS, machine=_ODD_TEXTS, startedAt=_TIME_TEXTS), max_size=3),
+            failures=st.lists(
+                _objects(item=_ODD_TEXTS, attempts=st.integers(), lastAttemptAt=_TIME_TEXTS, code=_ODD_TEXTS),
+                max_size=3,
+            ),
+        ),
+        lastHandledUpdateAgentsNow=_ODD_TEXTS,
     ),
 )
 
@@ -110,19 +128,24 @@ def test_a_status_that_cannot_be_read_is_as_good_as_none(status: Any) -> None:
     assert restore(status, VAULT, NOW) == VaultState()
 
 
+_PAST = SECONDS.map(lambda time: min(time, NOW))
+
+
 @given(
     st.lists(OPERATIONS, max_size=4, unique_by=lambda operation: operation.key),
     st.dictionaries(KEYS, attempts(WORDS, SECONDS), max_size=4),
     st.none() | RUNS,
     st.sampled_from(["", "westeurope"]),
-    st.none() | st.builds(AgentCounts, *[st.integers(0, 9)] * 3),
+    st.none() | AGENTS,
+    st.none() | rollouts(WORDS, WORDS.map(lambda name: item_id(VAULT, f"eastus/container/x{name}")), _PAST),
 )
 def test_what_the_status_tells_comes_back_from_it(
     operations: list[Operation],
     tried: dict[str, Attempt],
     run: Run | None,
     location: str,
-    agents: AgentCounts | None,
+    agents: AgentReport | None,
+    rollout: Rollout | None,
 ) -> None:
     state = VaultState(
         vault_name="dr",
@@ -132,15 +155,19 @@ def test_what_the_status_tells_comes_back_from_it(
         paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in tried},
         run=run,
         agents=agents,
+        agents_looked=agents is not None,
+        rollout=rollout,
     )
-    restored = restore(_status(state), VAULT, NOW)
+    status = _status(state)
+    restored = restore(status, VAULT, NOW)
 
     assert (restored.operations, restored.attempts) == (state.operations, state.attempts)
     assert (restored.run, restored.location, restored.vault_name) == (run, location, "dr")
     assert restored.agents == agents
+    assert restored.rollout == rollout
     assert restored.interrupted == (run is not None and run.completed_at is None)
     assert restored.omitted is None
-    assert _status(restored) == _status(state)
+    assert _status(restored, status) == status
 
 
 def test_jobs_come_back_under_the_key_of_their_mapping_whatever_the_letter_case_of_the_vault_id() -> None:

@@ -33,7 +33,8 @@ from vault_autoupdate.plan import Action, make_plan
 from vault_autoupdate.resource_id import mapping_path
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState, restore
-from vault_autoupdate.status import MOST_FAILURES, MOST_OPERATIONS, build_status, differs, format_time
+from vault_autoupdate.status import MOST_FAILURES, MOST_OPERATIONS, build_status, differs
+from vault_autoupdate.status_values import format_time
 
 READY = Situation("True", "Compliant", "All is well.")
 WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
