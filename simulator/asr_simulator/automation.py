@@ -3,10 +3,12 @@
 The forms of all bodies are those of published examples, at version 2024-10-23; identities are of the published model.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
 from .accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
@@ -16,6 +18,7 @@ from .routes import RouteKind
 from .world import World
 
 _ACCOUNT_TYPE = "Microsoft.Automation/AutomationAccounts"
+_OF_RUNBOOK = re.compile(r"properties/runbook/name eq '([^']*)'")
 _NEVER = "9999-12-31T23:59:00+00:00"
 """Inferred: when a schedule without an end ends."""
 
@@ -64,8 +67,14 @@ class Automation:
         )
 
     def _list_jobs(self, call: Call, account: Account) -> Answer:
-        """List jobs; a filter is taken but does nothing, for no field of it is known."""
-        return self._page(call, (run_document(account, run) for run in account.runs))
+        """List jobs, by runbook if the filter asks for that; any other filter is taken but does nothing.
+
+        That one is the text that Azure PowerShell sends. No field of filters is published.
+        """
+        wanted = _OF_RUNBOOK.fullmatch(call.query.get("$filter", ""))
+        name = wanted and wanted[1].lower()
+        runs = (run for run in account.runs if name in (None, run.runbook.lower()))
+        return self._page(call, (run_document(account, run) for run in runs))
 
     def _list_usages(self, _call: Call, account: Account) -> Answer:
         """List what is used up; that the subscription's is the sum of its accounts' is inferred."""
@@ -98,11 +107,12 @@ class Automation:
             raise ArmError(400, "BadRequest", "The $skip is not a whole number.")
         begin, size = int(text), self._world.scenario.automation_page_size
         page = list(islice(documents, begin, begin + size + 1))
+        carried = f"$filter={quote(call.query['$filter'], safe='')}&" if "$filter" in call.query else ""
         return page_answer(
             call,
             [dumps(document) for document in page[:size]],
-            f"$skip={begin + size}" if len(page) > size else None,
-            beginning="$skip=0",
+            f"{carried}$skip={begin + size}" if len(page) > size else None,
+            beginning=f"{carried}$skip=0",
             explicit_null=self._world.scenario.explicit_null_next_link,
         )
 
