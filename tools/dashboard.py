@@ -10,26 +10,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tools.dashboard_agents import agents_row
+from tools.dashboard_queries import CHOSEN, P, mappings, of
 from tools.grafana import DATASOURCE, Panel, heatmap, series, stat, table
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "charts/vault-autoupdate/files/dashboards/vault-autoupdate.json"
 
 _WIDTH: Final = 24
-_CHOSEN: Final = 'namespace=~"$namespace",name=~"$resource"'
-_P: Final = "vault_autoupdate"
-
-
-def of(metric: str, *more: str) -> str:
-    """The series of a metric about the chosen resources, each once, however many replicas tell of it."""
-    labels = ", ".join(["namespace", "name", *(each.partition("=")[0].rstrip("!") for each in more)])
-    return f"max by ({labels}) ({_P}_{metric}{{{','.join([_CHOSEN, *more])}}})"
-
-
-def mappings(state: str) -> str:
-    """For each of the chosen resources, its mappings in a state; ``state`` begins with the operator."""
-    return f"sum by (namespace, name) ({of('mappings', f'state{state}')})"
-
-
 _COMPLIANT: Final = mappings('="compliant"')
 _IN_SCOPE: Final = mappings('!="ignored"')
 _FAILED: Final = mappings('="failed"')
@@ -44,6 +31,7 @@ def rows() -> list[tuple[str, list[Panel]]]:
         ("Fleet", _fleet()),
         ("Drift and repair", _drift()),
         ("Jobs", _jobs()),
+        ("Agents", agents_row()),
         ("Azure Resource Manager", _arm()),
         ("Operator", _operator()),
     ]
@@ -127,8 +115,8 @@ def _drift() -> list[Panel]:
         series(
             "Found to differ",
             [
-                (f"sum(increase({_P}_drift_detected_total[$__rate_interval]))", "differ from the declaration"),
-                (f"sum(increase({_P}_repairs_total[$__rate_interval]))", "unhealthy"),
+                (f"sum(increase({P}_drift_detected_total[$__rate_interval]))", "differ from the declaration"),
+                (f"sum(increase({P}_repairs_total[$__rate_interval]))", "unhealthy"),
             ],
             bars=True,
             text="Mappings, at each look. The first run over a vault is in here too.",
@@ -137,7 +125,7 @@ def _drift() -> list[Panel]:
             "Undone by somebody else",
             [
                 (
-                    f"sum by (namespace, name) (increase({_P}_resource_reverts_total{{{_CHOSEN}}}[$__rate_interval]))",
+                    f"sum by (namespace, name) (increase({P}_resource_reverts_total{{{CHOSEN}}}[$__rate_interval]))",
                     "{{namespace}}/{{name}}",
                 )
             ],
@@ -164,15 +152,15 @@ def _jobs() -> list[Panel]:
     return [
         series(
             "Changes by outcome",
-            [(f"sum by (outcome) (increase({_P}_jobs_total[$__rate_interval]))", "{{outcome}}")],
+            [(f"sum by (outcome) (increase({P}_jobs_total[$__rate_interval]))", "{{outcome}}")],
             bars=True,
             stacked=True,
         ),
-        heatmap("Duration of jobs", f"sum by (le) (increase({_P}_job_duration_seconds_bucket[$__rate_interval]))"),
+        heatmap("Duration of jobs", f"sum by (le) (increase({P}_job_duration_seconds_bucket[$__rate_interval]))"),
         series("Jobs in flight", [(of("jobs_in_flight"), "{{namespace}}/{{name}}")], stacked=True, width=18),
         stat(
             "Looks at undocumented job states",
-            f"sum(increase({_P}_job_unknown_states_total[$__range]))",
+            f"sum(increase({P}_job_unknown_states_total[$__range]))",
             width=6,
             height=8,
             text="Such jobs are waited for like running ones.",
@@ -181,19 +169,19 @@ def _jobs() -> list[Panel]:
 
 
 def _arm() -> list[Panel]:
-    duration = f"{_P}_arm_request_duration_seconds_bucket[$__rate_interval]"
-    wait = f"{_P}_arm_throttle_wait_seconds_bucket[$__rate_interval]"
+    duration = f"{P}_arm_request_duration_seconds_bucket[$__rate_interval]"
+    wait = f"{P}_arm_throttle_wait_seconds_bucket[$__rate_interval]"
     return [
         series(
             "Calls by answer",
-            [(f"sum by (code) (rate({_P}_arm_requests_total[$__rate_interval])) > 0", "{{code}}")],
+            [(f"sum by (code) (rate({P}_arm_requests_total[$__rate_interval])) > 0", "{{code}}")],
             unit="reqps",
             stacked=True,
             width=8,
         ),
         series(
             "Calls by operation",
-            [(f"sum by (operation) (rate({_P}_arm_requests_total[$__rate_interval]))", "{{operation}}")],
+            [(f"sum by (operation) (rate({P}_arm_requests_total[$__rate_interval]))", "{{operation}}")],
             unit="reqps",
             stacked=True,
             width=8,
@@ -211,8 +199,8 @@ def _arm() -> list[Panel]:
         series(
             "Quota left",
             [
-                (f"min by (region, kind, scope) ({_P}_arm_quota_remaining)", "{{kind}} {{region}} ({{scope}})"),
-                (f"min by (kind) ({_P}_arm_quota_reported)", "{{kind}}, as Azure says"),
+                (f"min by (region, kind, scope) ({P}_arm_quota_remaining)", "{{kind}} {{region}} ({{scope}})"),
+                (f"min by (kind) ({P}_arm_quota_reported)", "{{kind}}, as Azure says"),
             ],
             width=8,
             text="Calls that could leave now. Azure's own count is of whatever subscription it answered about last.",
@@ -226,20 +214,20 @@ def _arm() -> list[Panel]:
         series(
             "Refused with 429",
             [
-                (f"sum by (kind) (increase({_P}_arm_throttled_total[$__rate_interval]))", "{{kind}} refused"),
-                (f"max by (kind) ({_P}_arm_throttle_paused_seconds)", "{{kind}} paused (s)"),
+                (f"sum by (kind) (increase({P}_arm_throttled_total[$__rate_interval]))", "{{kind}} refused"),
+                (f"max by (kind) ({P}_arm_throttle_paused_seconds)", "{{kind}} paused (s)"),
             ],
             width=8,
             text="Something else uses up the limits, since the operator stays below them on its own.",
         ),
         series(
             "Calls that wait",
-            [(f"sum by (kind) ({_P}_arm_calls_waiting)", "{{kind}}")],
+            [(f"sum by (kind) ({P}_arm_calls_waiting)", "{{kind}}")],
             width=8,
         ),
         series(
             "Share of the limits in use",
-            [(f"min by (region, kind, scope) ({_P}_arm_throttle_share_ratio)", "{{kind}} {{region}} ({{scope}})")],
+            [(f"min by (region, kind, scope) ({P}_arm_throttle_share_ratio)", "{{kind}} {{region}} ({{scope}})")],
             unit="percentunit",
             width=8,
             text="Lowered by a 429; it recovers step by step.",
@@ -247,7 +235,7 @@ def _arm() -> list[Panel]:
         series(
             "Tokens",
             [
-                (f"sum by (result) (increase({_P}_arm_token_requests_total[$__rate_interval]))", "{{result}}"),
+                (f"sum by (result) (increase({P}_arm_token_requests_total[$__rate_interval]))", "{{result}}"),
             ],
             bars=True,
             width=8,
@@ -257,15 +245,15 @@ def _arm() -> list[Panel]:
 
 
 def _operator() -> list[Panel]:
-    ours = f"and on (job, instance) {_P}_build_info"
-    passes = f"{_P}_reconcile_duration_seconds_bucket[$__rate_interval]"
+    ours = f"and on (job, instance) {P}_build_info"
+    passes = f"{P}_reconcile_duration_seconds_bucket[$__rate_interval]"
     return [
-        stat("Replicas", f"count({_P}_build_info)", width=3),
-        stat("Leading", f"sum({_P}_leading)", width=3, steps=[("red", None), ("green", 1)]),
-        stat("Watching", f"sum({_P}_watching)", width=3, steps=[("red", None), ("green", 1)]),
+        stat("Replicas", f"count({P}_build_info)", width=3),
+        stat("Leading", f"sum({P}_leading)", width=3, steps=[("red", None), ("green", 1)]),
+        stat("Watching", f"sum({P}_watching)", width=3, steps=[("red", None), ("green", 1)]),
         stat(
             "Last word of the API server",
-            f"time() - max({_P}_watch_last_contact_timestamp_seconds)",
+            f"time() - max({P}_watch_last_contact_timestamp_seconds)",
             width=5,
             unit="s",
             steps=[("green", None), ("red", 600)],
@@ -273,24 +261,24 @@ def _operator() -> list[Panel]:
         ),
         stat(
             "Token ends in",
-            f"max({_P}_arm_token_expiry_timestamp_seconds) - time()",
+            f"max({P}_arm_token_expiry_timestamp_seconds) - time()",
             width=5,
             unit="s",
             text="A new one is fetched when a call needs it, so that it may have ended while nothing is to be done.",
         ),
-        table("Versions", [("Replica", f"{_P}_build_info")], width=5, height=4, columns=("instance", "version")),
+        table("Versions", [("Replica", f"{P}_build_info")], width=5, height=4, columns=("instance", "version")),
         series(
             "Queue",
             [
-                (f"max({_P}_queue_depth)", "due and waiting"),
-                (f"max({_P}_reconciles_running)", "at work"),
-                (f"max({_P}_queue_oldest_overdue_seconds)", "oldest overdue (s)"),
+                (f"max({P}_queue_depth)", "due and waiting"),
+                (f"max({P}_reconciles_running)", "at work"),
+                (f"max({P}_queue_oldest_overdue_seconds)", "oldest overdue (s)"),
             ],
             width=8,
         ),
         series(
             "Passes by result",
-            [(f"sum by (result) (increase({_P}_reconcile_total[$__rate_interval]))", "{{result}}")],
+            [(f"sum by (result) (increase({P}_reconcile_total[$__rate_interval]))", "{{result}}")],
             bars=True,
             stacked=True,
             width=8,
@@ -369,10 +357,8 @@ def build() -> Panel:
                     "current": {},
                     "refresh": 1,
                 },
-                _variable("namespace", "Namespace", f"label_values({_P}_resource_ready, namespace)"),
-                _variable(
-                    "resource", "Resource", f'label_values({_P}_resource_ready{{namespace=~"$namespace"}}, name)'
-                ),
+                _variable("namespace", "Namespace", f"label_values({P}_resource_ready, namespace)"),
+                _variable("resource", "Resource", f'label_values({P}_resource_ready{{namespace=~"$namespace"}}, name)'),
             ]
         },
         "links": [

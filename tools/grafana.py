@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
@@ -76,9 +76,10 @@ def series(
     unit: str = "short",
     stacked: bool = False,
     bars: bool = False,
+    colours: Mapping[str, str] = _COLOURS,
     text: str = "",
 ) -> Panel:
-    """Lines or bars over time."""
+    """Lines or bars over time; ``colours`` are by legend."""
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 60 if bars else 25 if stacked else 8,
@@ -99,7 +100,7 @@ def series(
                     "matcher": {"id": "byName", "options": name},
                     "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
                 }
-                for name, colour in _COLOURS.items()
+                for name, colour in colours.items()
             ],
         },
         options={
@@ -136,14 +137,21 @@ def table(
     width: int,
     height: int = 8,
     columns: Sequence[str] = ("namespace", "name"),
+    sort: str = "Ready",
     text: str = "",
 ) -> Panel:
-    """A table with a column for each query, joined by labels."""
+    """A table with a column for each query, joined by labels; ``sort`` is the column whose least values come first."""
     names = {f"Value #{chr(ord('A') + number)}": name for number, (name, _) in enumerate(columns_of)}
     if len(columns_of) == 1:
         names = {}
     shown = [*columns, *names]
-    units = {"As declared": "percentunit", "Not Ready for": "s", "Last look": "s"}
+    units = {
+        "As declared": "percentunit",
+        "Not Ready for": "s",
+        "Last look": "s",
+        "Next window in": "s",
+        "Next run in": "s",
+    }
     return _panel(
         "table",
         title,
@@ -161,7 +169,7 @@ def table(
                 },
             },
         ],
-        options={"showHeader": True, "sortBy": [{"displayName": "Ready", "desc": False}] if names else []},
+        options={"showHeader": True, "sortBy": [{"displayName": sort, "desc": False}] if names else []},
         fieldConfig={
             "defaults": {"custom": {"align": "auto"}},
             "overrides": [

@@ -26,7 +26,7 @@ def test_the_dashboard_is_what_the_code_makes() -> None:
 
 def test_rows_and_variables_are_those_that_people_look_for() -> None:
     assert [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"] == [
-        "Fleet", "Drift and repair", "Jobs", "Azure Resource Manager", "Operator",
+        "Fleet", "Drift and repair", "Jobs", "Agents", "Azure Resource Manager", "Operator",
     ]  # fmt: skip
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "namespace", "resource"]
 
