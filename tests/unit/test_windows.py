@@ -342,9 +342,13 @@ def test_names_of_the_time_zone_database_are_taken(zone: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_name_of_a_time_zone_is_refused_with_what_to_write(zone: str) -> None:
-    for use in (lambda each: each.check(), lambda each: each.current(_at("2026-03-01T12:00"))):
-        with pytest.raises(ValueError, match=r"is not a time zone: write a name .* like Europe/Berlin"):
-            use(_nightly(zone=zone))
+    schedule, refusal = _nightly(zone=zone), r"is not a time zone: write a name .* like Europe/Berlin"
+
+    with pytest.raises(ValueError, match=refusal):
+        schedule.check()
+    for use in (schedule.current, schedule.following):
+        with pytest.raises(ValueError, match=refusal):
+            use(_at("2026-03-01T12:00"))
 
 
 @pytest.mark.parametrize("duration", [timedelta(), 15 * MINUTE - timedelta(seconds=1), DAY + timedelta(seconds=1)])
