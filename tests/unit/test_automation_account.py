@@ -21,6 +21,7 @@ from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.automation import RUNBOOK, Account, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.errors import ArmError, AzureError, Disposition, MalformedReply, UntrustedLink, classify
 from vault_autoupdate.resource_id import parse_automation_account_id
+from vault_autoupdate.throttle import CallKind
 
 ACCOUNT = parse_automation_account_id(ACCOUNT_ID)
 CONTEXT = CallContext(scope="s", key="/the/vault", run_id="run")
@@ -254,6 +255,18 @@ async def test_an_answer_of_another_shape_is_malformed(azure: Azure, accounts: A
         await accounts.facts(CONTEXT, ACCOUNT)
 
     assert "VAULT_AUTOUPDATE_API_VERSION" not in refused.value.recommended_action
+
+
+async def test_an_account_that_is_throttled_does_not_silence_the_vault(
+    azure: Azure, accounts: AutomationAccounts
+) -> None:
+    azure.errors["/jobs"] = classify(429, b"{}", {"retry-after": "3600"})
+    with pytest.raises(ArmError):
+        await accounts.facts(CONTEXT, ACCOUNT)
+
+    throttle = accounts._client.throttle
+    assert throttle.paused_for(CONTEXT.scope, CallKind.READ) == 0
+    assert [lane.scope for lane in throttle.states() if lane.paused_for > 0] == [f"{ACCOUNT.subscription}/automation"]
 
 
 # Links.

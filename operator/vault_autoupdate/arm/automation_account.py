@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -17,6 +18,8 @@ from vault_autoupdate.text import clean
 
 _API_VERSION: Final = "2024-10-23"
 """Automation is another resource provider than Site Recovery, with versions of its own."""
+_LANE: Final = "automation"
+"""Stands where the region of vaults has its place in a scope."""
 _MOST_PAGES: Final = 50
 _MOST_PAGES_OF_JOBS: Final = 3
 _RUNS: Final = 5
@@ -44,14 +47,18 @@ class AutomationAccounts:
     async def facts(self, context: CallContext, account: ArmId) -> AccountFacts:
         """Read what there is to know about ``account``, with five calls or a few more.
 
+        Azure counts these calls apart from those to Site Recovery, so a 429 here must not silence the vault: they have
+        a lane of their own in the throttle.
+
         Args:
-            context: on whose behalf; its calls count with those of the vault, though Azure counts them apart.
+            context: on whose behalf.
             account: the account that is declared.
 
         Raises:
             AzureError: something could not be read. Without the right to read, the recommended action names the
                 action to grant. An account that is not there is no error.
         """
+        context = replace(context, scope=f"{account.subscription.casefold()}/{_LANE}")
         try:
             found = wire.account(await self._document(context, "get_account", account, ""))
         except ArmError as error:
