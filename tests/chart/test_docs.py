@@ -24,7 +24,7 @@ from tests.support.resources import ROOT
 from vault_autoupdate.api import FINALIZER
 
 DOCS: Final = ROOT / "docs"
-PAGES: Final = ["install", "upgrade", "uninstall", "rbac", "workload-identity", "gitops"]
+PAGES: Final = ["install", "upgrade", "uninstall", "rbac", "workload-identity", "gitops", "agents"]
 _TESTED: Final = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SETTLE: Final = """
 for attempt in $(seq 100); do if kubectl explain vau >/dev/null 2>&1; then break; fi; sleep 0.1; done
@@ -154,7 +154,7 @@ class TestAzureRole:
             rows = before if vault else table
             assert f"| `{short}` |" in rows or f"| `{short.replace(nested, '…/')}` |" in rows, action
 
-    @pytest.mark.parametrize("page", ["install", "uninstall", "rbac", "workload-identity"])
+    @pytest.mark.parametrize("page", ["install", "uninstall", "rbac", "workload-identity", "agents"])
     def test_goes_by_one_name(self, page: str) -> None:
         assert set(re.findall(r'--(?:role|name) "([^"$]+)"', text(page))) == {self.role["Name"]}
         assert self.role["Name"] in (CHART / "templates" / "NOTES.txt").read_text()
