@@ -37,12 +37,21 @@ class FleetRow:
     jobs: int
     behind: int | None
     """Machines for whose agent an update waits; None while that is not known."""
+    agents: str
+    """Why `AgentsCurrent` is not met, if waiting for an update is not all there is to it."""
+    account: str
+    """Why `AutomationAccountHealthy` is not met."""
+    updates: str
+    """Phase of the updates of agents in windows; empty where there are none."""
+    next_window: datetime | None
+    """When the next window for them opens."""
     stalled: bool
     worst_mapping: str
     worst_reason: str
     """Code or reason of the worst failure."""
     action: str
-    """What to do, in Azure's words where it has any: about the worst failure, or about the vault as a whole."""
+    """What to do, in Azure's words where it has any: about the worst failure, or about the vault as a whole; else
+    about the Automation account or the agents."""
     next_try: datetime | None
 
     @property
@@ -54,7 +63,7 @@ class FleetRow:
     def severity(self) -> int:
         """0 for what is worst."""
         if self.ready == "True":
-            return 5
+            return 5 if self.agents or self.account else 6
         if self.reason == "Suspended":
             return 4
         if self.stalled:
@@ -106,6 +115,9 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
     worst = failures[0] if failures else {}
     message = clean(ready.get("message") or "Not looked at yet: does the operator run?", _WORDS)
     is_ready = ready.get("status") == "True"
+    account, agents = _unmet(conditions.get("AutomationAccountHealthy")), _unmet(conditions.get("AgentsCurrent"))
+    updates = _mapping(status.get("agentUpdates"))
+    words = (worst.get("recommendedAction"), worst.get("message"), "" if is_ready else message, account[1], agents[1])
     return FleetRow(
         namespace=clean(metadata.get("namespace"), 63),
         name=clean(metadata.get("name"), 253),
@@ -122,12 +134,23 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         failed=_count(counts.get("failed")),
         jobs=len(_list(status.get("operations"))) + _count(status.get("operationsOmitted")),
         behind=_count(status["agents"].get("behind")) if isinstance(status.get("agents"), Mapping) else None,
+        agents=agents[0],
+        account=account[0],
+        updates=clean(updates.get("phase"), 20),
+        next_window=_time(_mapping(updates.get("nextWindow")).get("opensAt")),
         stalled="Stalled" in conditions,
         worst_mapping=clean(worst.get("mapping"), _WORDS),
         worst_reason=clean(worst.get("code") or worst.get("reason"), 128),
-        action=clean(worst.get("recommendedAction") or worst.get("message"), _WORDS) or ("" if is_ready else message),
+        action=next((said for each in words if (said := clean(each, _WORDS))), ""),
         next_try=min((time for each in failures if (time := _time(each.get("nextAttemptAt")))), default=None),
     )
+
+
+def _unmet(condition: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Reason and message of a condition that is not met; empty texts if it is, or if waiting is enough."""
+    if condition is None or condition.get("status") != "False" or condition.get("reason") == "UpdatesWaiting":
+        return "", ""
+    return clean(condition.get("reason"), 128), clean(condition.get("message"), _WORDS)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from vault_autoupdate.fleet_status import FleetRow, summary_of
 
-_STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "green"}
+_STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "yellow", 6: "green"}
 _COLUMNS: Final = (
     "RESOURCE", "VAULT", "DESIRED", "COMPLIANT", "FAILED", "JOBS", "STATE", "SINCE",
-    "MODE", "REGION", "BEHIND", "NEXT TRY", "WORST MAPPING", "CODE", "WHAT TO DO",
+    "MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "WHAT TO DO",
 )  # fmt: skip
-_WIDE: Final = frozenset({"MODE", "REGION", "BEHIND", "NEXT TRY", "WORST MAPPING", "CODE"})
+_WIDE: Final = frozenset({"MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE"})
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -60,6 +60,7 @@ def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
         "MODE": row.mode,
         "REGION": row.region,
         "BEHIND": "" if row.behind is None else f"{row.behind:,}",
+        "WINDOW": _until(row.next_window, now) if row.updates in {"", "Closed"} else row.updates,
         "NEXT TRY": _until(row.next_try, now),
         "WORST MAPPING": row.worst_mapping,
         "CODE": row.worst_reason,

@@ -35,12 +35,17 @@ def document(
     """A resource as the API server has it."""
     since = (NOW - timedelta(hours=1)).isoformat()
     conditions = [{"type": "Ready", "status": ready, "reason": reason, "message": "words", "lastTransitionTime": since}]
+    conditions += status.pop("more_conditions", ())
     if status.pop("stalled", False):
         conditions.append({"type": "Stalled", "status": "True", "reason": reason, "message": "words"})
     return {
         **manifest(name, namespace="dr"),
         "status": {"conditions": conditions if ready else [], "vaultName": name, **status},
     }
+
+
+def unmet(kind: str, reason: str) -> dict[str, str]:
+    return {"type": kind, "status": "False", "reason": reason, "message": f"what to do about {reason}"}
 
 
 def failing(count: int, action: str) -> dict[str, Any]:
@@ -88,6 +93,56 @@ def test_what_to_do_is_azures_advice_about_the_worst_failure_else_the_condition_
     assert rows["denied"].action == "words"
     assert rows["fine"].action == ""
     assert rows["new"].action == "Not looked at yet: does the operator run?"
+
+
+def test_a_vault_that_is_ready_but_whose_agents_or_account_need_somebody_comes_before_the_others_and_says_so() -> None:
+    rows = fleet_rows(
+        [
+            document("fine", "True", "Compliant"),
+            document("waiting", "True", "Compliant", more_conditions=[unmet("AgentsCurrent", "UpdatesWaiting")]),
+            document(
+                "old",
+                "True",
+                "Compliant",
+                more_conditions=[
+                    unmet("AgentsCurrent", "AgentsExpired"),
+                    unmet("AutomationAccountHealthy", "AccountNotFound"),
+                ],
+            ),
+            document("older", "True", "Compliant", more_conditions=[unmet("AgentsCurrent", "AgentsExpired")]),
+            document("paused", "Unknown", "Suspended"),
+        ]
+    )
+    assert [(row.name, row.action) for row in rows] == [
+        ("paused", "words"),
+        ("old", "what to do about AccountNotFound"),
+        ("older", "what to do about AgentsExpired"),
+        ("fine", ""),
+        ("waiting", ""),
+    ]
+    assert [(row.agents, row.account) for row in rows[1:4]] == [
+        ("AgentsExpired", "AccountNotFound"), ("AgentsExpired", ""), ("", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("updates", "shown"),
+    [
+        ({"phase": "Closed", "nextWindow": {"opensAt": "2026-03-03T12:00:00Z"}}, "in 2d"),
+        ({"phase": "Rolling", "nextWindow": {"opensAt": "2026-03-03T12:00:00Z"}}, "Rolling"),
+        ({"phase": "Closed"}, ""),
+        ("odd", ""),
+    ],
+)
+def test_the_wide_table_says_when_the_next_window_opens_or_where_the_updates_in_the_open_one_stand(
+    updates: Any, shown: str
+) -> None:
+    rows = fleet_rows([document("a", "True", "Compliant", agents={"behind": 3}, agentUpdates=updates)])
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(fleet_table(rows, NOW, wide=True))
+    header, row, *_ = console.export_text().splitlines()
+    assert row[header.index("WINDOW") : header.index("NEXT TRY")].strip() == shown
+    assert row[header.index("BEHIND") : header.index("WINDOW")].strip() == "3"
 
 
 def test_all_together_are_summed_up() -> None:
