@@ -61,6 +61,18 @@ def _status(api: EmbeddedApi, where: str, body: dict[str, Any]) -> dict[str, Any
     return written
 
 
+def test_defaults_inside_a_part_of_the_spec_come_from_the_server_if_the_part_is_there(
+    api: EmbeddedApi, where: str
+) -> None:
+    updates = {"schedule": "0 22 * * SAT", "duration": "4h", "maxConcurrent": 3}
+    windows = _create(api, where, autoUpdate="Disabled", agentUpdates=updates)["spec"]
+    none = _create(api, where, "two")["spec"]
+
+    assert windows["agentUpdates"] == updates | {"timeZone": "UTC", "maxFailures": 1, "order": [], "pause": False}
+    assert windows["automationAccountChecks"] is none["automationAccountChecks"] is True
+    assert "agentUpdates" not in none
+
+
 def test_a_new_object_gets_its_metadata_and_defaults_from_the_server(api: EmbeddedApi, where: str) -> None:
     created = _create(api, where)
 

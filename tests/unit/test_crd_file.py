@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.resources import CRD_FILE, EXAMPLE_FILE, load_definition
+from tests.support.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
 from vault_autoupdate.agents import Concern
-from vault_autoupdate.api import parse_resource
+from vault_autoupdate.api import VaultAutoUpdate, parse_resource
 from vault_autoupdate.rollout import Phase
 
 _DEFINITION = load_definition()
@@ -162,6 +162,19 @@ def test_the_example_of_windows_names_every_field_of_theirs() -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLE_FILE.parent.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_a_resource_that_can_be_acted_on(path: Path) -> None:
     assert parse_resource(yaml.safe_load(path.read_text())).spec.vault_resource_id.name == "dr-weu"
+
+
+def test_every_manifest_in_the_docs_can_be_acted_on() -> None:
+    blocks = [
+        block
+        for page in [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]
+        for block in re.findall(r"^ *```yaml\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
+        if "kind: VaultAutoUpdate\n" in block
+    ]
+
+    assert blocks
+    for block in blocks:
+        assert isinstance(parse_resource(yaml.safe_load(block)), VaultAutoUpdate)
 
 
 def test_there_is_one_definition() -> None:
