@@ -77,11 +77,13 @@ def restore_agents(status: Mapping[str, Any]) -> AgentReport | None:
         (read_text(each.get("version")), read_count(each.get("machines")))
         for each in read_entries(entry.get("versions"))
     )
+    behind = read_count(entry.get("behind"))
+    counted = {concern: read_count(entry.get(name)) for name, concern in _NAMED} | {Concern.UPDATE_REQUIRED: behind}
     return AgentReport(
         total=read_count(entry.get("total")),
-        behind=read_count(entry.get("behind")),
+        behind=behind,
         unknown=read_count(entry.get("unknown")),
-        concerns={concern: count for name, concern in _NAMED if (count := read_count(entry.get(name)))},
+        concerns={concern: count for concern, count in counted.items() if count},
         versions=tuple(versions),
         other_versions=read_count(entry.get("otherVersions")),
     )

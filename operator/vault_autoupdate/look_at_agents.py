@@ -41,8 +41,8 @@ async def look_at_agents(vault_pass: VaultPass) -> None:
     try:
         await read_machines(vault_pass)
     except AzureError as error:
-        if error.disposition in {Disposition.RETRY, Disposition.WAIT}:
-            return  # at the next look
+        if _will_pass(vault_pass, error):
+            return
         state.agents, state.machines, state.agents_looked = None, (), True
         state.agents_problem = explain(error)
         log.info("the agents could not be read: %s", error, extra=vault_pass.log_fields(reason=error.reason))
@@ -85,7 +85,7 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
     try:
         facts = await vault_pass.accounts.facts(vault_pass.context, account)
     except AzureError as error:
-        if error.disposition in {Disposition.RETRY, Disposition.WAIT}:
+        if _will_pass(vault_pass, error):
             return False
         state.account, state.account_looked, state.account_problem = None, True, explain(error)
         log.info(
@@ -111,7 +111,16 @@ def explain(error: AzureError) -> Explanation:
 def _may_look(vault_pass: VaultPass, due: datetime | None) -> bool:
     if due is not None and vault_pass.now() < due:
         return False
-    return vault_pass.site_recovery.client.throttle.has_plenty(vault_pass.context.scope, CallKind.READ)
+    throttle, scope = vault_pass.site_recovery.client.throttle, vault_pass.context.scope
+    has_plenty = throttle.has_plenty(scope, CallKind.READ)
+    vault_pass.put_off |= not has_plenty
+    return has_plenty
+
+
+def _will_pass(vault_pass: VaultPass, error: AzureError) -> bool:
+    will_pass = error.disposition in {Disposition.RETRY, Disposition.WAIT}
+    vault_pass.put_off |= will_pass
+    return will_pass
 
 
 def _in_no_hurry(vault_pass: VaultPass) -> datetime:

@@ -20,6 +20,7 @@ from vault_autoupdate.observe import observe
 from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Decision, Plan
 from vault_autoupdate.rollout import Phase, RolloutRules
+from vault_autoupdate.schedule import fraction_of
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
 from vault_autoupdate.track import end_polls, next_poll, poll
@@ -39,7 +40,7 @@ class Outcome:
     superseded: bool = False
     """The pass stopped early because the resource changed or the process is to end."""
     again: timedelta | None = None
-    """When the updates of agents want their next step; None when they want none."""
+    """How long until the agents want something, whatever the mappings want; None when they do not."""
 
 
 class Reconciler:
@@ -195,7 +196,11 @@ async def _see_to_agents(vault_pass: VaultPass) -> timedelta | None:
     await look_at_agents(vault_pass)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
     request = vault_pass.resource.update_agents_now
-    return await advance(vault_pass, wanted.rules() if wanted else None, request=request)
+    again = await advance(vault_pass, wanted.rules() if wanted else None, request=request)
+    if not vault_pass.put_off:
+        return again
+    later = vault_pass.timing.retry_min * (1 + fraction_of(f"{vault_pass.resource.uid}{vault_pass.resource.key}"))
+    return later if again is None else min(again, later)
 
 
 def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:

@@ -98,6 +98,8 @@ class VaultPass:
     """Of all vaults that the process has seen."""
     mappings: Sequence[ContainerMapping] = ()
     """As this pass has seen them last."""
+    put_off: bool = False
+    """Whether a look that is due has to wait for better times."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))

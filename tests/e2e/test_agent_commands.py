@@ -224,6 +224,38 @@ class TestUpdateAgents:
         assert "Traceback" not in errors
         assert len(started(sim)) == 3
 
+    def test_called_again_it_waits_for_what_runs_and_goes_on_without_starting_any_twice(
+        self, sim: SimulatorThread, tmp_path: Path
+    ) -> None:
+        sim.control.release_agent(RELEASED)
+        sim.control.settings(jobs={"duration": {"min": 600, "max": 600}})  # six seconds: time to start again
+        manifest = by_hand(tmp_path, updates={"maxConcurrent": 3})
+        process = subprocess.Popen(
+            [*COMMAND, "update-agents", "--vm", "db-*", str(manifest)],
+            env=environment(sim),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: len(started(sim)) == 3, within=20, what="all that may run at once to be under way")
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)
+        assert process.returncode == 130
+        result = run("update-agents", "--vm", "db-*", manifest, sim=sim)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert sorted(started(sim)) == ["db-00", "db-03", "db-10", "db-13"]
+        assert {item["version"] for item in sim.control.items() if item["vm_name"].startswith("db-")} == {RELEASED}
+
+    def test_without_the_right_to_update_it_says_what_to_grant_and_exits_1(
+        self, sim: SimulatorThread, manifest: Path
+    ) -> None:
+        sim.control.release_agent(RELEASED)
+        sim.control.add_fault("status", method="POST", status=403, code="AuthorizationFailed", forever=True)
+        result = run("update-agents", manifest, sim=sim)
+        assert result.returncode == 1
+        assert "AuthorizationFailed" in result.stdout
+        assert "12 machines" not in result.stdout.splitlines()[-1]
+
     def test_where_site_recovery_does_it_by_itself_it_is_refused_before_anything_is_called(
         self, sim: SimulatorThread, tmp_path: Path
     ) -> None:
@@ -246,6 +278,13 @@ class TestUpdateAgents:
         result = run("update-agents", by_hand(tmp_path, vaultResourceId=VAULT + "-gone"), sim=sim)
         assert result.returncode == 1
         assert "ResourceNotFound" in result.stdout
+
+
+def test_apply_leaves_agents_alone_also_while_a_window_is_open(sim: SimulatorThread, tmp_path: Path) -> None:
+    sim.control.release_agent(RELEASED)
+    result = run("apply", by_hand(tmp_path, updates={"schedule": "* * * * *"}), sim=sim)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert started(sim) == []
 
 
 class TestDryRun:

@@ -1,7 +1,8 @@
-"""Whether the machines' agents get updated, which is what all this is for: counted about once a day, and at no cost."""
+"""Whether the machines' agents get updated, which is what all this is for: looked at now and then, and at no cost."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from tests.support.core import VAULT, Azure, resource
-from vault_autoupdate.observed import AgentCounts
+from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.resource_id import parse_vault_id
 from vault_autoupdate.runtime import utc_now
 from vault_autoupdate.state import VaultState, restore
@@ -33,10 +34,13 @@ async def test_machines_behind_are_counted_after_the_vault_is_as_declared(azure:
     assert (state.agents.total, state.agents.unknown) == (120, 0)
     assert 10 < state.agents.behind < 60
     status = build_status(resource(), state, outcome.situation, {}, utc_now())
-    assert status["agents"] == {"total": 120, "behind": state.agents.behind, "unknown": 0}
+    told = {"total": 120, "behind": state.agents.behind, "unknown": 0}
+    assert told.items() <= status["agents"].items()
+    condition = next(each for each in status["conditions"] if each["type"] == "AgentsCurrent")
+    assert (condition["status"], condition["reason"]) == ("False", "UpdatesWaiting")
 
 
-async def test_they_are_counted_again_when_a_day_has_passed_and_not_at_each_look(azure: AzureFactory) -> None:
+async def test_they_are_counted_again_when_their_time_has_come_and_not_at_each_look(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES), VaultState()
     await arm.reconcile(resource(), state)
     once = reads(arm)
@@ -55,18 +59,26 @@ async def test_a_restarted_process_keeps_the_count_and_is_in_no_hurry(azure: Azu
     once = reads(arm)
     restored = restore(status, parse_vault_id(VAULT), utc_now())
     await arm.reconcile(resource(), restored)
-    assert restored.agents == state.agents
+    assert restored.agents == replace(state.agents, worst=())
+    again = build_status(resource(), restored, outcome.situation, status, utc_now())
+    assert again["agents"] == status["agents"], "those that somebody should look at stay in the status"
     assert reads(arm) == once
     assert restored.agents_due is not None
-    assert utc_now() <= restored.agents_due <= utc_now() + timedelta(hours=24)
+    assert utc_now() <= restored.agents_due <= utc_now() + timedelta(hours=6)
 
 
 async def test_without_the_right_to_read_them_all_else_goes_on(azure: AzureFactory) -> None:
-    arm, state = azure(vault=MACHINES), VaultState(agents=AgentCounts(1, 1), agents_due=utc_now())
+    arm, state = azure(vault=MACHINES), VaultState(agents=AgentReport(1, 1), agents_due=utc_now())
     arm.control.add_fault("status", route="protected_items", status=403, code="AuthorizationFailed", forever=True)
     outcome = await arm.reconcile(resource(), state)
     assert (outcome.error, outcome.situation.ready) == (None, "True")
     assert state.agents is None, "what is no longer known is not shown"
+    condition = next(
+        each
+        for each in build_status(resource(), state, outcome.situation, {}, utc_now())["conditions"]
+        if each["type"] == "AgentsCurrent"
+    )
+    assert (condition["status"], condition["reason"]) == ("Unknown", "AuthorizationFailed")
     assert reads(arm) == 1
     await arm.reconcile(resource(), state)
     assert reads(arm) == 1, "not asked again at each look"

@@ -115,6 +115,13 @@ OPERATIONS: Final = st.builds(
 )
 
 _COUNTS: Final = st.integers(0, 9)
+
+
+def _with_behind(report: AgentReport) -> AgentReport:
+    behind = {Concern.UPDATE_REQUIRED: report.behind} if report.behind else {}
+    return replace(report, concerns={**report.concerns, **behind})
+
+
 AGENTS: Final = st.builds(
     AgentReport,
     total=_COUNTS,
@@ -125,7 +132,7 @@ AGENTS: Final = st.builds(
     ),
     versions=st.lists(st.tuples(WORDS, _COUNTS), max_size=3).map(tuple),
     other_versions=_COUNTS,
-)
+).map(_with_behind)
 """Reports without machines, as the status brings them back."""
 
 
