@@ -31,17 +31,17 @@ FULL: Final = (
     Scenario(
         "vault-1000",
         "one vault, 1,000 to patch",
-        10,
+        15,
         vaults(1, 1000),
         Bounds(ratio=ONE_VAULT),
         contenders=_EVERYBODY,
         jobs=_MIXED_ENDS,
         scales={Contender.RUNBOOK: 60, Contender.SDK: 15},
-        limits={Contender.SDK: 600},
+        limits={Contender.SDK: 450},
     ),
-    Scenario("vault-200", "one vault, 200 to patch", 1, vaults(1, 200), Bounds(ratio=ONE_VAULT)),
+    Scenario("vault-200", "one vault, 200 to patch", 2, vaults(1, 200), Bounds(ratio=ONE_VAULT)),
     Scenario("vault-5000", "one vault, 5,000 to patch", 40, vaults(1, 5000), Bounds(ratio=ONE_VAULT)),
-    Scenario("20x50", "20 vaults of 50, one scope", 10, vaults(20, 50), Bounds(ratio=MANY_VAULTS)),
+    Scenario("20x50", "20 vaults of 50, one scope", 15, vaults(20, 50), Bounds(ratio=MANY_VAULTS)),
     Scenario("200x20", "200 vaults of 20, one scope", 30, vaults(200, 20), Bounds(ratio=MANY_VAULTS, reads=10_000)),
     Scenario("20x50-10", "20 vaults of 50, 10 subscriptions", 1, vaults(20, 50, scopes=10), Bounds(ratio=MANY_SCOPES)),
     Scenario(
@@ -50,7 +50,7 @@ FULL: Final = (
     Scenario(
         "first-500",
         "500 vaults of 20 in one scope, 1 to patch in each",
-        10,
+        12,
         vaults(500, 1, compliant=19),
         Bounds(ratio=1.5, reads=5000),
     ),
@@ -73,7 +73,7 @@ FULL: Final = (
     Scenario(
         "faults-5",
         "one vault of 1,000; 5 % of PATCHes and of jobs fail",
-        25,
+        40,
         vaults(1, 1000),
         jobs={"failed_share": 0.05},
         patch_failure_share=0.05,
@@ -83,7 +83,7 @@ FULL: Final = (
         "1,000 vaults of 20, all as declared, for an hour",
         120,
         vaults(1000, 0, compliant=20),
-        Bounds(reads=2200),  # each vault once, and once a day its machines' agents
+        Bounds(reads=2500),  # each vault once; every six hours its machines' agents, and five of its account
         hold=HOUR,
     ),
 )

@@ -107,6 +107,7 @@ async def _run(task: Task) -> Answer:
         awaited = {task.late.name} if task.late else {vault.name for vault in task.vaults}
         answer.finished = await _wait_for(writer, awaited, clock.real(task.limit))
         if answer.finished and task.hold:
+            await _first_looks(fleet, clock)
             await _hold(task, control, writer, clock, answer)
         answer.ended, answer.ready, answer.status_writes = clock.now(), writer.ready, writer.writes
         for waiting in (*aside, working):
@@ -142,6 +143,13 @@ async def _apply_late(task: Task, fleet: Fleet, clock: SimulatedClock, answer: A
 async def _leave_alone(control: ControlClient, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await asyncio.to_thread(control.settings, throttle={"other_client_writes_per_minute": 0})
+
+
+async def _first_looks(fleet: Fleet, clock: SimulatedClock) -> None:
+    """Wait until all agents and accounts were looked at: that is done when there are reads to spare."""
+    states = [entry.state for entry in fleet.entries.values()]
+    while not all(state.agents_looked and state.account_looked for state in states):
+        await asyncio.sleep(clock.real(10.0))  # noqa: ASYNC110 - nothing tells of it
 
 
 async def _hold(
