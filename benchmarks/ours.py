@@ -148,8 +148,8 @@ async def _leave_alone(control: ControlClient, seconds: float) -> None:
 async def _first_looks(fleet: Fleet, clock: SimulatedClock) -> None:
     """Wait until all agents and accounts were looked at: that is done when there are reads to spare."""
     states = [entry.state for entry in fleet.entries.values()]
-    while not all(state.agents_looked and state.account_looked for state in states):
-        await asyncio.sleep(clock.real(10.0))  # noqa: ASYNC110 - nothing tells of it
+    while not all(state.agents_looked and state.account_looked for state in states):  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(clock.real(10.0))
 
 
 async def _hold(
