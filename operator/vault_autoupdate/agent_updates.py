@@ -42,6 +42,8 @@ from vault_autoupdate.vault_pass import VaultPass
 
 _TRIES: Final = 4
 """One and three more, as for mappings."""
+_MOST_LOOKED_AT: Final = 50
+"""Machines that are read one by one in a step: as many as ``maxConcurrent`` may be."""
 _NOT_FOUND: Final = 404
 _DONE_PLAINLY: Final = "completed"
 
@@ -106,6 +108,8 @@ async def _roll_out(
         machines: Sequence[Machine] = await read_machines(vault_pass)
         state.machines = tuple(machines)  # also where the resource has no windows, on the command line
         forget_current(rollout, machines)
+    elif not rollout.updates and rollout.window and rollout.window.is_open(vault_pass.now()):
+        await _look_at_busy(vault_pass)
     selected = [machine for machine in state.machines if select(machine)]
 
     def decision_with(running: set[str]) -> RolloutDecision:
@@ -124,6 +128,24 @@ async def _roll_out(
         decision = decision_with(busy)
     state.rollout_decision = replace(decision, start=())
     return _until_next_step(vault_pass, rollout, decision)
+
+
+async def _look_at_busy(vault_pass: VaultPass) -> None:
+    """Look again at machines that somebody else was updating when they were last read. Raises `AzureError`.
+
+    What comes next may wait for them, and without an update of our own nothing else would tell that they are done.
+    """
+    state = vault_pass.state
+    busy = [machine for machine in state.machines if machine.upgrade_in_progress][:_MOST_LOOKED_AT]
+    seen: dict[str, Machine | None] = {}
+    for machine in busy:
+        try:
+            seen[machine.key] = await vault_pass.site_recovery.machine(vault_pass.context, machine.id)
+        except ArmError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            seen[machine.key] = None
+    state.machines = tuple(now for each in state.machines if (now := seen.get(each.key, each)))
 
 
 def _until_next_step(vault_pass: VaultPass, rollout: Rollout, decision: RolloutDecision) -> timedelta | None:
