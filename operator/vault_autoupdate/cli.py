@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import TextIO
 
 import click
@@ -104,10 +105,12 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
 def apply(file: TextIO, output: str, **flags: str | None) -> None:
     """Make the vault match FILE, once, and wait for all jobs. FILE is the manifest that kubectl takes.
 
+    That is auto-update of the mappings alone: agents are updated by update-agents, also where spec.agentUpdates is set.
+
     Exit code 0: all is as declared. 1: something failed or timed out. 130: interrupted with Ctrl-C; the same
     command again finds the jobs that still run, and goes on.
     """
-    settings, resources = load(flags), manifests(file)
+    settings, resources = load(flags), [_without_windows(resource) for resource in manifests(file)]
     console = Console(stderr=output == "json")
     documents, code = [], 0
     watcher = Watcher()
@@ -137,6 +140,11 @@ async def _apply(core: Core, resource: VaultAutoUpdate, state: VaultState, view:
         view.progress(situation, state)
 
     return await core.reconciler.reconcile(resource, state, report, interrupted)
+
+
+def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:
+    """``resource`` without updates in windows: a command that ends soon cannot see to them."""
+    return replace(resource, spec=resource.spec.model_copy(update={"agent_updates": None}))
 
 
 def _only_audit(resource: VaultAutoUpdate, outcome: Outcome) -> bool:
