@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.faults.model import (
+    AgentCall,
     Call,
     Cell,
     Elsewhere,
@@ -21,7 +22,7 @@ from tests.faults.model import (
     TokenTrouble,
 )
 
-__all__ = ["CELLS", "FAULTS", "LISTENER", "excuse"]
+__all__ = ["AGENT_CELLS", "CELLS", "FAULTS", "LISTENER", "excuse"]
 
 LISTENER: Final = "{listener}"
 """Stands for the address of another host, which notes what it is asked."""
@@ -223,11 +224,11 @@ FAULTS: Final = (
 _HAS_TIMES: Final = {Call.LIST_JOBS, Call.LIST_JOBS_POLL, Call.GET_JOB, Call.LIST_JOBS_LOST_ANSWER, Call.GET_TOKEN}
 
 
-def excuse(call: Call, fault: Fault) -> str:
+def excuse(call: Call | AgentCall, fault: Fault) -> str:
     """Why a cell makes no sense; empty when it makes sense."""
     if fault.name.startswith("next-link") and not call.is_list:
         return "the answer has no pages"
-    if call is Call.UPDATE_MAPPING and fault.name in {"slow-body", "truncated-json"}:
+    if call in {Call.UPDATE_MAPPING, AgentCall.UPDATE_AGENT} and fault.name in {"slow-body", "truncated-json"}:
         return "an accepted change is answered without a body"
     if isinstance(fault.injection, SkewedClock) and call not in _HAS_TIMES:
         return "the answer has no time in it"
@@ -237,3 +238,5 @@ def excuse(call: Call, fault: Fault) -> str:
 
 
 CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in Call if not excuse(call, fault))
+AGENT_CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in AgentCall if not excuse(call, fault))
+"""The same for the calls about agents and the account."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 __all__ = [
+    "AgentCall",
     "Call",
     "Cell",
     "Elsewhere",
@@ -85,6 +86,63 @@ _ROUTES: Final = {
     Call.UPDATE_MAPPING: "mapping",
     Call.LIST_JOBS_LOST_ANSWER: "jobs",
     Call.GET_TOKEN: "token",
+}
+
+
+class AgentCall(StrEnum):
+    """The calls about agents and the account that updates them. None of them may touch Ready."""
+
+    LIST_ITEMS = "list_items"
+    UPDATE_AGENT = "update_agent"
+    GET_ITEM = "get_item"
+    """After an update whose answer was lost."""
+    GET_ACCOUNT = "get_account"
+    LIST_SCHEDULES = "list_schedules"
+    LIST_JOB_SCHEDULES = "list_job_schedules"
+    LIST_ACCOUNT_JOBS = "list_account_jobs"
+    LIST_USAGES = "list_usages"
+
+    @property
+    def like(self) -> Call:
+        """The call of the vault's own work that fails for the same reasons."""
+        match self:
+            case AgentCall.UPDATE_AGENT:
+                return Call.UPDATE_MAPPING
+            case AgentCall.GET_ITEM:
+                return Call.LIST_JOBS_LOST_ANSWER
+            case _:
+                return Call.LIST_MAPPINGS_PAGE_2
+
+    @property
+    def route(self) -> str:
+        """The simulator's name for it."""
+        return _AGENT_ROUTES[self]
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the answer has pages that are followed."""
+        return self in {
+            AgentCall.LIST_ITEMS,
+            AgentCall.LIST_SCHEDULES,
+            AgentCall.LIST_JOB_SCHEDULES,
+            AgentCall.LIST_ACCOUNT_JOBS,
+        }
+
+    @property
+    def is_about_account(self) -> bool:
+        """Whether Automation answers it."""
+        return self not in {AgentCall.LIST_ITEMS, AgentCall.UPDATE_AGENT, AgentCall.GET_ITEM}
+
+
+_AGENT_ROUTES: Final = {
+    AgentCall.LIST_ITEMS: "protected_items",
+    AgentCall.UPDATE_AGENT: "update_agent",
+    AgentCall.GET_ITEM: "protected_item",
+    AgentCall.GET_ACCOUNT: "automation_account",
+    AgentCall.LIST_SCHEDULES: "schedules",
+    AgentCall.LIST_JOB_SCHEDULES: "job_schedules",
+    AgentCall.LIST_ACCOUNT_JOBS: "automation_jobs",
+    AgentCall.LIST_USAGES: "usages",
 }
 
 
@@ -170,7 +228,7 @@ class Fault:
 class Cell:
     """One call and one fault."""
 
-    call: Call
+    call: Call | AgentCall
     fault: Fault
 
     @property
@@ -181,9 +239,13 @@ class Cell:
     @property
     def injection(self) -> Injection:
         """How the fault is made."""
-        return self.fault.injections.get(self.call, self.fault.injection)
+        return self.fault.injections.get(self._like, self.fault.injection)
 
     @property
     def expected(self) -> Expected:
-        """What must be seen."""
-        return self.fault.exceptions.get(self.call) or self.fault.expected[self.call.group]
+        """What must be seen; of a call about agents, in the place that stands for Ready there."""
+        return self.fault.exceptions.get(self._like) or self.fault.expected[self._like.group]
+
+    @property
+    def _like(self) -> Call:
+        return self.call if isinstance(self.call, Call) else self.call.like

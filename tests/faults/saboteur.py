@@ -58,7 +58,15 @@ class Surroundings:
 class Saboteur:
     """Stands between the client and its session. Implements `Transport`."""
 
-    def __init__(self, azure: Azure, cell: Cell, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        cell: Cell,
+        surroundings: Surroundings,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        short_timeout: float = _SHORT_TIMEOUT,
+    ) -> None:
         self._azure = azure
         self._call = cell.call
         self._injection = cell.injection
@@ -66,6 +74,7 @@ class Saboteur:
         self._left = 0.0
         self._doomed: set[str] = set()
         self._job = ""
+        self._short_timeout = short_timeout
         self._lock = threading.Lock()
         self.strikes = 0
         client = azure.core.site_recovery.client
@@ -153,7 +162,7 @@ class Saboteur:
 
     def _send_impatiently(self, call: ArmCall) -> ArmReply:
         """Only a call that is doomed to a time-out has a short one: a slow machine must not add others."""
-        with contextlib.closing(self._other_session(self._session._endpoint, _SHORT_TIMEOUT)) as session:
+        with contextlib.closing(self._other_session(self._session._endpoint, self._short_timeout)) as session:
             return session.send(call)
 
     def _other_session(self, endpoint: str, timeout: float) -> ArmSession:

@@ -1,0 +1,189 @@
+"""The calls about agents and the Automation account meet every fault: what cannot be seen is said, Ready stays as it is,
+and no agent is updated twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from asr_simulator import SimulatorThread, parse_scenario
+from tests.faults.matrix import AGENT_CELLS
+from tests.faults.model import AgentCall, Cell, Expected, Group
+from tests.faults.saboteur import Saboteur, Surroundings
+from tests.faults.trial import Clock, skippable_clock
+from tests.support.core import Azure, open_azure, resource, scenario_document
+from tests.unit.arm_server import ArmServer
+from vault_autoupdate.api import UPDATE_AGENTS_NOW, VaultAutoUpdate
+from vault_autoupdate.errors import Disposition
+from vault_autoupdate.rollout import Phase
+from vault_autoupdate.state import VaultState
+from vault_autoupdate.status import build_status
+
+SETTINGS: Final = {
+    "read_limit": "10000/0.6s,250/0.1s",
+    "write_limit": "200/0.06s",
+    "request_timeout": "10s",
+    "retry_pause": "0.001s",
+    "job_poll_min": "0.01s",
+    "job_poll_max": "0.05s",
+    "agent_interval": "6h",
+}
+READS: Final = [cell for cell in AGENT_CELLS if cell.call not in {AgentCall.UPDATE_AGENT, AgentCall.GET_ITEM}]
+UPDATES: Final = [cell for cell in AGENT_CELLS if cell.call is AgentCall.UPDATE_AGENT]
+AFTER_A_LOST_ANSWER: Final = [cell for cell in AGENT_CELLS if cell.call is AgentCall.GET_ITEM]
+OLD: Final = "9.54.0.1"
+NEW: Final = "9.55.6808.1"
+_IMPATIENT: Final = 0.03
+"""Seconds until a read that is doomed to a time-out has it."""
+_CONDITIONS: Final = {False: "AgentsCurrent", True: "AutomationAccountHealthy"}
+
+Begin = Callable[[Cell, float], AbstractContextManager["Site"]]
+
+
+class Site:
+    """Azure, the saboteur and the state of one vault."""
+
+    def __init__(self, azure: Azure, saboteur: Saboteur, clock: Clock) -> None:
+        self.azure = azure
+        self.saboteur = saboteur
+        self.clock = clock
+        self.state = VaultState()
+        self.status: dict[str, Any] = {}
+
+    async def look(self, wanted: VaultAutoUpdate) -> None:
+        """One pass. Whatever is wrong with agents or account, Ready is True."""
+        outcome = await self.azure.reconcile(wanted, self.state)
+        assert (outcome.error, outcome.situation.ready) == (None, "True")
+        self.status = build_status(wanted, self.state, outcome.situation, self.status, self.clock.now())
+
+    def let_time_pass(self) -> None:
+        """Until all is due again and no pause is left."""
+        throttle = self.azure.core.throttle
+        self.clock.skipped += 3600 * 6 + max((lane.paused_for for lane in throttle.states()), default=0.0)
+
+    def condition(self, kind: str) -> dict[str, Any] | None:
+        """A condition of the status, if it has it."""
+        return next((each for each in self.status["conditions"] if each["type"] == kind), None)
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[SimulatorThread]:
+    document = scenario_document(
+        vault={"mix": {"enabled_compliant": 2}, "items_per_mapping": 2},
+        jobs={"duration": {"min": 5, "max": 5}},
+        items_page_size=3,
+        automation_page_size=1,
+    )
+    with SimulatorThread(parse_scenario(document)) as running:
+        yield running
+
+
+@pytest.fixture
+def begin(
+    sim: SimulatorThread, surroundings: Surroundings, listener: ArmServer, monkeypatch: pytest.MonkeyPatch
+) -> Begin:
+    @contextmanager
+    def site(cell: Cell, times: float) -> Iterator[Site]:
+        for name, value in sim.identity_env.items():
+            monkeypatch.setenv(name, value)
+        timeout = {} if cell.call is AgentCall.UPDATE_AGENT else {"short_timeout": _IMPATIENT}
+        with skippable_clock(monkeypatch) as clock, open_azure(sim, **SETTINGS) as azure:
+            saboteur = Saboteur(azure, cell, surroundings, monkeypatch, **timeout)
+            saboteur.strike(times)
+            begun = Site(azure, saboteur, clock)
+            yield begun
+        assert listener.seen == [], "another host was asked"
+        assert "eyJ" not in json.dumps(begun.status), "a token"
+
+    return site
+
+
+# Looking at agents and account.
+
+
+def told(cell: Cell) -> tuple[str, str, str] | None:
+    """Status and reason of the condition while the fault lasts, and what its message says; None: it is not there.
+
+    What may pass by itself is looked at again at the next look, and nothing is said of it.
+    """
+    expected, name = cell.expected, cell.fault.name
+    if name == "404" and cell.call is AgentCall.GET_ACCOUNT:
+        return "False", "AccountNotFound", ""
+    if name == "404" and isinstance(cell.call, AgentCall) and cell.call.is_about_account:
+        return "Unknown", "ResourceNotFound", "Check spec.automationAccountResourceId"
+    if expected.ready == "Unknown":
+        return None
+    return ("True", "", "") if expected.ready == "True" else ("Unknown", expected.reason, expected.says)
+
+
+@pytest.mark.parametrize("cell", READS, ids=lambda cell: cell.name)
+async def test_what_cannot_be_seen_is_said_and_comes_back_by_itself(begin: Begin, cell: Cell) -> None:
+    assert isinstance(cell.call, AgentCall)
+    struck, other = _CONDITIONS[cell.call.is_about_account], _CONDITIONS[not cell.call.is_about_account]
+    wanted, expected = resource(), told(cell)
+    with begin(cell, float("inf")) as site:
+        await site.look(wanted)
+        assert site.saboteur.strikes
+        seen = site.condition(struck)
+        if expected is None or seen is None:
+            assert seen == expected
+        else:
+            assert (seen["status"], seen["reason"]) == (expected[0], expected[1] or seen["reason"])
+            assert expected[2] in seen["message"]
+        site.saboteur.rest()
+        site.let_time_pass()
+        await site.look(wanted)
+        for kind in (struck, other):
+            assert (site.condition(kind) or {})["status"] == "True", site.status
+
+
+# Updating agents.
+
+
+def _update_now(request: str) -> VaultAutoUpdate:
+    """The vault is as declared; whose agents are behind is updated now, one after the other."""
+    updates = {"schedule": "0 2 29 2 *", "duration": "24h", "maxConcurrent": 1, "maxFailures": 1}
+    return resource(
+        autoUpdate="Disabled",
+        automationAccountResourceId=None,
+        agentUpdates=updates,
+        annotations={UPDATE_AGENTS_NOW: request},
+    )
+
+
+@pytest.fixture(scope="module")
+def sim_with_old_agents() -> Iterator[SimulatorThread]:
+    document = scenario_document(
+        vault={"mappings": [{"name": "m", "kind": "disabled"}], "items_per_mapping": 2},
+        jobs={"duration": {"min": 5, "max": 5}},
+    )
+    with SimulatorThread(parse_scenario(document)) as running:
+        yield running
+
+
+class Rollout:
+    """Rolls out to the end, one step after the other, without waiting for Azure."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    async def step(self, request: str) -> None:
+        """One step, and time for its jobs to end and for pauses to pass."""
+        await self.site.look(_update_now(request))
+        self.site.azure.control.advance(10)
+        throttle = self.site.azure.core.throttle
+        self.site.clock.skipped += 1 + max((lane.paused_for for lane in throttle.states()), default=0.0)
+
+    async def to_the_end(self, request: str) -> None:
+        """Until nothing is left to do in the window, or no more is started in it."""
+        for _ in range(20):
+            await self.step(request)
+            decision = self.site.state.rollout_decision
+            if decision and decision.phase in {Phase.DONE, Phase.STOPPED}:
+                return
+        raise AssertionError(self.site.status)
