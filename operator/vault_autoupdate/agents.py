@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.observed import ContainerMapping, Machine
@@ -28,9 +28,14 @@ _REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _TEXT_BYTES: Final = 400
 _NAME_BYTES: Final = 120
 _VERSION_BYTES: Final = 64
+_NAMED: Final = 3
+"""Machines that the condition names."""
 _MESSAGE_BYTES: Final = 1000
 
 __all__ = [
+    "MOST_MACHINES",
+    "MOST_VERSIONS",
+    "SOON",
     "AgentReport",
     "Concern",
     "ConditionValue",
@@ -195,31 +200,20 @@ def condition(report: AgentReport | None, problem: Explanation | None, *, auto_u
         return not_known("AgentsCurrent", problem, "The agents have not been looked at yet.")
     if not report.total:
         return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", "No machine is replicated.")
-    counts = dict(report.concerns)
-    counts[Concern.UPDATE_REQUIRED] = report.behind
-    worst = next((concern for concern in _CONDITION if counts.get(concern)), None)
-    if worst is None and report.unknown:
+    counts = {**report.concerns, Concern.UPDATE_REQUIRED: report.behind}
+    found = [(_CONDITION[concern], count) for concern in _CONDITION if (count := counts.get(concern, 0))]
+    if found:
         return ConditionValue(
-            "AgentsCurrent",
-            "Unknown",
-            "NotReported",
-            f"Of {report.unknown:,} of {plural(report.total, 'machine')} Site Recovery does not say whether there is a "
-            "newer agent; the vault's page of replicated items in the portal may.",
+            "AgentsCurrent", "False", found[0][0].reason, _message(report, found, auto_update=auto_update)
         )
-    if worst is None:
-        return ConditionValue(
-            "AgentsCurrent",
-            "True",
-            "AgentsCurrent",
-            f"No agent of {plural(report.total, 'machine')} has to be updated.",
+    machines = plural(report.total, "machine")
+    if report.unknown:
+        message = (
+            f"Site Recovery does not say of {report.unknown:,} of {machines} whether there is a newer agent: look at "
+            "the vault's page of replicated items in the portal."
         )
-    parts = [f"{counts[concern]:,} {_CONDITION[concern][1]}" for concern in _CONDITION if counts.get(concern)]
-    parts[0] = f"{counts[worst]:,} of {plural(report.total, 'machine')} {_CONDITION[worst][1]}"
-    named = [entry.machine for entry in report.worst if entry.concern is worst][:3]
-    who = f" ({', '.join(named)})" if named and worst is not Concern.UPDATE_REQUIRED else ""
-    parts[0] += who
-    said = f"{', '.join(parts)}; {_what_helps(worst, auto_update=auto_update)}"
-    return ConditionValue("AgentsCurrent", "False", _CONDITION[worst][0], clean(said, _MESSAGE_BYTES))
+        return ConditionValue("AgentsCurrent", "Unknown", "NotReported", message)
+    return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", f"No agent of {machines} has to be updated.")
 
 
 def not_known(kind: str, problem: Explanation | None, not_looked: str) -> ConditionValue:
@@ -237,24 +231,47 @@ def not_known(kind: str, problem: Explanation | None, not_looked: str) -> Condit
     return ConditionValue(kind, "Unknown", reason, clean(said, _MESSAGE_BYTES) or not_looked)
 
 
-# The condition's reason, and what the machines do or have. Who is only being updated needs nobody.
-_CONDITION: Final[Mapping[Concern, tuple[str, str]]] = {
-    Concern.EXPIRED: ("AgentsExpired", "have an expired agent"),
-    Concern.EXPIRING: ("AgentsExpiring", "have an agent that expires within 60 days"),
-    Concern.REINSTALL_REQUIRED: ("ReinstallRequired", "need their agent installed anew"),
-    Concern.RETRIES_EXHAUSTED: ("RetriesExhausted", "are not tried again by Site Recovery"),
-    Concern.FAR_BEHIND: ("FarBehind", "have an agent older than Microsoft supports"),
-    Concern.CERTIFICATE_UPDATE: ("CertificateUpdate", "need a new agent certificate"),
-    Concern.UPDATE_REQUIRED: ("UpdatesWaiting", "wait for an agent update"),
-}
+class _Finding(NamedTuple):
+    """How the condition speaks of machines with a concern."""
+
+    concern: Concern
+    reason: str
+    singular: str
+    plural: str
+    what: str
 
 
-def _what_helps(worst: Concern, *, auto_update: bool) -> str:
-    if worst is not Concern.UPDATE_REQUIRED:
-        return "status.agents.worst says what to do for each."
-    return (
-        "Site Recovery installs it by itself." if auto_update else "an agentUpdates window or the portal updates them."
+_CONDITION: Final = {
+    finding.concern: finding
+    for finding in (
+        _Finding(Concern.EXPIRED, "AgentsExpired", "has", "have", "an expired agent"),
+        _Finding(Concern.EXPIRING, "AgentsExpiring", "has", "have", f"an agent that expires within {SOON.days} days"),
+        _Finding(Concern.REINSTALL_REQUIRED, "ReinstallRequired", "needs", "need", "the agent installed anew"),
+        _Finding(Concern.RETRIES_EXHAUSTED, "RetriesExhausted", "is", "are", "not tried again by Site Recovery"),
+        _Finding(Concern.FAR_BEHIND, "FarBehind", "has", "have", "an agent older than Microsoft supports"),
+        _Finding(Concern.CERTIFICATE_UPDATE, "CertificateUpdate", "needs", "need", "a new agent certificate"),
+        _Finding(Concern.UPDATE_REQUIRED, "UpdatesWaiting", "waits", "wait", "for an agent update"),
     )
+}
+"""The worst first. A machine that is only being updated needs nobody."""
+
+
+def _message(report: AgentReport, found: Sequence[tuple[_Finding, int]], *, auto_update: bool) -> str:
+    worst = found[0][0]
+    of_all = f" of {plural(report.total, 'machine')}"
+    said = [
+        f"{count:,}{of_all if each is worst else ''} {each.singular if count == 1 else each.plural} {each.what}"
+        for each, count in found
+    ]
+    if worst.concern is not Concern.UPDATE_REQUIRED:
+        names = [entry.machine for entry in report.worst if entry.concern is worst.concern][:_NAMED]
+        said[0] += f" ({', '.join(names)})" if names else ""
+        helps = "status.agents.worst says what to do."
+    elif auto_update:
+        helps = "Site Recovery installs it by itself."
+    else:
+        helps = f"an agentUpdates window or the portal updates {'it' if report.behind == 1 else 'them'}."
+    return clean(f"{', '.join(said)}; {helps}", _MESSAGE_BYTES)
 
 
 def _container_of(mapping: ContainerMapping) -> str:
@@ -303,12 +320,9 @@ def _entry(
     )
 
 
-_UPDATE: Final = (
-    "Update the agent: from the vault's page of replicated items in the portal, or with the annotation "
-    "updateAgentsNow where spec.agentUpdates is set."
-)
-_LOOK_AT_JOB: Final = (
-    "Look at the machine's last failed update job among the vault's Site Recovery jobs and mend its cause. "
+_HOW: Final = (
+    "from the vault's page of replicated items in the portal, or with the annotation updateAgentsNow where "
+    "spec.agentUpdates is set"
 )
 
 
@@ -318,25 +332,27 @@ def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:
         case Concern.EXPIRED:
             return Explanation(
                 message=f"The agent expired on {_day(machine.agent_expires_at)}; replication may stop.",
-                recommended_action=f"{_UPDATE} If that fails, look at the job's error.",
+                recommended_action=f"Update the agent {_HOW}. If that fails, reinstall it.",
             )
         case Concern.EXPIRING:
             return Explanation(
-                message=f"The agent expires on {_day(machine.agent_expires_at)}.", recommended_action=_UPDATE
+                message=f"The agent expires on {_day(machine.agent_expires_at)}.",
+                recommended_action=f"Update the agent {_HOW}.",
             )
         case Concern.REINSTALL_REQUIRED:
             return _blocked(machine)
         case Concern.RETRIES_EXHAUSTED:
             return Explanation(
                 message="Site Recovery has tried to update the agent as often as it does, and does not try again.",
-                recommended_action=_LOOK_AT_JOB + f"Then: {_UPDATE}",
+                recommended_action="Look at the machine's last failed update among the vault's Site Recovery jobs and "
+                f"mend the cause; then update the agent {_HOW}.",
             )
         case Concern.FAR_BEHIND:
             behind = _releases_behind(machine.agent_version, newest)
             return Explanation(
                 message=f"Version {version} is {behind:,} releases behind {clean(newest, _VERSION_BYTES)}; "
                 f"Microsoft supports {MOST_RELEASES_BEHIND}.",
-                recommended_action=f"{_UPDATE} So far behind, the machine has to be rebooted afterwards.",
+                recommended_action=f"Update the agent {_HOW}, and reboot the machine afterwards.",
             )
         case Concern.CERTIFICATE_UPDATE:
             ends = machine.certificate_expires_at
@@ -348,7 +364,7 @@ def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:
         case Concern.UPDATE_REQUIRED:
             return Explanation(
                 message=f"There is a newer agent than version {version}.",
-                recommended_action=f"Wait for the next update, or do it now. {_UPDATE}",
+                recommended_action=f"Wait for the next update, or update the agent now: {_HOW}.",
             )
         case Concern.UPGRADING:
             return Explanation(

@@ -72,7 +72,7 @@ class RunbookRun:
 
 @dataclass(frozen=True)
 class AccountFacts:
-    """What was read of one account."""
+    """What was read of one account: all of it, or the reading failed as a whole."""
 
     account: Account | None
     """None when it does not exist."""
@@ -85,8 +85,6 @@ class AccountFacts:
     minutes_used: float | None = None
     minutes_limit: float | None = None
     """None when unlimited or not known."""
-    complete: bool = True
-    """Whether ``schedules`` and ``job_schedules`` were read to their end: otherwise none is called missing."""
 
 
 @dataclass(frozen=True)
@@ -141,36 +139,30 @@ def build_account_report(
         )
         return AccountReport(name, healthy=False, problems=(gone,))
     ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
-    scheduled = [each for each in ours if each.schedule_name]
-    unscheduled = [each for each in scheduled if each.schedule_name.casefold() not in facts.schedules]
+    unscheduled: list[ContainerMapping] = []
+    scheduled: list[tuple[ContainerMapping, Schedule]] = []
+    for mapping in (each for each in ours if each.schedule_name):
+        if schedule := facts.schedules.get(mapping.schedule_name.casefold()):
+            scheduled.append((mapping, schedule))
+        else:
+            unscheduled.append(mapping)
     unbound = [
         each for each in ours if each.job_schedule_name and each.job_schedule_name.casefold() not in facts.job_schedules
     ]
-    if not facts.complete:
-        unscheduled, unbound = [], []
-    found = [
-        (each, facts.schedules[each.schedule_name.casefold()])
-        for each in scheduled
-        if each.schedule_name.casefold() in facts.schedules
-    ]
-    disabled = [(mapping, schedule) for mapping, schedule in found if schedule.enabled is False]
-    next_runs = [schedule.next_run for _, schedule in found if schedule.enabled is not False and schedule.next_run]
-    problems = tuple(
-        filter(
-            None,
-            (
-                _state_problem(name, facts.account),
-                _identity_problem(name, facts.account),
-                _missing_problem("ScheduleMissing", name, "Schedule", [(m, m.schedule_name) for m in unscheduled]),
-                _missing_problem(
-                    "JobScheduleMissing", name, "Job schedule", [(m, m.job_schedule_name) for m in unbound]
-                ),
-                _disabled_problem(name, disabled),
-                _run_problem(name, facts.runs),
-                _minutes_problem(name, facts),
-            ),
-        )
+    disabled = [(mapping, schedule) for mapping, schedule in scheduled if schedule.enabled is False]
+    next_runs = [schedule.next_run for _, schedule in scheduled if schedule.enabled is not False and schedule.next_run]
+    found = (
+        _state_problem(name, facts.account),
+        _identity_problem(name, facts.account),
+        _missing_problem("ScheduleMissing", name, [(each, f"Schedule {each.schedule_name}") for each in unscheduled]),
+        _missing_problem(
+            "JobScheduleMissing", name, [(each, f"Job schedule {each.job_schedule_name}") for each in unbound]
+        ),
+        _disabled_problem(name, disabled),
+        _run_problem(name, facts.runs),
+        _minutes_problem(name, facts),
     )
+    problems = tuple(problem for problem in found if problem)
     return AccountReport(
         name=name,
         healthy=False if problems else (True if facts.account.state else None),
@@ -183,8 +175,11 @@ def build_account_report(
         schedules_missing=len({each.schedule_name.casefold() for each in unscheduled}),
         schedules_disabled=len({schedule.name.casefold() for _, schedule in disabled}),
         missing={
-            **{each.key: f"job schedule {clean(each.job_schedule_name, _NAME_BYTES)} is missing" for each in unbound},
-            **{each.key: f"schedule {clean(each.schedule_name, _NAME_BYTES)} is missing" for each in unscheduled},
+            **{
+                each.key: f"job schedule {clean(each.job_schedule_name, _ARTIFACT_BYTES)} is missing"
+                for each in unbound
+            },
+            **{each.key: f"schedule {clean(each.schedule_name, _ARTIFACT_BYTES)} is missing" for each in unscheduled},
         },
     )
 
@@ -243,17 +238,15 @@ def _identity_problem(name: str, account: Account) -> Problem | None:
     )
 
 
-def _missing_problem(
-    reason: str, name: str, what: str, missing: Sequence[tuple[ContainerMapping, str]]
-) -> Problem | None:
+def _missing_problem(reason: str, name: str, missing: Sequence[tuple[ContainerMapping, str]]) -> Problem | None:
     if not missing:
         return None
     mapping, artifact = missing[0]
     return Problem(
         reason,
-        f"{what} {clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} "
-        f"is not in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce "
-        "does so; by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
+        f"{clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} is not "
+        f"in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce does so; "
+        "by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
     )
 
 
