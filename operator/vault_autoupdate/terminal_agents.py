@@ -62,12 +62,17 @@ class AgentRow:
         return self.concern.concern.replace("_", " ") if self.concern else _CURRENT
 
     @property
-    def what_to_do(self) -> str:
-        """What is wrong and the recommended action."""
+    def message(self) -> str:
+        """What is wrong, in full."""
+        return self.concern.explanation.message if self.concern else ""
+
+    @property
+    def advice(self) -> str:
+        """The recommended action; before it what is in the way, where that is more than the concern says."""
         if self.concern is None:
             return ""
-        explanation = self.concern.explanation
-        return " ".join(text for text in (explanation.message, explanation.recommended_action) if text)
+        why = self.message if self.concern.concern is Concern.REINSTALL_REQUIRED else ""
+        return " ".join(text for text in (why, self.concern.explanation.recommended_action) if text)
 
 
 @dataclass(frozen=True)
@@ -165,31 +170,35 @@ def rollout_document(resource: VaultAutoUpdate, state: VaultState, situation: Si
 
 
 def _agent_table(rows: Sequence[AgentRow]) -> Table:
+    """One row for each machine, narrow enough to be read: mappings by their names alone, no advice twice in a row."""
     table = Table(
-        *(Column(name, overflow="fold") for name in ("MACHINE", "MAPPING", "VERSION", "STATE", "EXPIRES")),
-        Column("WHAT TO DO", overflow="fold", ratio=1),
+        Column("MACHINE", overflow="fold"),
+        *(Column(name, no_wrap=True) for name in ("VERSION", "STATE", "EXPIRES")),
+        *(Column(name, overflow="fold") for name in ("MAPPING", "WHAT TO DO")),
         box=None,
         pad_edge=False,
-        expand=True,
         header_style="bold",
     )
+    advice = ""
     for row in rows:
-        machine, style = row.machine, _STYLES[row.concern.concern] if row.concern else "green"
+        style = _STYLES[row.concern.concern] if row.concern else "green"
         table.add_row(
-            escape(machine.name),
-            escape(row.mapping),
-            escape(machine.agent_version),
+            escape(row.machine.name),
+            escape(row.machine.agent_version),
             f"[{style}]{row.word}[/]",
-            _day(machine.agent_expires_at),
-            escape(row.what_to_do),
+            _day(row.machine.agent_expires_at),
+            escape(row.mapping.rpartition("/")[2]),
+            escape(row.advice) if row.advice != advice else "",
         )
+        advice = row.advice
     return table
 
 
 def _agent_line(row: AgentRow) -> str:
     machine = row.machine
     expires = f"expires {_day(machine.agent_expires_at)}" if machine.agent_expires_at else ""
-    parts = (f"{row.word:<18}", machine.name, machine.agent_version, row.mapping, expires, row.what_to_do)
+    action = row.concern.explanation.recommended_action if row.concern else ""
+    parts = (f"{row.word:<18}", machine.name, machine.agent_version, row.mapping, expires, row.message, action)
     return "  ".join(part for part in parts if part)
 
 
@@ -212,7 +221,7 @@ def _machine(row: AgentRow) -> dict[str, Any]:
         "version": machine.agent_version,
         "concern": "".join(word.capitalize() for word in concern.concern.split("_")) if concern else "",
         "expiresAt": machine.agent_expires_at.isoformat() if machine.agent_expires_at else "",
-        "message": concern.explanation.message if concern else "",
+        "message": row.message,
         "recommendedAction": concern.explanation.recommended_action if concern else "",
     }
     return {"machine": machine.name, "item": machine.id, **{key: text for key, text in optional.items() if text}}

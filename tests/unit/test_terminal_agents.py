@@ -61,10 +61,27 @@ def test_the_table_has_the_worst_machine_first_and_those_that_are_current_only_w
         console, shown = at_terminal()
         show_agents(console, resource(), found, report, everything=everything)
         lines = shown.getvalue().splitlines()
-        assert lines[1].split() == ["MACHINE", "MAPPING", "VERSION", "STATE", "EXPIRES", "WHAT", "TO", "DO"]
+        assert lines[1].split() == ["MACHINE", "VERSION", "STATE", "EXPIRES", "MAPPING", "WHAT", "TO", "DO"]
         assert [line.split()[0] for line in lines[2:-1]] == expected
         assert "2026-11-01" in lines[2]
         assert lines[-1] == "Agents: 3 machines, 1 current, 2 behind, 1 expired; newest version 9.55.1.1."
+
+
+def test_advice_that_is_the_same_as_in_the_row_above_is_not_repeated() -> None:
+    found, report = rows(*(machine(f"vm-{number}", update_required=True) for number in range(3)))
+    console, shown = at_terminal()
+    show_agents(console, resource(), found, report, everything=False)
+    first, *others = shown.getvalue().splitlines()[2:-1]
+    assert "Wait for the next update" in first
+    assert len(others) == 2
+    assert not any("Wait" in line for line in others)
+
+
+def test_the_table_can_be_read_in_eighty_columns() -> None:
+    found, report = rows(machine("sqlserver-prod-01", update_required=True))
+    console, shown = at_terminal(width=80)
+    show_agents(console, resource(), found, report, everything=False)
+    assert len(shown.getvalue().splitlines()) < 20
 
 
 def test_a_vault_without_machines_has_a_summary_and_no_table() -> None:
