@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE, NOW, VAULT_ID
-from tests.unit.strategies import HOSTILE_TEXTS
+from tests.unit.strategies import HOSTILE_TEXTS, SLOW
 from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.jobs import Verdict
 from vault_autoupdate.observed import HealthError, Job, JobError, Machine
@@ -722,6 +722,7 @@ _STEPS: Final = 2 * 54
 """Somewhat more than two days."""
 
 
+@SLOW
 @given(_VAULTS)
 def test_the_bounds_hold_whatever_becomes_of_the_updates(vault: _Vault) -> None:
     for _ in range(_STEPS):
@@ -755,6 +756,7 @@ def test_a_group_begins_only_when_those_before_it_have_ended(vault: _Vault) -> N
             assert min(under_way | waiting | group) == min(group)
 
 
+@SLOW
 @given(_VAULTS)
 def test_everybody_gets_a_turn_however_often_others_fail(vault: _Vault) -> None:
     vault.rules, vault.pace = replace(vault.rules, order=()), 2 * HOUR
@@ -805,6 +807,7 @@ def test_the_order_of_the_report_does_not_matter(vault: _Vault, steps: int, orde
     assert decisions[0] == decisions[1]
 
 
+@SLOW
 @given(st.integers(0, 2**32), _RULES, _FLEETS)
 def test_a_restart_at_any_time_changes_nothing(seed: int, rules: RolloutRules, names: list[str]) -> None:
     one, other = (
