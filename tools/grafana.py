@@ -151,6 +151,8 @@ def table(
         "Last look": "s",
         "Next window in": "s",
         "Next run in": "s",
+        "Run time used": "s",
+        "Run time limit": "s",
     }
     return _panel(
         "table",

@@ -93,8 +93,8 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
         "agent_next_window_timestamp_seconds": _next_window,
         "automation_account_healthy": _of_account(lambda account: account.healthy),
         "automation_account_next_run_timestamp_seconds": _of_account(_next_run),
-        "automation_account_minutes_used": _of_account(lambda account: account.minutes_used),
-        "automation_account_minutes_limit": _of_account(lambda account: account.minutes_limit),
+        "automation_account_run_time_used_seconds": _of_account(lambda account: _seconds(account.minutes_used)),
+        "automation_account_run_time_limit_seconds": _of_account(lambda account: _seconds(account.minutes_limit)),
     }
     of_many: dict[str, Callable[[Entry], Mapping[Labels, float]]] = {
         "mappings": _mappings,
@@ -190,6 +190,10 @@ def _of_account(value_of: Callable[[AccountReport], float | None]) -> Callable[[
 
 def _next_run(account: AccountReport) -> float | None:
     return account.next_run.timestamp() if account.next_run else None
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else minutes * 60
 
 
 def _problems(entry: Entry) -> Mapping[Labels, float]:

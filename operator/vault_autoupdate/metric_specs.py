@@ -200,9 +200,13 @@ SPECS: Final = (
         reason=_quoted(ACCOUNT_PROBLEMS),
     ),
     _agents("automation_account_next_run_timestamp_seconds", "When the account is to run the updates next."),
-    _agents("automation_account_minutes_used", "Minutes of job run time that the account has used this month."),
     _agents(
-        "automation_account_minutes_limit", "Minutes of job run time that the account may use; absent without a limit."
+        "automation_account_run_time_used_seconds",
+        "Run time of its jobs that the account has used this month. Azure counts it in minutes.",
+    ),
+    _agents(
+        "automation_account_run_time_limit_seconds",
+        "Run time of its jobs that the account may use in a month; absent without a limit.",
     ),
     _metric(
         Section.AGENTS,

@@ -100,6 +100,10 @@ def test_alerts_about_a_resource_name_it(scenario: Monitored) -> None:
     assert labels["VaultAutoUpdateRepairNotCuring"]["name"] == "unwell"
     assert labels["VaultAutoUpdateDriftReturns"]["name"] == "dr-weu"
     assert labels["VaultAutoUpdateAccessDenied"]["code"] == "403"
+    assert labels["VaultAutoUpdateAgentRolloutStopped"]["name"] == "in-windows"
+    assert labels["VaultAutoUpdateAgentUpdatesFailing"]["name"] == "in-windows"
+    assert labels["VaultAutoUpdateAgentsFarBehind"]["name"] == "in-windows"
+    assert labels["VaultAutoUpdateAutomationAccountUnhealthy"]["name"] == "unwell"
 
 
 def test_no_rule_refers_to_a_file_outside_of_the_repository() -> None:

@@ -103,6 +103,13 @@ def test_every_query_gives_something_after_the_scenario(
         ("Changes by outcome", 1),
         ("Most tries of a mapping", 2),
         ("Duration of jobs", 1),
+        ("Expired, or within 60 days", 2),
+        ("More than four releases behind", 2),
+        ("Waiting for a window", 2),
+        ("Updates under way", 1),
+        ("Updates failed", 2),
+        ("Accounts unhealthy", 1),
+        ("Updates by outcome", 1),
     ],
 )
 def test_what_happened_in_the_scenario_can_be_seen(scenario: Monitored, title: str, least: float) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from tests.support.kubeconfig import write_kubeconfig
-from tests.support.monitored import Monitored
+from tests.support.monitored import SUBSCRIPTIONS, Monitored
 from tests.support.ports import free_ports
 from tests.support.resources import manifest
 from tests.support.waiting import wait_until
@@ -181,14 +181,15 @@ def test_the_command_shows_the_fleet_of_the_scenario(scenario: Monitored) -> Non
     assert shown.returncode == 0, shown.stderr
     lines = [line.split()[0] for line in shown.stdout.splitlines()[1:] if line.startswith("default/")]
     assert lines[0] == "default/forbidden"
-    assert set(lines) == {f"default/{name}" for name in ("dr-weu", "unwell", "forbidden", "left-behind")}
+    assert set(lines) == {f"default/{name}" for name in SUBSCRIPTIONS}
     assert "AuthorizationFailed" in shown.stdout
+    assert "Stopped" in shown.stdout
     assert "WORST MAPPING" in shown.stdout
 
 
 def test_the_command_gives_programs_a_document_of_one_namespace(scenario: Monitored) -> None:
     found = json.loads(run(scenario.api.kubeconfig, "-n", "default", "-o", "json").stdout)
-    assert len(found) == 4
+    assert len(found) == len(SUBSCRIPTIONS)
     assert found[0]["name"] == "forbidden"
 
 

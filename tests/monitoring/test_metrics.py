@@ -24,7 +24,7 @@ from vault_autoupdate.automation import AccountReport, Problem
 from vault_autoupdate.budget import Limit
 from vault_autoupdate.fleet import Fleet
 from vault_autoupdate.jobs import Verdict
-from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS, SPECS, Kind
+from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS, OPERATIONS, SPECS, Kind
 from vault_autoupdate.metrics import Metrics
 from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Action
@@ -268,12 +268,12 @@ async def test_the_automation_account_is_healthy_or_has_known_problems_or_is_abs
     problems = {r: served.value("automation_account_problem", reason=r, **labels) for r in ACCOUNT_PROBLEMS}
     assert problems == dict.fromkeys(ACCOUNT_PROBLEMS, 0) | {"ScheduleMissing": 1}
     assert served.value("automation_account_next_run_timestamp_seconds", **labels) == (NOW + HOUR).timestamp()
-    assert served.value("automation_account_minutes_used", **labels) == 12.5
-    assert served.value("automation_account_minutes_limit", **labels) == 500
+    assert served.value("automation_account_run_time_used_seconds", **labels) == 750
+    assert served.value("automation_account_run_time_limit_seconds", **labels) == 30_000
     entry.state.account = AccountReport("aa", True)
     assert served.value("automation_account_healthy", **labels) == 1
     assert served.value("automation_account_problem", reason="ScheduleMissing", **labels) == 0
-    assert "vault_autoupdate_automation_account_minutes_limit{" not in served.text()
+    assert "vault_autoupdate_automation_account_run_time_limit_seconds{" not in served.text()
     for unknown in (AccountReport("aa", None), None):
         entry.state.account = unknown
         assert "vault_autoupdate_automation_account_healthy{" not in served.text()
@@ -362,6 +362,21 @@ async def test_the_last_word_of_the_api_server_is_absent_before_watching_began(s
 def test_the_watch_was_heard_of_in_the_scenario_though_nothing_else_happened_first(scenario: Monitored) -> None:
     (contact,) = scenario.prometheus.query("min_over_time(vault_autoupdate_watch_last_contact_timestamp_seconds[5m])")
     assert float(contact["value"][1]) > scenario.began - 15
+
+
+def test_every_operation_that_is_called_is_one_of_those_that_are_documented(scenario: Monitored) -> None:
+    found = scenario.prometheus.query("sum by (operation) (vault_autoupdate_arm_requests_total) > 0", at=scenario.ended)
+    called = {each["metric"]["operation"] for each in found}
+    assert {"update_mapping", "list_items", "update_agent", "get_account", "list_schedules", "list_usages"} <= called
+    assert called <= set(OPERATIONS)
+
+
+def test_the_updates_that_the_scenario_has_are_counted_by_how_they_ended(scenario: Monitored) -> None:
+    query = "sum by (outcome) (vault_autoupdate_agent_updates_total)"
+    found = scenario.prometheus.query(query, at=scenario.ended)
+    counts = {each["metric"]["outcome"]: float(each["value"][1]) for each in found}
+    assert (counts["failed"], counts["failed_to_start"], counts["timed_out"]) == (2, 0, 0)
+    assert 2 <= counts["succeeded"] <= 4, "the canaries, and those that began between one failure and the other"
 
 
 def test_prometheus_negotiates_openmetrics_and_takes_every_sample(scenario: Monitored) -> None:

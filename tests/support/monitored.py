@@ -1,14 +1,16 @@
 """A scenario with everything that monitoring is to show, and a Prometheus that watches it.
 
-Four vaults: one that is made right, undone by somebody and made right again; one with changes that fail and health
-errors that no repair cures; one that may not be changed; and one with a run that an earlier process left behind.
+Five vaults: one that is made right, undone by somebody and made right again; one with changes that fail, health errors
+that no repair cures, an Automation account that is suspended and an agent that has expired; one that may not be
+changed; one with a run that an earlier process left behind; and one whose agents are updated in a window, until too
+many updates have failed.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +26,7 @@ from tests.support.prometheus import PrometheusServer, without_waiting
 from tests.support.resources import collection_path, manifest, resource_path
 from tests.support.rest import MERGE_PATCH
 from tests.support.waiting import wait_until
-from vault_autoupdate.api import REQUESTED_AT, AutoUpdate
+from vault_autoupdate.api import REQUESTED_AT, UPDATE_AGENTS_NOW, AutoUpdate
 from vault_autoupdate.arm.wire import job_id_of, patch_body
 from vault_autoupdate.plan import Goal
 from vault_autoupdate.resource_id import mapping_path, parse_automation_account_id
@@ -38,17 +40,24 @@ SUBSCRIPTIONS: Final = {
     "unwell": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a11",
     "forbidden": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a12",
     "left-behind": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a13",
+    "in-windows": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a14",
 }
 MIXES: Final = {
     "dr-weu": {"enabled_compliant": 60, "disabled": 120, "enabled_other_account": 30, "unpaired": 10},
     "unwell": {"enabled_compliant": 10, "disabled": 3, "enabled_unhealthy": 4},
     "forbidden": {"disabled": 5},
     "left-behind": {"enabled_compliant": 3, "disabled": 1},
+    "in-windows": {"disabled": 6},
 }
 EXPECTED: Final = frozenset(
     {
         "VaultAutoUpdateAccessDenied",
+        "VaultAutoUpdateAgentRolloutStopped",
+        "VaultAutoUpdateAgentUpdatesFailing",
         "VaultAutoUpdateAgentsBehind",
+        "VaultAutoUpdateAgentsExpiring",
+        "VaultAutoUpdateAgentsFarBehind",
+        "VaultAutoUpdateAutomationAccountUnhealthy",
         "VaultAutoUpdateCredentialFailing",
         "VaultAutoUpdateDriftReturns",
         "VaultAutoUpdateJobsFailing",
@@ -61,7 +70,7 @@ EXPECTED: Final = frozenset(
 """Alerts that the scenario must set off; no other one may fire while the operator runs."""
 NAMESPACE: Final = "default"
 
-__all__ = ["ALERTS", "EXPECTED", "NAMESPACE", "SCALE", "Monitored", "monitored", "run_scenario"]
+__all__ = ["ALERTS", "EXPECTED", "NAMESPACE", "SCALE", "SUBSCRIPTIONS", "Monitored", "monitored", "run_scenario"]
 
 
 def vault_id(name: str) -> str:
@@ -95,10 +104,14 @@ def _document(scale: float) -> dict[str, Any]:
                 "mix": mix,
                 "incurable_share": 1.0,
                 "items_per_mapping": 1,
-                "outdated_agent_share": 0.2,
+                "outdated_agent_share": 1.0 if name == "in-windows" else 0.2,
+                "roles": ["canary", "db", "web"],
+                "vm_name": "{role}-{mapping:03}",
             }
             for name, mix in MIXES.items()
         ],
+        "automation_accounts": [{"id": account_id("unwell"), "state": "Suspended"}],
+        "agent_updates": {"failing": ["db-*"]},
     }
 
 
@@ -121,10 +134,12 @@ class Monitored:
         """Note the beginning of a stage."""
         self.moments[name] = time.time()
 
-    def create(self, name: str, **spec: Any) -> None:
+    def create(self, name: str, *, annotations: Mapping[str, str] | None = None, **spec: Any) -> None:
         """Declare a vault of the scenario."""
         fields = {"vaultResourceId": vault_id(name), "automationAccountResourceId": account_id(name), **spec}
-        self.api.rest.create(collection_path(NAMESPACE), manifest(name, namespace=NAMESPACE, **fields))
+        document = manifest(name, namespace=NAMESPACE, **fields)
+        document["metadata"]["annotations"] = dict(annotations or {})
+        self.api.rest.create(collection_path(NAMESPACE), document)
 
     def status(self, name: str) -> dict[str, Any]:
         """The status of a resource."""
@@ -214,11 +229,25 @@ def run_scenario(running: Monitored) -> None:
         if mapping["status"] == "Disabled":
             sim.add_fault("fail_job", method="PATCH", vault="unwell", mapping=mapping["name"], forever=True)
     sim.add_fault("status", status=403, code="AuthorizationFailed", method="PATCH", vault="forbidden", forever=True)
+    _age_agents(running)
 
     running.stage("declared")
     running.create("dr-weu")
     running.create("unwell")
     running.create("forbidden")
+    running.create(
+        "in-windows",
+        annotations={UPDATE_AGENTS_NOW: "now"},
+        autoUpdate="Disabled",
+        automationAccountResourceId=None,
+        agentUpdates={
+            "schedule": "0 0 29 2 *",  # hardly ever: the window is the one that the annotation opens
+            "duration": "1h",
+            "maxConcurrent": 2,
+            "maxFailures": 2,
+            "order": ["canary-*"],
+        },
+    )
     running.wait_ready("dr-weu")
 
     running.stage("undone")
@@ -245,6 +274,15 @@ def run_scenario(running: Monitored) -> None:
     running.wait_fired(*EXPECTED)
     sim.remove_fault(fault)
     running.ended = time.time()
+
+
+def _age_agents(running: Monitored) -> None:
+    """Let one agent be expired, another one expire soon, and those whose updates will fail be far behind."""
+    sim, now = running.sim.control, datetime.now(UTC)
+    for vault, days in {"unwell": -1, "dr-weu": 30}.items():
+        item = sim.items(vault)[0]["vm_name"]
+        sim.set_items(vault, item, expires_at=(now + timedelta(days=days)).isoformat())
+    sim.set_items("in-windows", "db-*", version="9.48.1.1")
 
 
 def _leave_behind(running: Monitored) -> None:
