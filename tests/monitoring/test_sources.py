@@ -1,4 +1,4 @@
-"""Where some metrics come from: drift that somebody else made, tokens, and the end of a certificate."""
+"""Where some metrics come from: drift that somebody else made, accounts, tokens, and the end of a certificate."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
 from tests.support.certificates import Authority
-from tests.unit.builders import DISABLE, ENABLE, NOW, disabled, mapping
+from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, disabled, mapping
 from vault_autoupdate.arm.credential import TokenSource, certificate_expiry
+from vault_autoupdate.automation import Account, AccountFacts, RunbookRun, Schedule, build_account_report
 from vault_autoupdate.errors import CredentialError
+from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.plan import Goal, Plan, make_plan
 from vault_autoupdate.settings import load_settings
 from vault_autoupdate.state import VaultState
@@ -47,6 +49,19 @@ def test_what_differs_since_something_else_is_wanted_is_no_revert() -> None:
     state.look(plan_of(ENABLE, mapping("a")), ENABLE)
     state.look(plan_of(DISABLE, mapping("a")), DISABLE)
     assert state.reverts == 0
+
+
+def test_whatever_may_be_wrong_with_an_account_is_known_to_the_metric_and_nothing_else() -> None:
+    all_at_once = AccountFacts(
+        account=Account("aa", "Suspended", "None"),
+        schedules={"off": Schedule("off", enabled=False)},
+        runs=(RunbookRun("Failed", NOW, NOW),),
+        minutes_used=499,
+        minutes_limit=500,
+    )
+    mappings = [mapping("a", schedule_name="gone", job_schedule_name="gone"), mapping("b", schedule_name="off")]
+    reports = (build_account_report(facts, ACCOUNT, mappings, NOW) for facts in (all_at_once, AccountFacts(None)))
+    assert {problem.reason for report in reports for problem in report.problems} == set(ACCOUNT_PROBLEMS)
 
 
 class Issuer:
