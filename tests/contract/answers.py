@@ -8,10 +8,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from azure.mgmt.automation import models as automation
 from azure.mgmt.recoveryservices import models as vaults
 from azure.mgmt.recoveryservicessiterecovery import models
 
-from asr_simulator.routes import LOGIN, RouteKind, match_path
+from asr_simulator.routes import AUTOMATION, LOGIN, RouteKind, match_path
 from tests.contract.strict import list_problems, problems
 from tests.simulator.helpers import Arm
 
@@ -24,6 +25,10 @@ LISTS: Final[dict[RouteKind, type[Any]]] = {
     RouteKind.JOBS: models.Job,
     RouteKind.PROTECTED_ITEMS: models.ReplicationProtectedItem,
     RouteKind.CONTAINER_PROTECTED_ITEMS: models.ReplicationProtectedItem,
+    RouteKind.SCHEDULES: automation.Schedule,
+    RouteKind.JOB_SCHEDULES: automation.JobSchedule,
+    RouteKind.AUTOMATION_JOBS: automation.JobCollectionItem,
+    RouteKind.USAGES: automation.Usage,
 }
 ITEMS: Final[dict[RouteKind, type[Any]]] = {
     RouteKind.VAULT: vaults.Vault,
@@ -32,7 +37,9 @@ ITEMS: Final[dict[RouteKind, type[Any]]] = {
     RouteKind.JOB: models.Job,
     RouteKind.JOB_CANCEL: models.Job,
     RouteKind.PROTECTED_ITEM: models.ReplicationProtectedItem,
+    RouteKind.ITEM_OPERATION_RESULT: models.ReplicationProtectedItem,
     RouteKind.VAULT_HEALTH: models.VaultHealthDetails,
+    RouteKind.AUTOMATION_ACCOUNT: automation.AutomationAccount,
 }
 _STATUS: Final = {"error", "id", "name", "properties", "status", "startTime", "endTime", "percentComplete"}
 
@@ -65,23 +72,25 @@ class Watcher:
         document = answer.json()
         if answer.status_code >= 400:
             self._note("code", document["error"]["code"])
-            is_vault = kind in (RouteKind.VAULT, RouteKind.VAULTS)
-            return problems(vaults.ErrorResponse if is_vault else models.ErrorResponse, document)
+            return problems(_error_model(kind), document)
         if kind is RouteKind.OPERATION_STATUS:
             self._note("status", document["status"])
             return [f"fields {document.keys() ^ _STATUS}"] if document.keys() != _STATUS else []
         if kind is RouteKind.VAULT_SETTINGS:
             single = path.lower().endswith("/default")
             return (problems if single else list_problems)(models.VaultSetting, document)
-        is_list = kind in LISTS
+        is_list = kind in LISTS and "value" in document  # a schedule has the route of the list of them
         for item in document["value"] if is_list else [document]:
             self._note_kind(kind, item)
-        return list_problems(LISTS[kind], document) if is_list else problems(ITEMS[kind], document)
+        return list_problems(LISTS[kind], document) if is_list else problems((ITEMS | LISTS)[kind], document)
 
     def _note(self, what: str, value: Any) -> None:
         self.seen.setdefault(what, set()).add(str(value))
 
     def _note_kind(self, kind: RouteKind, item: dict[str, Any]) -> None:
+        if kind in AUTOMATION:
+            self._note_automation(kind, item)
+            return
         properties = item["properties"]
         if kind in (RouteKind.JOB, RouteKind.JOB_CANCEL):
             self._note("job", f"{properties['state']} {properties['stateDescription']}")
@@ -96,3 +105,19 @@ class Watcher:
             details = properties["providerSpecificDetails"]
             self._note("item", properties["protectionState"])
             self._note("agent", details["isReplicationAgentUpdateRequired"])
+            self._note("upgrade", details.get("isAgentUpgradeInProgress"))
+            self._note("blocked", bool(details.get("reasonsBlockingReinstallDetails")))
+
+    def _note_automation(self, kind: RouteKind, item: dict[str, Any]) -> None:
+        if kind is RouteKind.AUTOMATION_ACCOUNT:
+            self._note("account", f"{item['properties']['state']} {item['identity']['type']}")
+        elif kind is RouteKind.AUTOMATION_JOBS:
+            self._note("run", item["properties"]["status"])
+        elif kind is RouteKind.SCHEDULES:
+            self._note("schedule", item["properties"]["isEnabled"])
+
+
+def _error_model(kind: RouteKind) -> type[Any]:
+    if kind in AUTOMATION:
+        return automation.ErrorResponse
+    return vaults.ErrorResponse if kind in (RouteKind.VAULT, RouteKind.VAULTS) else models.ErrorResponse

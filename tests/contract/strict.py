@@ -14,11 +14,11 @@ from functools import cache
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Final
 
-from azure.mgmt import recoveryservices, recoveryservicessiterecovery
+from azure.mgmt import automation, recoveryservices, recoveryservicessiterecovery
 
 __all__ = ["BEYOND_THE_MODELS", "list_problems", "problems"]
 
-_PACKAGES: Final = (recoveryservices, recoveryservicessiterecovery)
+_PACKAGES: Final = (automation, recoveryservices, recoveryservicessiterecovery)
 
 BEYOND_THE_MODELS: Final[Mapping[str, frozenset[str]]] = {
     "ErrorDetail": frozenset({"possibleCauses", "recommendedAction", "clientRequestId", "activityId"})
@@ -83,7 +83,7 @@ def _most_derived(model: Model, document: dict[str, Any], path: str) -> tuple[Mo
 
 
 def _value_problems(hint: Any, value: Any, path: str, beyond: Beyond) -> list[str]:
-    if hint is Any:
+    if Any in _alternatives(hint):
         return []
     if value is None:
         return [] if _may_be_none(hint) else [f"{path}: null"]
@@ -127,7 +127,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _may_be_none(hint: Any) -> bool:
-    return hint is Any or NoneType in _alternatives(hint)
+    return not {Any, NoneType}.isdisjoint(_alternatives(hint))
 
 
 @cache

@@ -11,14 +11,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr_simulator import Scenario, parse_scenario
+from asr_simulator.api_versions import AUTOMATION_VERSIONS
 from asr_simulator.routes import LOGIN, RouteKind
 from tests.contract.answers import ITEMS, LISTS, Watcher
-from tests.simulator.helpers import API_VERSION, MAPPINGS, SUBSCRIPTION, VAULT_PATH, Arm, open_arm, update, vault
+from tests.simulator.helpers import (
+    ACCOUNT,
+    API_VERSION,
+    MAPPINGS,
+    SUBSCRIPTION,
+    VAULT_PATH,
+    Arm,
+    open_arm,
+    update,
+    vault,
+)
 
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION}"
 _GROUP = VAULT_PATH.partition("/providers/")[0]
 _JOBS = f"{VAULT_PATH}/replicationJobs"
 _ITEMS = f"{VAULT_PATH}/replicationProtectedItems"
+_BOTH = "SystemAssigned, UserAssigned"
+_AUTOMATION = f"api-version={AUTOMATION_VERSIONS[-1]}"
+_AGENT_UPDATE: dict[str, Any] = {"properties": {}}
 _KINDS = (
     "enabled_compliant",
     "enabled_other_case",
@@ -80,12 +94,34 @@ def _look_at_everything(arm: Arm) -> None:
     for item in items[:10]:
         assert arm.get(item).ok
     _look_at_jobs(arm)
+    _look_at_accounts(arm)
+
+
+def _look_at_accounts(arm: Arm) -> None:
+    for account in (each["id"] for each in arm.sim.control.accounts()):
+        assert arm.get(f"{account}?{_AUTOMATION}").ok
+        for path in ("schedules", "jobSchedules"):
+            for item in (item for page in arm.pages(f"{account}/{path}?{_AUTOMATION}") for item in page):
+                assert arm.get(f"{item['id']}?{_AUTOMATION}").ok
+        for path in ("jobs", "usages"):
+            arm.pages(f"{account}/{path}?{_AUTOMATION}")
 
 
 def _look_at_jobs(arm: Arm) -> None:
     for page in arm.pages(_JOBS):
         for job in page:
             assert arm.get(job["id"]).ok
+
+
+def _update_agents(arm: Arm) -> list[tuple[str, str]]:
+    """Update the agents of a page of machines; returns the operation URLs of those that were taken."""
+    items = arm.get(_ITEMS).json()["value"][:10]
+    answers = [arm.call("POST", f"{item['id']}/updateMobilityService", json=_AGENT_UPDATE) for item in items]
+    return [
+        (answer.headers["Azure-AsyncOperation"], answer.headers["Location"])
+        for answer in answers
+        if answer.status_code == 202
+    ]
 
 
 def _patch_everything(arm: Arm, status: str) -> list[tuple[str, str]]:
@@ -101,8 +137,8 @@ def _patch_everything(arm: Arm, status: str) -> list[tuple[str, str]]:
 
 
 def test_every_route_has_a_model() -> None:
-    """All but the operation status, for which no model is published, and the settings, which have two forms."""
-    others = {RouteKind.OPERATION_STATUS, RouteKind.VAULT_SETTINGS, RouteKind.UNKNOWN}
+    """But for the operation status, which has none, the settings, which have two forms, and updates, without a body."""
+    others = {RouteKind.OPERATION_STATUS, RouteKind.VAULT_SETTINGS, RouteKind.UPDATE_AGENT, RouteKind.UNKNOWN}
     assert {*LISTS, *ITEMS, *others, *LOGIN} == set(RouteKind)
 
 
@@ -117,10 +153,25 @@ def test_everything_in_every_state_is_as_the_models_say() -> None:
         "not_started_share": 0.3,
         "background_per_hour": 60,
     }
-    with _watched(_scenario(jobs=jobs, seed=3)) as (arm, watcher):
+    accounts = [
+        {"id": f"{ACCOUNT}-{run}", "state": state, "identity": identity, "runs": [{"status": run, "lasted": None}]}
+        for state, identity, run in (
+            ("Ok", "None", "New"),
+            ("Unavailable", "UserAssigned", "Running"),
+            ("Suspended", _BOTH, "Failed"),
+        )
+    ]
+    of = _scenario(jobs=jobs, seed=3, agent_updates={"reboot_pending": ["*"]}, automation_accounts=accounts)
+    with _watched(of) as (arm, watcher):
         _look_at_everything(arm)
+        arm.sim.control.release_agent("9.60.1.1")
+        arm.sim.control.set_items(
+            None, "*-00", blockers=[{"code": "1", "message": "m"}], expires_at="2027-01-01T00:00Z"
+        )
+        arm.sim.control.set_schedule("aa-dr", "*", enabled=False)
         for status in ("Enabled", "Disabled"):
-            urls = _patch_everything(arm, status)
+            urls = _patch_everything(arm, status) + _update_agents(arm)
+            arm.pages(_ITEMS)
             for _ in range(8):
                 for both in urls:
                     for url in both:
@@ -152,6 +203,14 @@ def test_everything_in_every_state_is_as_the_models_say() -> None:
     assert watcher.seen["mapping health"] == {"Normal", "Warning", "Critical"}
     assert watcher.seen["mapping state"] == watcher.seen["agent"] == {"True", "False"}
     assert watcher.seen["item"] == {"InitialReplicationInProgress", "Protected"}
+    assert watcher.seen["upgrade"] == watcher.seen["blocked"] == watcher.seen["schedule"] == {"True", "False"}
+    assert watcher.seen["account"] == {
+        "Ok SystemAssigned",
+        "Ok None",
+        "Unavailable UserAssigned",
+        f"Suspended {_BOTH}",
+    }
+    assert watcher.seen["run"] == {"New", "Running", "Failed"}
     answered = {kind for kind, status in watcher.routes if status == 200}
     assert answered == {*LISTS, *ITEMS, RouteKind.OPERATION_STATUS, RouteKind.VAULT_SETTINGS}
 
@@ -189,9 +248,14 @@ def _refuse_places(arm: Arm) -> None:
         f"{_JOBS}?$filter=jobStatus%20ne%20'Failed'",
         f"{_ITEMS}?$filter=colour%20eq%20'red'",
         f"{VAULT_PATH}{MAPPINGS}?skipToken=none",
+        f"{ACCOUNT}-none?{_AUTOMATION}",
+        f"{ACCOUNT}/schedules/none?{_AUTOMATION}",
+        f"{ACCOUNT}/schedules?{_AUTOMATION}&$skip=none",
+        f"{ACCOUNT}/jobs/none/output?{_AUTOMATION}",
     ):
         arm.get(path)
     arm.call("DELETE", VAULT_PATH)
+    arm.call("DELETE", f"{ACCOUNT}?{_AUTOMATION}")
 
 
 def _refuse_updates(arm: Arm) -> None:
@@ -216,6 +280,10 @@ def _refuse_updates(arm: Arm) -> None:
     location = arm.patch("beta").headers["Location"]
     arm.time.advance(100)
     arm.get(location)
+    item = arm.below("/replicationProtectedItems").json()["value"][0]["id"]
+    for body in ({}, [], _AGENT_UPDATE, _AGENT_UPDATE):
+        arm.call("POST", f"{item}/updateMobilityService", json=body)
+    arm.call("POST", f"{item}-none/updateMobilityService", json=_AGENT_UPDATE)
 
 
 def _refuse_pace(arm: Arm) -> None:
@@ -225,6 +293,7 @@ def _refuse_pace(arm: Arm) -> None:
     arm.sim.control.settings(throttle={"arm": {"reads": 1, "reads_per_second": 0.1}})
     for _ in range(3):
         arm.get(VAULT_PATH)
+        arm.get(f"{ACCOUNT}?{_AUTOMATION}")
 
 
 REFUSE: tuple[Callable[[Arm], None], ...] = (_refuse_tokens, _refuse_places, _refuse_updates, _refuse_pace)
@@ -301,6 +370,14 @@ _scenarios = st.fixed_dictionaries(
                 "background_per_hour": st.sampled_from([0, 600]),
             }
         ),
+        "automation_page_size": st.integers(1, 5),
+        "agent_updates": st.fixed_dictionaries(
+            {
+                "auto_update_after": st.sampled_from([None, 0, 30]),
+                "failed_share": st.sampled_from([0, 0.5, 1]),
+                "reboot_pending": st.sampled_from([[], ["*"]]),
+            }
+        ),
     }
 )
 
@@ -309,7 +386,8 @@ _scenarios = st.fixed_dictionaries(
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_vault_at_any_moment_is_as_the_models_say(document: dict[str, Any], wait: int) -> None:
     with _watched(_scenario(**document)) as (arm, watcher):
-        for url in (each for both in _patch_everything(arm, "Enabled") for each in both):
+        arm.sim.control.release_agent("9.60.1.1")
+        for url in (each for both in _patch_everything(arm, "Enabled") + _update_agents(arm) for each in both):
             arm.get(url)
         arm.time.advance(wait)
         _look_at_everything(arm)
