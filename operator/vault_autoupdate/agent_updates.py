@@ -205,12 +205,7 @@ async def _start(vault_pass: VaultPass, rollout: Rollout, machine: Machine) -> N
             unsure = None
             answer = await vault_pass.site_recovery.update_agent(vault_pass.context, machine.id)
         except AzureError as error:
-            if concerns_all(error):
-                raise
-            if error.disposition is Disposition.WAIT and not unsure:
-                return  # refused unseen: at the next step
-            if error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
-                _refused(vault_pass, rollout, machine, error)
+            if not _may_pass(vault_pass, rollout, machine, error, unsure=unsure is not None):
                 return
             unsure = unsure or error
             await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (attempt - 1))
@@ -227,6 +222,23 @@ async def _start(vault_pass: VaultPass, rollout: Rollout, machine: Machine) -> N
             _refused(vault_pass, rollout, machine, unsure)
     except AzureError:
         _note_start(vault_pass, rollout, machine, "")  # it may be at work: the machine itself will tell
+
+
+def _may_pass(vault_pass: VaultPass, rollout: Rollout, machine: Machine, error: AzureError, *, unsure: bool) -> bool:
+    """Whether to look and to try again after ``error``; if not, it is noted what is known of the machine.
+
+    ``unsure``: what failed was to look whether an earlier try got through. Raises what concerns all machines.
+    """
+    may_pass = error.disposition in {Disposition.RETRY, Disposition.WAIT} and not concerns_all(error)
+    if unsure and not may_pass:
+        _note_start(vault_pass, rollout, machine, "")  # it may be at work: the machine itself will tell
+    if concerns_all(error):
+        raise error
+    if not unsure and error.disposition is Disposition.WAIT:
+        return False  # refused unseen: at the next step
+    if not unsure and not may_pass:
+        _refused(vault_pass, rollout, machine, error)
+    return may_pass
 
 
 async def _is_under_way_already(vault_pass: VaultPass, rollout: Rollout, machine: Machine) -> bool:

@@ -15,7 +15,7 @@ import requests
 from asr_simulator import SimulatorThread, parse_scenario
 from asr_simulator.clock import Clock as AzureClock
 from tests.faults.matrix import CELLS, FAULTS, excuse
-from tests.faults.model import Call, Cell, Simulated, SkewedClock
+from tests.faults.model import AgentCall, Call, Cell, Simulated, SkewedClock
 from tests.faults.saboteur import VICTIM, Saboteur, Surroundings
 from tests.faults.trial import Trial, open_trial, skippable_clock
 from tests.support.core import ACCOUNT, SCALE, Azure, open_azure, scenario_document
@@ -87,7 +87,7 @@ def _settings(cell: Cell) -> dict[str, str]:
     return {**SETTINGS, "request_timeout": "0.15s"} if slow and cell.call is Call.GET_TOKEN else SETTINGS
 
 
-def _make_the_call_necessary(call: Call, sim: SimulatorThread) -> None:
+def _make_the_call_necessary(call: Call | AgentCall, sim: SimulatorThread) -> None:
     match call:
         case Call.LIST_JOBS:
             _patch_as_an_earlier_process(sim)
@@ -158,7 +158,7 @@ def _nothing_is_lost_or_done_twice(azure: Azure, trial: Trial, cell: Cell) -> No
     (vault,) = control.state()["vaults"]
     ended = sum(azure.recorder.outcomes[str(verdict)] for verdict in Verdict)
     missed = sum(vault["jobs"].values()) - ended
-    may_miss = {
+    may_miss: dict[Call | AgentCall, int] = {
         Call.LIST_JOBS: 1,  # that of the process before
         Call.LIST_JOBS_LOST_ANSWER: 1,  # seen by its effect, after it has ended
     }
