@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.faults.matrix import CELLS, FAULTS, excuse
-from tests.faults.model import Call, Expected, Fault, Group, Simulated
+from tests.faults.matrix import AGENT_CELLS, CELLS, FAULTS, excuse, told
+from tests.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, Simulated
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/reliability.md"
 BEGIN: Final = "<!-- fault matrix: written by tools/reliability_docs.py -->"
@@ -35,6 +35,21 @@ _PURPOSES: Final = {
     Call.UPDATE_MAPPING: "the PATCH",
     Call.LIST_JOBS_LOST_ANSWER: "whether a PATCH got through whose answer was lost",
     Call.GET_TOKEN: "a token, from the managed identity endpoint",
+}
+_AGENT_PURPOSES: Final = {
+    AgentCall.LIST_ITEMS: "all machines and their agents",
+    AgentCall.UPDATE_AGENT: "the POST that has an agent updated",
+    AgentCall.GET_ITEM: "whether a POST got through whose answer was lost",
+    AgentCall.GET_ACCOUNT: "the Automation account",
+    AgentCall.LIST_SCHEDULES: "its schedules",
+    AgentCall.LIST_JOB_SCHEDULES: "what binds them to the runbook",
+    AgentCall.LIST_ACCOUNT_JOBS: "the last runs of the runbook",
+    AgentCall.LIST_USAGES: "the minutes used",
+}
+_AGENT_COLUMNS: Final = {
+    "agents": (AgentCall.LIST_ITEMS,),
+    "account": tuple(call for call in AgentCall if call.is_about_account),
+    "update": (AgentCall.UPDATE_AGENT,),
 }
 _TEXT: Final = """
 {calls} calls and {faults} faults: {cells} cells, each tested with a fault that strikes once and with one that lasts; the other
@@ -87,6 +102,34 @@ Cells that make no sense:
 | fault | calls | why |
 | --- | --- | --- |
 {excuses}
+
+### Agents and the Automation account
+
+{agent_calls} more calls are about agents, their updates and the Automation account: {agent_cells} cells, each tested with a fault
+that lasts and then is gone, and the updates also with one that strikes once ({agent_left_out} cells are left out, for the reasons
+above). In every cell
+
+- Ready stays `True`, and the vault's own work is done;
+- where something cannot be seen, its condition says so, and the other one is as ever;
+- each agent is updated once: Site Recovery accepts one POST for each machine, also when an answer is lost and nobody can
+  look what became of it; then the machine itself tells later on;
+- no job is forgotten, the token goes nowhere else, and when the fault is gone, all comes right without a restart.
+
+| column | calls |
+| --- | --- |
+{agent_groups}
+
+*as before*: what may pass by itself is looked at again at the next look, and the condition stays as it is until then; an
+update is tried again at the next step. *noted for the machine*: after four tries at the most its update counts as failed, with the
+reason, and the window stops at `maxFailures`. *said*: the reason is in `status.agentUpdates.message`, nothing counts as failed, and it goes on by
+itself.
+
+| fault | {agent_columns} |
+| --- |{agent_dashes}
+{agent_rows}
+
+`{get_item}` after a lost answer: whatever the fault, the POST is not sent again. With a 404 the machine counts as failed: it
+is not replicated any more.
 """
 
 
@@ -104,6 +147,17 @@ def render() -> str:
         rows="\n".join(_rows()),
         exceptions="\n".join(_exceptions()),
         excuses="\n".join(_excuses()),
+        agent_calls=len(AgentCall),
+        agent_cells=len(AGENT_CELLS),
+        agent_left_out=len(AgentCall) * len(FAULTS) - len(AGENT_CELLS),
+        agent_groups="\n".join(
+            f"| {title} | {'<br>'.join(f'`{call}`: {_AGENT_PURPOSES[call]}' for call in calls)} |"
+            for title, calls in {**_AGENT_COLUMNS, "make sure": (AgentCall.GET_ITEM,)}.items()
+        ),
+        agent_columns=" | ".join(_AGENT_COLUMNS),
+        agent_dashes=" --- |" * len(_AGENT_COLUMNS),
+        agent_rows="\n".join(_agent_rows()),
+        get_item=AgentCall.GET_ITEM,
     )
 
 
@@ -157,6 +211,46 @@ def _excuses() -> Iterator[str]:
                 reasons.setdefault(reason, []).append(f"`{call}`")
         for reason, calls in reasons.items():
             yield f"| {fault.title} | {', '.join(calls)} | {reason} |"
+
+
+def _agent_rows() -> Iterator[str]:
+    """One row for all faults that come to the same."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for fault in FAULTS:
+        cells = tuple(_agent_cell(calls, fault) for calls in _AGENT_COLUMNS.values())
+        if any(cell != "-" for cell in cells):
+            alike.setdefault(cells, []).append(fault.title)
+    for cells, titles in alike.items():
+        yield f"| {'<br>'.join(titles)} | {' | '.join(cells)} |"
+
+
+def _agent_cell(calls: tuple[AgentCall, ...], fault: Fault) -> str:
+    shown: dict[str, list[str]] = {}
+    for call in calls:
+        if not excuse(call, fault):
+            what = _update(call, fault) if call is AgentCall.UPDATE_AGENT else _condition(call, fault)
+            shown.setdefault(what, []).append(f"`{call}`")
+    if len(shown) <= 1:
+        return next(iter(shown), "-")
+    return "; ".join(f"{', '.join(names)}: {what}" for what, names in shown.items())
+
+
+def _condition(call: AgentCall, fault: Fault) -> str:
+    expected = told(call, fault)
+    return _shown(expected, fault) if expected else "as before"
+
+
+def _update(call: AgentCall, fault: Fault) -> str:
+    expected = Cell(call, fault).expected
+    match expected.reason:
+        case "Compliant":
+            return "unnoticed"
+        case "Progressing":
+            return "as before"
+        case "MappingsFailed":
+            return "noted for the machine"
+        case _:
+            return "said"
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from tests.faults.model import (
     TokenTrouble,
 )
 
-__all__ = ["AGENT_CELLS", "CELLS", "FAULTS", "LISTENER", "excuse"]
+__all__ = ["AGENT_CELLS", "CELLS", "FAULTS", "LISTENER", "excuse", "told"]
 
 LISTENER: Final = "{listener}"
 """Stands for the address of another host, which notes what it is asked."""
@@ -240,3 +240,21 @@ def excuse(call: Call | AgentCall, fault: Fault) -> str:
 CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in Call if not excuse(call, fault))
 AGENT_CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in AgentCall if not excuse(call, fault))
 """The same for the calls about agents and the account."""
+
+
+def told(call: AgentCall, fault: Fault) -> Expected | None:
+    """What the condition of the agents, or that of the account, says while ``fault`` keeps ``call`` from its result.
+
+    None: it says what it said before. What may pass by itself is looked at again at the next look.
+    """
+    expected = Cell(call, fault).expected
+    if fault.name == "404" and call is AgentCall.GET_ACCOUNT:
+        return Expected("AccountNotFound", "False", "", absorbed=False)
+    if fault.name == "404" and call.is_about_account:
+        return Expected("ResourceNotFound", "Unknown", "Check spec.automationAccountResourceId", absorbed=False)
+    if expected.ready == "Unknown":
+        return None
+    if expected.ready == "True":
+        good = "Healthy" if call.is_about_account else "AgentsCurrent"
+        return Expected(good, "True", "", absorbed=True)
+    return Expected(expected.reason, "Unknown", expected.says, absorbed=False)

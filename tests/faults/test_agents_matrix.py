@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.faults.matrix import AGENT_CELLS
+from tests.faults.matrix import AGENT_CELLS, told
 from tests.faults.model import AgentCall, Cell, Expected
 from tests.faults.saboteur import Saboteur, Surroundings
 from tests.faults.trial import Clock, skippable_clock
@@ -105,28 +105,13 @@ def begin(surroundings: Surroundings, listener: ArmServer, monkeypatch: pytest.M
 # Looking at agents and account.
 
 
-def told(cell: Cell) -> tuple[str, str, str] | None:
-    """Status and reason of the condition while the fault lasts, and what its message says; None: it is not there.
-
-    What may pass by itself is looked at again at the next look, and nothing is said of it.
-    """
-    expected, name = cell.expected, cell.fault.name
-    if name == "404" and cell.call is AgentCall.GET_ACCOUNT:
-        return "False", "AccountNotFound", ""
-    if name == "404" and isinstance(cell.call, AgentCall) and cell.call.is_about_account:
-        return "Unknown", "ResourceNotFound", "Check spec.automationAccountResourceId"
-    if expected.ready == "Unknown":
-        return None
-    return ("True", "", "") if expected.ready == "True" else ("Unknown", expected.reason, expected.says)
-
-
 @pytest.mark.parametrize("cell", READS, ids=lambda cell: cell.name)
 async def test_what_cannot_be_seen_is_said_and_comes_back_by_itself(
     begin: Begin, sim: SimulatorThread, cell: Cell
 ) -> None:
     assert isinstance(cell.call, AgentCall)
     struck, other = _CONDITIONS[cell.call.is_about_account], _CONDITIONS[not cell.call.is_about_account]
-    wanted, expected = resource(), told(cell)
+    wanted, expected = resource(), told(cell.call, cell.fault)
     with begin(sim, cell, float("inf")) as site:
         await site.look(wanted)
         assert site.saboteur.strikes
@@ -135,8 +120,8 @@ async def test_what_cannot_be_seen_is_said_and_comes_back_by_itself(
             assert seen is None
         else:
             assert seen is not None
-            assert (seen["status"], seen["reason"]) == (expected[0], expected[1] or seen["reason"])
-            assert expected[2] in seen["message"]
+            assert (seen["status"], seen["reason"]) == (expected.ready, expected.reason)
+            assert expected.says in seen["message"]
         site.saboteur.rest()
         site.let_time_pass()
         await site.look(wanted)
