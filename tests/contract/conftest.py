@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from azure.identity import ManagedIdentityCredential
+from azure.mgmt.automation import AutomationClient
 from azure.mgmt.recoveryservices import RecoveryServicesClient
 from azure.mgmt.recoveryservicessiterecovery import SiteRecoveryManagementClient
 
@@ -45,6 +46,12 @@ def client(sim: SimulatorThread, credential: ManagedIdentityCredential) -> Itera
     with SiteRecoveryManagementClient(
         credential, SUBSCRIPTION, base_url=sim.url, polling_interval=0.05, retry_total=0
     ) as found:
+        yield found
+
+
+@pytest.fixture
+def automation(sim: SimulatorThread, credential: ManagedIdentityCredential) -> Iterator[AutomationClient]:
+    with AutomationClient(credential, SUBSCRIPTION, base_url=sim.url, retry_total=0) as found:
         yield found
 
 

@@ -20,7 +20,7 @@ from azure.mgmt.recoveryservicessiterecovery import models
 from asr_simulator import parse_scenario
 from tests.contract.shapes import differences, form
 from tests.contract.strict import problems
-from tests.simulator.helpers import GROUP, MAPPINGS, VAULT, VAULT_PATH, Arm, open_arm, vault
+from tests.simulator.helpers import ACCOUNT, GROUP, MAPPINGS, VAULT, VAULT_PATH, Arm, open_arm, vault
 
 DATA: Final = Path(__file__).parent / "data"
 PAGE: Final = Path(__file__).parents[2] / "docs" / "simulator.md"
@@ -36,14 +36,21 @@ def excerpt(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def arm() -> Iterator[Arm]:
-    """One mapping with one new VM, one enabled, one without details; jobs of 10 seconds."""
+    """One mapping with one new VM, two enabled, one without details; jobs of 10 seconds."""
     mappings = [
         {"name": "alpha"},
         {"name": "enabled", "kind": "enabled_compliant", "source": "westus"},
+        {"name": "another", "kind": "enabled_compliant", "source": "westus"},
         {"name": "bare", "kind": "missing_details", "source": "uksouth"},
     ]
     of = vault(mappings=mappings, items_per_mapping=1, initial_replication_share=1)
-    opened = open_arm(parse_scenario({"jobs": {"duration": {"min": 10, "max": 10}}, "vaults": [of]}))
+    document = {
+        "jobs": {"duration": {"min": 10, "max": 10}},
+        "automation_page_size": 1,
+        "vaults": [of],
+        "automation_accounts": [{"id": ACCOUNT, "runs": [{}]}],
+    }
+    opened = open_arm(parse_scenario(document))
     opened.time.advance(0.123456)  # so that times have fractions, as real ones nearly always do
     yield opened
     opened.close()
@@ -69,6 +76,11 @@ def _ended(arm: Arm) -> requests.Response:
 def _first(arm: Arm, path: str, name: str | None = None) -> dict[str, Any]:
     items: list[dict[str, Any]] = arm.get(path).json()["value"]
     return next(item for item in items if name in (None, item["name"]))
+
+
+def _of_account(arm: Arm, path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = arm.get(ACCOUNT + path, version="2024-10-23").json()
+    return found
 
 
 Answer = Callable[[Arm], Any]
@@ -129,6 +141,23 @@ BODIES: Final[dict[str, tuple[Answer, set[str]]]] = {
             "value[].properties.vmwareToAzureProviderType: only ours",
         },
     ),
+    # The example is older than identities.
+    "published_account": (lambda arm: _of_account(arm), {"identity: only ours"}),
+    "published_schedule": (
+        lambda arm: _of_account(arm, f"/schedules/{arm.details('enabled')['scheduleName']}"),
+        {"properties.description: text, ours null"},
+    ),
+    "published_schedules": (
+        lambda arm: _of_account(arm, "/schedules"),
+        {"value[].properties.description: text, ours null"},
+    ),
+    "published_job_schedules": (lambda arm: {"value": _of_account(arm, "/jobSchedules")["value"]}, set()),
+    # What a runbook of Site Recovery runs in is unknown.
+    "published_account_jobs": (
+        lambda arm: _of_account(arm, "/jobs"),
+        {"value[].properties.jobRuntimeEnvironment: only real"},
+    ),
+    "published_account_usages": (lambda arm: _of_account(arm, "/usages"), set()),
 }
 
 
@@ -231,7 +260,19 @@ def test_excerpts_name_nobody() -> None:
         text = path.read_text(encoding="utf-8")
         assert {guid[:-2] for guid in _DIGITS.findall(text)} <= {"00000000-0000-0000-0000-0000000000"}, path
         assert "@" not in text
-        assert set(re.findall(r"https?://([^/\"]+)", text)) <= {"management.azure.com", "aka.ms"}
+        assert set(re.findall(r"https?://([^/\"]+)", text)) <= {
+            "management.azure.com",
+            "management.azure.com:443",
+            "aka.ms",
+        }
+
+
+def test_a_list_of_automation_goes_on_as_published(arm: Arm) -> None:
+    real, ours = excerpt("published_schedules")["body"]["nextLink"], _of_account(arm, "/schedules")["nextLink"]
+    assert [name for name, _ in parse_qsl(urlsplit(real).query)] == [
+        name for name, _ in parse_qsl(urlsplit(ours).query)
+    ]
+    assert urlsplit(real).port is not None, "what compares hosts has to know the usual port"
 
 
 @pytest.mark.parametrize(
