@@ -202,7 +202,7 @@ SPECS: Final = (
     _agents("automation_account_next_run_timestamp_seconds", "When the account is to run the updates next."),
     _agents(
         "automation_account_run_time_used_seconds",
-        "Run time of its jobs that the account has used this month. Azure counts it in minutes.",
+        "Run time of its jobs that the account has used this month. That Azure counts minutes is inferred.",
     ),
     _agents(
         "automation_account_run_time_limit_seconds",
