@@ -45,7 +45,7 @@ class VaultState(TypedDict):
     unhealthy: int
     unpaired: int
     jobs: dict[str, int]
-    """Mapping and background jobs by state."""
+    """All jobs by state: of mappings, of agents, and background ones."""
 
 
 class State(TypedDict):

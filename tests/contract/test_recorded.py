@@ -142,7 +142,7 @@ BODIES: Final[dict[str, tuple[Answer, set[str]]]] = {
         },
     ),
     # The example is older than identities.
-    "published_account": (lambda arm: _of_account(arm), {"identity: only ours"}),
+    "published_account": (_of_account, {"identity: only ours"}),
     "published_schedule": (
         lambda arm: _of_account(arm, f"/schedules/{arm.details('enabled')['scheduleName']}"),
         {"properties.description: text, ours null"},
@@ -260,19 +260,15 @@ def test_excerpts_name_nobody() -> None:
         text = path.read_text(encoding="utf-8")
         assert {guid[:-2] for guid in _DIGITS.findall(text)} <= {"00000000-0000-0000-0000-0000000000"}, path
         assert "@" not in text
-        assert set(re.findall(r"https?://([^/\"]+)", text)) <= {
-            "management.azure.com",
-            "management.azure.com:443",
-            "aka.ms",
-        }
+        assert set(re.findall(r"https?://([^/:\"]+)", text)) <= {"management.azure.com", "aka.ms"}
 
 
 def test_a_list_of_automation_goes_on_as_published(arm: Arm) -> None:
-    real, ours = excerpt("published_schedules")["body"]["nextLink"], _of_account(arm, "/schedules")["nextLink"]
-    assert [name for name, _ in parse_qsl(urlsplit(real).query)] == [
-        name for name, _ in parse_qsl(urlsplit(ours).query)
-    ]
-    assert urlsplit(real).port is not None, "what compares hosts has to know the usual port"
+    real, ours = (
+        urlsplit(body["nextLink"]) for body in (excerpt("published_schedules")["body"], _of_account(arm, "/schedules"))
+    )
+    assert [name for name, _ in parse_qsl(real.query)] == [name for name, _ in parse_qsl(ours.query)]
+    assert real.path.split("/")[1::2] == ours.path.split("/")[1::2]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from asr_simulator import Scenario
 from asr_simulator.control import PREFIX, Control
+from asr_simulator.control_accounts import AccountRequest, ScheduleChange, SchedulesRequest
+from asr_simulator.control_agents import ItemsRequest, ReleaseRequest
 from asr_simulator.control_requests import DriftKind
 from asr_simulator.faults import Fault, FaultKind
 from asr_simulator.routes import RouteKind
@@ -14,12 +16,15 @@ from asr_simulator.scenario import MappingKind
 from asr_simulator.world import World
 from tests.simulator.helpers import scenario
 
+_CONTROL = (AccountRequest, SchedulesRequest, ItemsRequest, ReleaseRequest)
 _TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 
 
 def _fields() -> set[str]:
     schema = Scenario.model_json_schema()
+    others = [model.model_json_schema() for model in _CONTROL]
     sections = [schema, *schema["$defs"].values(), Fault.model_json_schema()]
+    sections += [section for other in others for section in (other, *other.get("$defs", {}).values())]
     return {name for section in sections for name in section.get("properties", {})}
 
 
@@ -32,7 +37,13 @@ def test_every_field_is_explained() -> None:
 
 
 def test_every_kind_is_explained() -> None:
-    kinds = [*FaultKind, *DriftKind, *MappingKind, *(kind for kind in RouteKind if kind is not RouteKind.UNKNOWN)]
+    kinds = [
+        *FaultKind,
+        *DriftKind,
+        *ScheduleChange,
+        *MappingKind,
+        *(kind for kind in RouteKind if kind is not RouteKind.UNKNOWN),
+    ]
     assert [kind for kind in kinds if not _is_explained(kind)] == []
 
 
