@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,8 @@ from vault_autoupdate.attempts import Explanation, FailureReason, failed, starte
 from vault_autoupdate.errors import AzureError, Disposition, concerns_all
 from vault_autoupdate.jobs import Operation, Verdict, adopt, unidentified_running
 from vault_autoupdate.observe import PAGES_FOR_ADOPTION, look_at_one
-from vault_autoupdate.plan import Action, Decision, Plan
+from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.plan import Action, Decision
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
 
@@ -30,9 +31,10 @@ __all__ = ["Apply"]
 class Apply:
     """The changes of one pass. `advance` starts as many as may be under way; the tasks note their results."""
 
-    def __init__(self, vault_pass: VaultPass, plan: Plan, decisions: Iterable[Decision]) -> None:
+    def __init__(self, vault_pass: VaultPass, decisions: Iterable[Decision]) -> None:
         self._pass = vault_pass
-        self._mappings = [decision.mapping for decision in plan.decisions]
+        self._mappings: Sequence[ContainerMapping] | None = None
+        self._reading = asyncio.Lock()
         self._pending = deque(decisions)
         self._failures_in_a_row = 0
         self._blocked: AzureError | None = None
@@ -168,6 +170,17 @@ class Apply:
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:
             self._blocked = error
 
+    async def _all_mappings(self) -> Sequence[ContainerMapping]:
+        """All mappings of the vault, to tell whose a job is; read when the first answer is lost. Raises `AzureError`.
+
+        To keep them from the start would take most of the memory of a fleet whose passes wait for their turn.
+        """
+        async with self._reading:
+            if self._mappings is None:
+                vault_id = self._pass.resource.spec.vault_resource_id
+                self._mappings = await self._pass.site_recovery.mappings(self._pass.context, vault_id)
+            return self._mappings
+
     async def _is_under_way_already(self, decision: Decision, began: datetime) -> bool:
         """After an answer that got lost: look whether the change got through, before it is sent again.
 
@@ -183,7 +196,7 @@ class Apply:
             )
             tracked = {operation.job_id for operation in vault_pass.state.operations.values()}
             known = tracked | vault_pass.state.given_up
-            found = adopt(self._mappings, jobs, known=known, now=vault_pass.now())
+            found = adopt(await self._all_mappings(), jobs, known=known, now=vault_pass.now())
             if mine := next((operation for operation in found if operation.key == decision.mapping.key), None):
                 self._note_start(decision, mine.job_id, done=False)
                 return True

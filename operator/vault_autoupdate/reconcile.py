@@ -184,7 +184,9 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
             return True
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)
-        await _work(vault_pass, plan, to_change)
+        del plan  # thousands of passes may wait for their turn: what needs no change is not kept for so long
+        vault_pass.mappings = ()
+        await _work(vault_pass, to_change)
     return False
 
 
@@ -211,11 +213,11 @@ def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:
     return vault_pass.now() - run.started_at < vault_pass.resource.spec.job_timeout
 
 
-async def _work(vault_pass: VaultPass, plan: Plan, to_change: tuple[Decision, ...]) -> None:
+async def _work(vault_pass: VaultPass, to_change: tuple[Decision, ...]) -> None:
     """Apply and track side by side until every change has come to an end, or the pass is superseded."""
     loop = asyncio.get_running_loop()
     operations = vault_pass.state.operations
-    apply = Apply(vault_pass, plan, to_change)
+    apply = Apply(vault_pass, to_change)
     superseded = asyncio.create_task(vault_pass.superseded.wait())
     poll_at: float | None = None
     try:
