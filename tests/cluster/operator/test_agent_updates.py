@@ -1,0 +1,83 @@
+"""Agents updated on request by an operator process, seen through kubectl."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cluster.operator.conftest import SiteFactory
+from tests.support.site import Site, condition, jobs_take, vault
+from vault_autoupdate.api import UPDATE_AGENTS_NOW
+
+NEW = "9.61.0.1"
+UPDATES: dict[str, Any] = {
+    "schedule": "0 2 29 2 *",
+    "duration": "24h",
+    "maxConcurrent": 3,
+    "order": ["canary-*"],
+}
+
+
+def _site(own_site: SiteFactory, **scenario: Any) -> Site:
+    own = vault()
+    site = own_site(
+        {},
+        vaults=[
+            {
+                "subscription": own.subscription,
+                "resource_group": own.group,
+                "name": own.name,
+                "automation_account": own.account,
+                "mix": {"disabled": 2},
+                "items_per_mapping": 4,
+                "roles": ["canary", "web", "web", "db"],
+                "vm_name": "{role}-{mapping:02}-{index}",
+            }
+        ],
+        **scenario,
+    )
+    site.sim.control.release_agent(NEW)
+    return site
+
+
+def _phase(status: dict[str, Any]) -> str:
+    return str(status.get("agentUpdates", {}).get("phase", ""))
+
+
+def test_kubectl_annotate_updates_all_agents_within_the_bounds_also_over_a_kill(own_site: SiteFactory) -> None:
+    site = _site(own_site, jobs=jobs_take(30))
+    site.operator.start()
+    site.create(autoUpdate="Disabled", agentUpdates=UPDATES)
+    status = site.wait(lambda status: _phase(status) == "Closed" and status.get("agents", {}).get("behind") == 8)
+    assert condition(status, "AgentsCurrent")["reason"] == "UpdatesWaiting"
+    assert status["agentUpdates"]["planned"][:2] == ["canary-00-0", "canary-01-0"]
+
+    annotated = site.kubectl("annotate", "vau", site.name(), f"{UPDATE_AGENTS_NOW}=please")
+    assert annotated.code == 0, annotated.stderr
+    site.wait(lambda status: len(status.get("agentUpdates", {}).get("operations", ())) == 3)
+    site.operator.kill()
+    site.operator.start()
+
+    status = site.wait(lambda status: _phase(status) == "Done")
+    assert status["lastHandledUpdateAgentsNow"] == "please"
+    assert (status["agentUpdates"]["started"], status["agentUpdates"]["succeeded"]) == (8, 8)
+    items = site.sim.control.items()
+    assert {item["version"] for item in items} == {NEW}
+    assert {item["updates_accepted"] for item in items} == {1}
+    assert items[0]["most_running_in_vault"] == 3
+    assert condition(status, "AgentsCurrent")["status"] == "True"
+    assert condition(status)["status"] == "True"
+
+
+def test_drift_of_the_mappings_is_mended_while_a_rollout_goes_on(own_site: SiteFactory) -> None:
+    site = _site(own_site, agent_updates={"never_ending": ["canary-*"]})
+    site.operator.start()
+    site.create(autoUpdate="Disabled", agentUpdates=UPDATES)
+    site.wait_ready()
+    site.merge("dr", {"metadata": {"annotations": {UPDATE_AGENTS_NOW: "please"}}})
+    site.wait(lambda status: len(status.get("agentUpdates", {}).get("operations", ())) == 2)
+    site.sim.control.drift("comply", count=1)
+
+    site.request_and_wait()
+
+    assert site.statuses() == {"Disabled": 2}
+    assert _phase(site.status()) == "Rolling"
