@@ -203,6 +203,24 @@ async def test_a_restart_after_every_step_starts_nothing_twice_and_loses_nothing
     assert max(item["most_running_in_vault"] for item in vault.arm.control.items()) == 3
 
 
+async def test_the_steps_of_a_rollout_do_not_read_the_mappings_before_their_next_look_is_due(
+    site: Callable[..., Site],
+) -> None:
+    vault = site(agent_updates={"never_ending": ["*"]})
+    vault.set_clock(OPENS_AT)
+    await vault.step(wanted())
+    assert len(vault.posts()) == 3
+    vault.state.settled_until = vault.clock() + timedelta(minutes=30)
+    read = len(vault.arm.requests("GET", kind="mappings"))
+    for _ in range(3):
+        outcome = await vault.step(wanted())
+        assert outcome.situation.ready == "True"
+    assert len(vault.arm.requests("GET", kind="mappings")) == read
+    vault.set_clock(vault.clock() + timedelta(minutes=31))
+    await vault.step(wanted())
+    assert len(vault.arm.requests("GET", kind="mappings")) == read + 1
+
+
 async def test_what_runs_when_the_window_closes_is_tracked_to_its_end_and_nothing_more_starts(
     site: Callable[..., Site],
 ) -> None:

@@ -72,6 +72,19 @@ async def test_gap_no_window_is_ever_over_the_limit_and_the_server_never_refuses
     assert scope["reads"]["throttled"] + scope["reads"]["throttled_by_arm"] == 0
 
 
+async def test_a_mapping_that_appears_when_replication_is_enabled_becomes_as_declared_at_the_next_look(
+    azure: AzureFactory,
+) -> None:
+    arm, state = azure(mix={"enabled_compliant": 2}), VaultState()
+    first = await arm.reconcile(resource(), state)
+    assert not arm.patched()
+    (new,) = arm.control.add_mappings(disabled=1)
+    second = await arm.reconcile(resource(), state)
+    assert arm.patched() == {new: 1}
+    assert (first.situation.ready, second.situation.ready) == ("True", "True")
+    assert state.settled_until is None, "when the next look is due is for the fleet to say: the interval"
+
+
 async def test_gap_run_as_account_is_drift_though_all_else_is_right(azure: AzureFactory) -> None:
     arm = azure(mix={"run_as_account": 3, "enabled_compliant": 2})
     plan = await arm.plan(resource())
