@@ -92,6 +92,7 @@ class Accounts:
 
     def __init__(self, scenario: Scenario, now: datetime) -> None:
         self._accounts: dict[str, Account] = {}
+        self._deleted: dict[str, Account] = {}
         for vault in scenario.vaults:
             self._accounts.setdefault(
                 vault.automation_account.lower(), Account(vault.automation_account, vault.location)
@@ -108,7 +109,15 @@ class Accounts:
 
     def delete(self, account: Account) -> None:
         """Delete an account with all that is in it."""
-        del self._accounts[account.id.lower()]
+        self._deleted[account.id.lower()] = self._accounts.pop(account.id.lower())
+
+    def restore(self, reference: str) -> Account | None:
+        """Bring back a deleted account, by name or ARM id, with all that was in it."""
+        for key, account in self._deleted.items():
+            if reference.lower() in (key, account.name.lower()):
+                self._accounts[key] = self._deleted.pop(key)
+                return account
+        return None
 
     def bindings(self, account: Account, vaults: Iterable["Vault"]) -> Iterator[Binding]:
         """Yield what the mappings of all vaults have in an account."""

@@ -152,6 +152,12 @@ class Agents:
             if not state.retries_exhausted and not state.reinstall_required:
                 record.state = state.updated(self.newest)
 
+    def forget(self, ordinal: int) -> None:
+        """Forget the VMs of a mapping that is gone; an update that runs on one still counts until it ends."""
+        self._versions.pop(ordinal, None)
+        for key in [key for key in self.records if key[0] == ordinal]:
+            del self.records[key]
+
     def reset_statistics(self) -> None:
         """Forget counts and the peak; states and jobs stay."""
         self.most_running = self.running

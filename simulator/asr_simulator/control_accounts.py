@@ -29,7 +29,9 @@ class AccountRequest(Section):
     runs: tuple[RunSpec, ...] | None = None
     """Its last jobs."""
     delete: bool = False
-    """Delete it with all that is in it, for good."""
+    """Delete it with all that is in it."""
+    restore: bool = False
+    """First bring it back, if it was deleted."""
 
 
 class ScheduleChange(StrEnum):
@@ -58,6 +60,8 @@ class SchedulesRequest(Section):
 
 def apply_account(world: World, wish: AccountRequest) -> dict[str, Any]:
     """Change an account; returns its ARM id."""
+    if wish.restore and world.accounts.restore(wish.account) is None:
+        raise ControlError([f"account: no deleted account matches {wish.account!r}"])
     account = _find(world, wish.account)
     if wish.delete:
         world.accounts.delete(account)

@@ -138,8 +138,12 @@ class ControlClient:
         self._post("accounts", {"account": account, **fields})
 
     def delete_account(self, account: str) -> None:
-        """Delete an account with all that is in it, for good."""
+        """Delete an account with all that is in it."""
         self._post("accounts", {"account": account, "delete": True})
+
+    def restore_account(self, account: str) -> None:
+        """Bring back a deleted account with all that was in it."""
+        self._post("accounts", {"account": account, "restore": True})
 
     def delete_schedule(self, account: str, pattern: str) -> list[str]:
         """Delete schedules by name, with wildcards; returns their names in lower case."""

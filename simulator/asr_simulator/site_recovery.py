@@ -177,7 +177,7 @@ class SiteRecovery:
 
     def _agent_course(self, call: Call, vault: Vault, vm_name: str) -> Course:
         settings, updates = self._world.job_settings, self._world.agent_updates
-        if call.fault is not None:
+        if call.fault is not None and call.fault.kind in (FaultKind.FAIL_JOB, FaultKind.JOB_NEVER_ENDS):
             return self._course(call, vault)
         if matches_any(vm_name, updates.never_ending):
             return draw_course(vault.rng, settings, call.now, ending="NeverEnds")

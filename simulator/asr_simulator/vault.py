@@ -68,6 +68,7 @@ class Vault:
     def remove(self, mapping: Mapping) -> None:
         """Remove a mapping; a job that runs on it goes on and changes nothing."""
         del self.mappings[mapping.key]
+        self.agents.forget(mapping.ordinal)
         for listing in (self.ordered, self.containers[mapping.key[:2]]):
             del listing[bisect_left(listing, mapping.ordinal, key=_ordinal)]
 

@@ -185,6 +185,11 @@ def test_an_account_is_changed_and_deleted(accounts: Arm) -> None:
         answer = _below(accounts, path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ResourceNotFound")
     assert control.accounts() == []
+    control.restore_account("AA-DR")
+    assert _below(accounts).json()["identity"] == {"type": "UserAssigned"}
+    assert _schedules(accounts).keys() == {"one", "two"}
+    with pytest.raises(ControlRefusedError, match="no deleted account matches 'aa-dr'"):
+        control.restore_account("aa-dr")
 
 
 def test_what_cannot_be_done_to_accounts_is_refused(accounts: Arm) -> None:

@@ -279,6 +279,8 @@ def test_an_update_of_a_machine_whose_mapping_goes_ends_all_the_same(fleet: Arm)
     fleet.time.advance(10)
     item = _item(fleet, "web-1-1")
     assert (item["running_in_vault"], item["most_running_in_vault"]) == (0, 1)
+    (only,) = fleet.sim.world.vaults.values()
+    assert only.agents.records == {}
 
 
 def test_agents_are_set_by_name(fleet: Arm) -> None:
@@ -391,6 +393,15 @@ def test_faults_of_jobs_hit_updates_too(fleet: Arm, kind: str) -> None:
     expected = {"fail_job": {"Failed": 1}, "job_never_ends": {}, "no_job_urls": {"Completed": 1}}
     assert item["outcomes"] == expected[kind]
     assert fleet.sim.control.faults() == []
+
+
+def test_a_fault_of_the_connection_leaves_the_job_alone(serve: Serve) -> None:
+    arm = serve(scenario(_vault(), agent_updates={"failing": ["web-0-1"]}))
+    arm.sim.control.add_fault("reset_after", route="update_agent")
+    with pytest.raises(requests.ConnectionError):
+        _start(arm, "web-0-1")
+    arm.time.advance(10)
+    assert _item(arm, "web-0-1")["outcomes"] == {"Failed": 1}
 
 
 def test_a_fault_at_the_gateway_keeps_an_update_from_starting(fleet: Arm) -> None:
