@@ -139,7 +139,7 @@ _PAST = SECONDS.map(lambda time: min(time, NOW))
     st.none() | AGENTS,
     st.none() | rollouts(WORDS, WORDS.map(lambda name: item_id(VAULT, f"eastus/container/x{name}")), _PAST),
 )
-def test_what_the_status_tells_comes_back_from_it(
+def test_what_the_status_tells_comes_back_from_it(  # noqa: PLR0917 - hypothesis fills them in
     operations: list[Operation],
     tried: dict[str, Attempt],
     run: Run | None,
