@@ -110,7 +110,7 @@ that lasts and then is gone, and the updates also with one that strikes once ({a
 above). In every cell
 
 - Ready stays `True`, and the vault's own work is done;
-- where something cannot be seen, its condition says so, and the other one is as ever;
+- where something cannot be seen, its condition says so, and the other one is as ever, after a 429 from the next look on;
 - each agent is updated once: Site Recovery accepts one POST for each machine, also when an answer is lost and nobody can
   look what became of it; then the machine itself tells later on;
 - no job is forgotten, the token goes nowhere else, and when the fault is gone, all comes right without a restart.
