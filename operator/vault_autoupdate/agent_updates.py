@@ -44,6 +44,8 @@ _TRIES: Final = 4
 """One and three more, as for mappings."""
 _MOST_LOOKED_AT: Final = 50
 """Machines that are read one by one in a step: as many as ``maxConcurrent`` may be."""
+_FRESH_FOR: Final = timedelta(minutes=15)
+"""So long are machines taken to be as they were read, while a window is open: others may update them too."""
 _NOT_FOUND: Final = 404
 _DONE_PLAINLY: Final = "completed"
 
@@ -103,12 +105,15 @@ async def _roll_out(
 ) -> timedelta | None:
     state, audit = vault_pass.state, vault_pass.resource.spec.mode is Mode.AUDIT
     is_new = enter(rollout, rules, request, vault_pass.now())
+    is_open = rollout.window is not None and rollout.window.is_open(vault_pass.now())
+    is_old = is_open and (state.machines_at is None or vault_pass.now() - state.machines_at > _FRESH_FOR)
     state.next_window = rules.schedule.following(vault_pass.now())
-    if is_new or look or not state.agents_looked or (state.agents and state.agents.total and not state.machines):
+    if is_new or look or is_old or state.machines_at is None:
         machines: Sequence[Machine] = await read_machines(vault_pass)
-        state.machines = tuple(machines)  # also where the resource has no windows, on the command line
+        # Also where the resource has no windows, on the command line:
+        state.machines, state.machines_at = tuple(machines), vault_pass.now()
         forget_current(rollout, machines)
-    elif not rollout.updates and rollout.window and rollout.window.is_open(vault_pass.now()):
+    elif is_open and not rollout.updates:
         await _look_at_busy(vault_pass)
     selected = [machine for machine in state.machines if select(machine)]
 

@@ -58,7 +58,7 @@ async def read_machines(vault_pass: VaultPass) -> Sequence[Machine]:
     now = vault_pass.now()
     state.agents = build_report(machines, await _mappings(vault_pass), newest=newest.version, now=now)
     state.agents_problem, state.agents_looked = None, True
-    state.machines = tuple(machines) if _needs_machines(vault_pass) else ()
+    state.machines, state.machines_at = (tuple(machines), now) if _needs_machines(vault_pass) else ((), None)
     state.agents_due = now + vault_pass.timing.agent_interval
     return machines
 

@@ -92,6 +92,8 @@ class VaultState:
     """The next window to open."""
     machines: tuple[Machine, ...] = ()
     """All machines as they were last looked at; kept only for a vault whose agents are updated in windows."""
+    machines_at: datetime | None = None
+    """When they were looked at."""
     artifacts_missing: dict[str, str] = field(default_factory=dict)
     """By mapping key: what the Automation account has lost that the mapping needs, in words. A PATCH makes it anew."""
     artifacts_renewed: dict[str, datetime] = field(default_factory=dict)
