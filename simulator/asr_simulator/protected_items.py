@@ -67,7 +67,7 @@ class ProtectedItem:
         """What finds the agent within the vault."""
         return self.mapping.ordinal, self.index
 
-    @property
+    @cached_property
     def vm_name(self) -> str:
         """Name of the VM."""
         spec, ordinal = self.vault.spec, self.mapping.ordinal
