@@ -125,8 +125,8 @@ def build_report(
     newest = newest_version([newest, *(machine.agent_version for machine in machines)])
     found = [(machine, concerns_of(machine, newest, now)) for machine in machines]
     counts = Counter(concern for _, concerns in found for concern in concerns)
-    versions = Counter(clean(machine.agent_version, 64) or "unknown" for machine in machines)
-    newest_first = sorted(versions.items(), key=lambda item: item[0])
+    versions = Counter(clean(machine.agent_version, _VERSION_BYTES) or "unknown" for machine in machines)
+    newest_first = sorted(versions.items())
     newest_first.sort(key=lambda item: _numbers(item[0]), reverse=True)
     worst_first = sorted(
         ((machine, concerns) for machine, concerns in found if concerns), key=lambda item: _how_bad(*item)
@@ -200,8 +200,8 @@ def condition(report: AgentReport | None, problem: Explanation | None, *, auto_u
         return not_known("AgentsCurrent", problem, "The agents have not been looked at yet.")
     if not report.total:
         return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", "No machine is replicated.")
-    counts = {**report.concerns, Concern.UPDATE_REQUIRED: report.behind}
-    found = [(_CONDITION[concern], count) for concern in _CONDITION if (count := counts.get(concern, 0))]
+    counts = Counter({**report.concerns, Concern.UPDATE_REQUIRED: report.behind})
+    found = [(finding, counts[concern]) for concern, finding in _CONDITION.items() if counts[concern]]
     if found:
         return ConditionValue(
             "AgentsCurrent", "False", found[0][0].reason, _message(report, found, auto_update=auto_update)
@@ -390,4 +390,4 @@ def _blocked(machine: Machine) -> Explanation:
 
 
 def _day(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d}" if time else ""
+    return str(time)[:10]

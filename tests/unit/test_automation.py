@@ -157,6 +157,7 @@ def test_an_account_in_another_state_than_ok_runs_nothing(state: str) -> None:
     [
         ("SystemAssigned", True),
         ("SystemAssigned, UserAssigned", True),
+        ("UserAssigned, SystemAssigned", True),
         ("UserAssigned,SystemAssigned", True),
         ("UserAssigned", False),
         ("None", False),
@@ -337,6 +338,11 @@ def test_without_a_limit_or_a_count_no_minutes_can_run_out(used: float | None, l
     assert report.healthy is True
     assert report.minutes_limit in {None, 500.0}
     assert report.minutes_used == used
+
+
+def test_a_limit_of_a_single_minute_is_one() -> None:
+    assert _report(minutes_used=0.5, minutes_limit=1.0).minutes_limit == 1.0
+    assert _reasons(_report(minutes_used=0.9, minutes_limit=1.0)) == ["FreeMinutesNearlyUsed"]
 
 
 def test_several_problems_come_the_worst_first() -> None:

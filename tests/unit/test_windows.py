@@ -292,8 +292,23 @@ def test_usual_schedules_are_taken(cron: str) -> None:
 
 @pytest.mark.parametrize("cron", ["", "0 2 * *", "0 0 2 * * SAT", "@daily", "0 2 * * SAT 2026", "0 " * 60])
 def test_a_schedule_of_other_than_five_fields_is_refused_with_what_to_write(cron: str) -> None:
-    with pytest.raises(ValueError, match=r"not made of five fields: write minute, hour, .* for example 0 2 \* \* SAT"):
+    with pytest.raises(ValueError, match="fields") as refused:
         _nightly(cron).check()
+
+    shown = cron.strip() if len(cron) <= 100 else f"{cron[:97]}…"
+    assert str(refused.value) == (
+        f"the schedule {shown!r} is not made of five fields: write minute, hour, day of month, month and day of week, "
+        "for example 0 2 * * SAT for every Saturday at 02:00"
+    )
+
+
+def test_a_schedule_of_up_to_a_hundred_characters_is_read() -> None:
+    hours = ",".join(str(hour) for hour in range(24))
+    longest = f"0 {hours} * * ".ljust(99, " ") + "1"
+
+    _nightly(longest).check()
+    with pytest.raises(ValueError, match="fields"):
+        _nightly(f" {longest}").check()
 
 
 @pytest.mark.parametrize(
