@@ -91,7 +91,7 @@ OF_THE_RESOURCE: Final = "of the resource"
 _RESOURCE: Final = {"namespace": OF_THE_RESOURCE, "name": OF_THE_RESOURCE}
 _SCOPE: Final = {
     "scope": "a number without a meaning for each subscription and region, in the order in which they were met",
-    "region": "of the vaults; empty where it is not known",
+    "region": "of the vaults; empty where it is not known; `automation` for calls to Automation accounts",
     "kind": "`read`, `write`",
 }
 _WITH_WINDOWS: Final = "Only for resources with spec.agentUpdates."
