@@ -40,7 +40,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.arm.connections.add(self.client_address)
         self.arm.answer(self)
 
-    do_GET = do_PATCH = handle_any  # noqa: N815 - names that http.server looks for
+    do_GET = do_PATCH = do_POST = handle_any  # noqa: N815 - names that http.server looks for
 
     def reply(self, status: int = 200, body: bytes = b"{}", /, **headers: str) -> None:
         """Send a complete answer; underscores in the names of headers stand for hyphens."""
