@@ -36,6 +36,7 @@ __all__ = [
     "Problem",
     "RunbookRun",
     "Schedule",
+    "absent_artifacts",
     "build_account_report",
     "condition",
 ]
@@ -181,6 +182,19 @@ def build_account_report(
             },
             **{each.key: f"schedule {clean(each.schedule_name, _ARTIFACT_BYTES)} is missing" for each in unscheduled},
         },
+    )
+
+
+def absent_artifacts(
+    facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping]
+) -> tuple[list[str], list[str]]:
+    """Names of the schedules and of the job schedules that mappings need and the account's lists do not show."""
+    ours = [each for each in mappings if _is_updated_by(each, account)]
+    schedules = {each.schedule_name for each in ours if each.schedule_name}
+    job_schedules = {each.job_schedule_name for each in ours if each.job_schedule_name}
+    return (
+        sorted(name for name in schedules if name.casefold() not in facts.schedules),
+        sorted(name for name in job_schedules if name.casefold() not in facts.job_schedules),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from vault_autoupdate.agents import build_report, newest_version
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.automation import build_account_report
+from vault_autoupdate.automation import absent_artifacts, build_account_report
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.observed import ContainerMapping, Machine
 from vault_autoupdate.schedule import fraction_of
@@ -83,7 +83,13 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
         return False
     now = vault_pass.now()
     try:
+        mappings = await _mappings(vault_pass)
         facts = await vault_pass.accounts.facts(vault_pass.context, account)
+        schedules, job_schedules = absent_artifacts(facts, account, mappings)
+        if facts.account and (schedules or job_schedules):
+            facts = await vault_pass.accounts.confirm(
+                vault_pass.context, account, facts, schedules=schedules, job_schedules=job_schedules
+            )
     except AzureError as error:
         if _will_pass(vault_pass, error):
             return False
@@ -94,7 +100,7 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
         state.artifacts_missing.clear()
         state.account_due = now + interval
         return False
-    state.account = build_account_report(facts, account, await _mappings(vault_pass), now)
+    state.account = build_account_report(facts, account, mappings, now)
     state.account_problem, state.account_looked, state.account_due = None, True, now + interval
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {

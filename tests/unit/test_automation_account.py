@@ -393,3 +393,49 @@ def test_whatever_people_may_see_of_an_account_is_fit_for_a_terminal() -> None:
 
     for text in (account.name, account.state, account.identity_type, run.status, *schedules):
         assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("there", "schedules", "job_schedules"),
+    [
+        ((), set(), set()),
+        (("/schedules/a",), {"a", "b"}, set()),
+        (("/jobSchedules/g",), set(), {"g"}),
+    ],
+)
+async def test_what_the_lists_do_not_show_counts_as_gone_only_when_it_is_not_there_singly_either(
+    arm: ScriptedArm,
+    accounts: AutomationAccounts,
+    there: tuple[str, ...],
+    schedules: set[str],
+    job_schedules: set[str],
+) -> None:
+    def answer(call: ArmCall) -> ArmReply | AzureError:
+        is_there = urlsplit(call.target).path.removeprefix(ACCOUNT_ID) in there
+        return json_reply({}) if is_there else classify(404, b'{"error": {"code": "NotFound"}}', {})
+
+    arm.answer = answer
+    facts = await accounts.confirm(
+        CONTEXT, ACCOUNT, AccountFacts(Account("aa", "Ok")), schedules=["a", "b"], job_schedules=["g"]
+    )
+    assert set(facts.schedules) == schedules
+    assert set(facts.job_schedules) == job_schedules
+
+
+async def test_of_many_that_the_lists_do_not_show_only_some_are_asked_for(
+    arm: ScriptedArm, accounts: AutomationAccounts
+) -> None:
+    arm.answer = lambda _: classify(404, b"", {})
+    names = [f"s{number}" for number in range(1000)]
+    facts = await accounts.confirm(CONTEXT, ACCOUNT, AccountFacts(None), schedules=names, job_schedules=[])
+    assert facts.schedules == {}
+    assert len(arm.calls) == 10
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "?q", ""])
+async def test_a_name_that_could_lead_elsewhere_is_not_asked_for_and_nothing_is_done_about_it(
+    arm: ScriptedArm, accounts: AutomationAccounts, name: str
+) -> None:
+    facts = await accounts.confirm(CONTEXT, ACCOUNT, AccountFacts(None), schedules=[name], job_schedules=[])
+    assert arm.calls == []
+    assert name.casefold() in facts.schedules

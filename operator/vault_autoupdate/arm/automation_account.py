@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,12 +23,16 @@ _LANE: Final = "automation"
 _MOST_PAGES: Final = 50
 _MOST_PAGES_OF_JOBS: Final = 3
 _RUNS: Final = 5
+_MOST_ASKED_FOR: Final = 10
+"""Schedules, and job schedules, that are asked for singly."""
 _BAD_REQUEST: Final = 400
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _GONE: Final = frozenset({"resourcenotfound", "resourcegroupnotfound", "notfound"})
 _ACTIONS: Final = {
     "get_account": "read",
+    "get_schedule": "schedules/read",
+    "get_job_schedule": "jobSchedules/read",
     "list_schedules": "schedules/read",
     "list_job_schedules": "jobSchedules/read",
     "list_account_jobs": "jobs/read",
@@ -70,6 +74,58 @@ class AutomationAccounts:
         runs = await self._runs(context, account)
         used, limit = wire.minutes(await self._document(context, "list_usages", account, "/usages"))
         return AccountFacts(found, schedules, job_schedules, runs, used, limit)
+
+    async def confirm(
+        self,
+        context: CallContext,
+        account: ArmId,
+        facts: AccountFacts,
+        *,
+        schedules: Sequence[str],
+        job_schedules: Sequence[str],
+    ) -> AccountFacts:
+        """Ask singly for what the lists did not show, before it counts as gone.
+
+        Site Recovery's runbook is in no list of runbooks, so whether what starts it is in the lists of schedules is not
+        certain. Of many only some are asked for; where one of those is there, the lists are no proof of anything.
+
+        Args:
+            context: on whose behalf.
+            account: the account that is declared.
+            facts: what was read of it.
+            schedules: names of schedules that it should have and the list does not show.
+            job_schedules: the same for job schedules.
+
+        Returns:
+            The facts, with what is there after all.
+
+        Raises:
+            AzureError: something could not be read.
+        """
+        context = replace(context, scope=f"{account.subscription.casefold()}/{_LANE}")
+        if await self._is_any_there(context, account, "get_schedule", "schedules", schedules):
+            found = {name.casefold(): Schedule(name) for name in schedules}
+            facts = replace(facts, schedules={**found, **facts.schedules})
+        if await self._is_any_there(context, account, "get_job_schedule", "jobSchedules", job_schedules):
+            facts = replace(
+                facts, job_schedules={**dict.fromkeys(map(str.casefold, job_schedules), ""), **facts.job_schedules}
+            )
+        return facts
+
+    async def _is_any_there(
+        self, context: CallContext, account: ArmId, operation: str, kind: str, names: Sequence[str]
+    ) -> bool:
+        for name in names[:_MOST_ASKED_FOR]:
+            if "/" in name or not is_below(f"{account.text}/{kind}/{name}", account.key):
+                return True  # no name that could be asked for: nothing is known, so nothing is done
+            try:
+                await self._document(context, operation, account, f"/{kind}/{name}")
+            except ArmError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+            else:
+                return True
+        return False
 
     async def _schedules(self, context: CallContext, account: ArmId) -> dict[str, Schedule]:
         found: dict[str, Schedule] = {}
