@@ -59,6 +59,7 @@ async def test_a_restarted_process_keeps_the_count_and_is_in_no_hurry(azure: Azu
     once = reads(arm)
     restored = restore(status, parse_vault_id(VAULT), utc_now())
     await arm.reconcile(resource(), restored)
+    assert state.agents is not None
     assert restored.agents == replace(state.agents, worst=())
     again = build_status(resource(), restored, outcome.situation, status, utc_now())
     assert again["agents"] == status["agents"], "those that somebody should look at stay in the status"
