@@ -145,8 +145,8 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _wall_time(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What the clock in ``zone`` shows, in whole seconds."""
-    return moment.astimezone(zone).replace(tzinfo=None, microsecond=0, fold=0)
+    """What the clock in ``zone`` shows."""
+    return moment.astimezone(zone).replace(tzinfo=None)
 
 
 def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:

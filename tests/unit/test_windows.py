@@ -36,10 +36,11 @@ def _shown(window: Window | None, zone: str = BERLIN) -> list[str]:
 
 
 def _openings(schedule: WindowSchedule, start: datetime, end: datetime) -> list[str]:
-    found = []
+    found: list[str] = []
     while (window := schedule.following(start)) and window.opens_at < end:
         found.append(f"{window.opens_at.astimezone(ZoneInfo(schedule.time_zone)):%m-%d %H:%M%z}")
         start = window.opens_at
+        assert len(found) < 50, "it goes on and on"
     return found
 
 
@@ -159,6 +160,18 @@ def test_a_time_that_comes_twice_opens_a_window_the_first_time_only() -> None:
 
     assert found == ["10-24 02:30+0200", "10-25 02:30+0200", "10-26 02:30+0100"]
     assert schedule.current(_at("2026-10-25T02:45", BERLIN, fold=1)) is None
+
+
+def test_an_hour_that_comes_twice_opens_one_window_of_an_hourly_schedule_and_one_that_is_skipped_none() -> None:
+    hourly = _nightly("0 * * * *", duration=HOUR)
+
+    autumn = _openings(hourly, _at("2026-10-25T00:30", BERLIN), _at("2026-10-25T04:30", BERLIN))
+    spring = _openings(hourly, _at("2026-03-29T00:30", BERLIN), _at("2026-03-29T04:30", BERLIN))
+
+    assert autumn == ["10-25 01:00+0200", "10-25 02:00+0200", "10-25 03:00+0100", "10-25 04:00+0100"]
+    assert spring == ["03-29 01:00+0100", "03-29 03:00+0200", "03-29 04:00+0200"]
+    assert hourly.current(_at("2026-10-25T02:59", BERLIN)) is not None
+    assert hourly.current(_at("2026-10-25T02:00", BERLIN, fold=1)) is None
 
 
 def test_a_window_is_still_open_when_the_clock_shows_the_time_before_it_opened_once_more() -> None:
