@@ -1,9 +1,9 @@
-"""Mutation testing of what decides: ``python -m tools.mutants``.
+"""Mutation testing of what decides: ``python -m tools.mutants``, or with names of modules: of these alone.
 
 mutmut changes one small thing at a time in the modules below and runs the unit tests that come by it. It expects the
 package beside the tests, so it works on a copy in ``.mutants``; what it has found out stays there, and the next
 run goes on where this one stopped. The results go to docs/mutation.json, from which `tools.mutation_docs` writes its
-part of docs/reliability.md.
+part of docs/reliability.md; of modules that were not named, those of an earlier run stay there.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _difference(functions: dict[str, list[str]], mutant: str) -> dict[str, str]:
     same_end = _same_start(before[same_start:][::-1], after[same_start:][::-1])
     start, end = max(0, same_start - _AROUND), max(0, same_end - _AROUND)
     return {
-        "function": mangled.removeprefix("x").strip("_ǁ").replace("ǁ", "."),
+        "function": mangled.removeprefix("x_").removeprefix("xǁ").replace("ǁ", "."),
         "original": before[start : len(before) - end],
         "mutant": after[start : len(after) - end],
     }
@@ -214,9 +214,23 @@ def _same_start(one: str, other: str) -> int:
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
+def _with_earlier(results: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The results, with those of an earlier run for modules that were left out now."""
+    left_out = set(modules()) - set(names)
+    earlier = json.loads(RESULTS.read_text()) if left_out else {"modules": {}, "survivors": []}
+    counts = results["modules"] | {name: each for name, each in earlier["modules"].items() if name in left_out}
+    survivors = results["survivors"] + [each for each in earlier["survivors"] if each["module"] in left_out]
+    return results | {
+        "modules": dict(sorted(counts.items())),
+        "survivors": sorted(survivors, key=lambda entry: (entry["module"], entry["function"], entry["mutant"])),
+    }
+
+
 def main() -> int:
-    """Run mutmut over all modules, print the score of each, and write the results down."""
-    names = modules()
+    """Run mutmut over the modules, print the score of each, and write the results down."""
+    names = sys.argv[1:] or modules()
+    if unknown := set(names) - set(modules()):
+        raise SystemExit(f"no module without I/O: {', '.join(sorted(unknown))}")
     prepare(names)
     ended = subprocess.run(  # noqa: S603
         [Path(sys.executable).with_name("mutmut"), "run", "--max-children=1"],
@@ -226,7 +240,7 @@ def main() -> int:
     ).returncode
     if ended != 0:
         raise SystemExit(f"mutmut ended with {ended}; started again, it goes on where it stopped")
-    results = read_results(names)
+    results = _with_earlier(read_results(names), names)
     total = Counter[str]()
     for name, counts in results["modules"].items():
         total.update(counts)

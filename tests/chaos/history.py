@@ -12,6 +12,7 @@ FINALIZER: Final = "asr.vault-autoupdate.io/disable-auto-update"
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
 MOST_BYTES: Final = 100_000
+SEEN_NOW_AND_THEN: Final = frozenset({"AgentsCurrent", "AutomationAccountHealthy"})
 _COUNTERS: Final = ("patched", "succeeded", "failed", "failedToStart", "timedOut")
 
 __all__ = ["FINALIZER", "Version", "check_histories", "check_history"]
@@ -81,8 +82,10 @@ def _alone(version: Version) -> Iterator[str]:
     if observed > version.generation:
         yield f"observedGeneration {observed} is beyond generation {version.generation}"
     for kind, condition in conditions.items():
-        if condition["observedGeneration"] != observed:
-            yield f"{kind} is about generation {condition['observedGeneration']}, the status about {observed}"
+        about = condition["observedGeneration"]
+        # Agents and the account are looked at now and then: what was seen stays until the next look.
+        if about > observed or (about != observed and kind not in SEEN_NOW_AND_THEN):
+            yield f"{kind} is about generation {about}, the status about {observed}"
     for kind in ("Reconciling", "Stalled"):
         if kind in conditions and conditions[kind]["status"] != "True":
             yield f"{kind} is {conditions[kind]['status']}"
@@ -106,8 +109,8 @@ def _ready(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterator
         yield "Ready with jobs in flight"
     if status.get("failures"):
         yield "Ready with failures"
-    if len(conditions) > 1:
-        yield f"Ready and {', '.join(sorted(conditions.keys() - {'Ready'}))}"
+    if contradicting := sorted(conditions.keys() - {"Ready", *SEEN_NOW_AND_THEN}):
+        yield f"Ready and {', '.join(contradicting)}"
     run = status.get("lastRun")
     if run and "completedAt" not in run:
         yield "Ready with a run that is not over"
