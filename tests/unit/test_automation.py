@@ -22,6 +22,7 @@ from vault_autoupdate.automation import (
     Problem,
     RunbookRun,
     Schedule,
+    absent_artifacts,
     build_account_report,
     condition,
 )
@@ -369,6 +370,19 @@ def test_several_problems_come_the_worst_first() -> None:
 
 
 # The condition.
+
+
+def test_what_the_lists_do_not_show_of_our_mappings_is_to_be_asked_for_by_name() -> None:
+    mappings = [
+        _mapping("alpha", schedule_name="S-here", job_schedule_name="J-gone"),
+        _mapping("beta", schedule_name="S-gone-2", job_schedule_name="J-here"),
+        _mapping("gamma", schedule_name="S-gone-1", job_schedule_name="J-gone"),
+        _mapping("none", schedule_name="", job_schedule_name=""),
+        _mapping("theirs", automation_account_id=OTHER_ACCOUNT_ID, schedule_name="S-x", job_schedule_name="J-x"),
+    ]
+    facts = replace(_facts(), schedules={"s-here": Schedule("S-here")}, job_schedules={"j-here": ""})
+    assert absent_artifacts(facts, ACCOUNT, mappings) == (["S-gone-1", "S-gone-2"], ["J-gone"])
+    assert absent_artifacts(facts, ACCOUNT, mappings[:1]) == ([], ["J-gone"])
 
 
 def test_before_the_first_look_nothing_is_known() -> None:
