@@ -53,7 +53,7 @@ class Vault:
     @property
     def account(self) -> str:
         """ARM id of its automation account."""
-        return f"{self._group}/providers/Microsoft.Automation/automationAccounts/aa-dr"
+        return f"{self._group}/providers/Microsoft.Automation/automationAccounts/aa-{self.name}"
 
     def document(self) -> dict[str, Any]:
         """The vault in a scenario of the simulator."""

@@ -17,6 +17,7 @@ from vault_autoupdate.attempts import Explanation
 from vault_autoupdate.automation import absent_artifacts, build_account_report
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.observed import ContainerMapping, Machine
+from vault_autoupdate.resource_id import ArmId
 from vault_autoupdate.schedule import fraction_of
 from vault_autoupdate.throttle import CallKind
 from vault_autoupdate.vault_pass import VaultPass
@@ -26,16 +27,25 @@ _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
 
 log = logging.getLogger(__name__)
 
-__all__ = ["explain", "look_at_account", "look_at_agents", "read_machines"]
+__all__ = ["explain", "look_at_account", "look_at_agents", "read_machines", "wants_to_look"]
+
+
+def wants_to_look(vault_pass: VaultPass) -> bool:
+    """Whether a look at the agents or the account is due, and there are reads to spare."""
+    if not vault_pass.timing.agent_interval:
+        return False
+    _set_times(vault_pass)
+    state = vault_pass.state
+    account = _may_look(vault_pass, state.account_due) if _account_to_look_at(vault_pass) else False
+    return _may_look(vault_pass, state.agents_due) or account
 
 
 async def look_at_agents(vault_pass: VaultPass) -> None:
     """Look at the agents of the vault's machines, if that is due and there are reads to spare."""
     state, interval = vault_pass.state, vault_pass.timing.agent_interval
-    if not interval or vault_pass.resource.deleting:
+    if not interval:
         return
-    if state.agents_due is None and state.agents is not None and not _needs_machines(vault_pass):
-        state.agents_due = _in_no_hurry(vault_pass)
+    _set_times(vault_pass)
     if not _may_look(vault_pass, state.agents_due):
         return
     try:
@@ -70,15 +80,13 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
         Whether it has lost something that a PATCH of a mapping would make anew, so that the mappings are to be looked
         at again.
     """
-    state, spec, interval = vault_pass.state, vault_pass.resource.spec, vault_pass.timing.agent_interval
-    account = spec.automation_account_resource_id
-    wanted = spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks
-    if not interval or vault_pass.resource.deleting or not wanted or account is None:
+    state, interval = vault_pass.state, vault_pass.timing.agent_interval
+    account = _account_to_look_at(vault_pass)
+    if not interval or account is None:
         state.account, state.account_problem, state.account_due, state.account_looked = None, None, None, False
         state.artifacts_missing.clear()
         return False
-    if state.account_due is None and state.account is not None:
-        state.account_due = _in_no_hurry(vault_pass)
+    _set_times(vault_pass)
     if not _may_look(vault_pass, state.account_due):
         return False
     now = vault_pass.now()
@@ -127,6 +135,22 @@ def _will_pass(vault_pass: VaultPass, error: AzureError) -> bool:
     will_pass = error.disposition in {Disposition.RETRY, Disposition.WAIT}
     vault_pass.put_off |= will_pass
     return will_pass
+
+
+def _account_to_look_at(vault_pass: VaultPass) -> ArmId | None:
+    """The Automation account, where it has anything to do."""
+    spec = vault_pass.resource.spec
+    matters = spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks
+    return spec.automation_account_resource_id if matters else None
+
+
+def _set_times(vault_pass: VaultPass) -> None:
+    """Look in no hurry at what an earlier process has looked at, unless the machines are needed now."""
+    state = vault_pass.state
+    if state.agents_due is None and state.agents is not None and not _needs_machines(vault_pass):
+        state.agents_due = _in_no_hurry(vault_pass)
+    if state.account_due is None and state.account is not None:
+        state.account_due = _in_no_hurry(vault_pass)
 
 
 def _in_no_hurry(vault_pass: VaultPass) -> datetime:

@@ -15,7 +15,7 @@ from vault_autoupdate.apply import Apply
 from vault_autoupdate.arm.automation_account import AutomationAccounts
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.errors import AzureError
-from vault_autoupdate.look_at_agents import look_at_account, look_at_agents
+from vault_autoupdate.look_at_agents import look_at_account, look_at_agents, wants_to_look
 from vault_autoupdate.observe import observe
 from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Decision, Plan
@@ -84,7 +84,9 @@ class Reconciler:
         try:
             vault_pass.tokens = await log_in() if log_in else None
             finished = await _until_settled(vault_pass)
-            again = await _see_to_agents(vault_pass) if finished else None
+            again = None
+            if finished and not resource.deleting:
+                finished, again = await _see_to_agents(vault_pass)
         except AzureError as error:
             state.errors_in_a_row += 1
             log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
@@ -179,8 +181,6 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
         if not to_change and not state.operations:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = vault_pass.now()
-            if await look_at_account(vault_pass):
-                continue
             return True
         vault_pass.begin_run()
         await vault_pass.report(at_once=True)
@@ -190,19 +190,27 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
     return False
 
 
-async def _see_to_agents(vault_pass: VaultPass) -> timedelta | None:
-    """Look at the agents, and update them where that is wanted; returns when the next step is due, if one is."""
-    spec = vault_pass.resource.spec
-    if vault_pass.resource.deleting:
-        return None
+async def _see_to_agents(vault_pass: VaultPass) -> tuple[bool, timedelta | None]:
+    """Look at the account and the agents, and update agents where that is wanted.
+
+    Returns:
+        Whether the vault is settled still, and not superseded while something was mended that the account had lost;
+        and how long until the agents want something.
+    """
+    state, resource, spec = vault_pass.state, vault_pass.resource, vault_pass.resource.spec
+    if wants_to_look(vault_pass):  # that may take a while, and what is known already is not to wait for it
+        await vault_pass.report_to(situation.settled(resource, state))
+    while await look_at_account(vault_pass):
+        state.settled_until = None
+        if not await _until_settled(vault_pass):
+            return False, None
     await look_at_agents(vault_pass)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
-    request = vault_pass.resource.update_agents_now
-    again = await advance(vault_pass, wanted.rules() if wanted else None, request=request)
-    if not vault_pass.put_off:
-        return again
-    later = vault_pass.timing.retry_min * (1 + fraction_of(f"{vault_pass.resource.uid}{vault_pass.resource.key}"))
-    return later if again is None else min(again, later)
+    again = await advance(vault_pass, wanted.rules() if wanted else None, request=resource.update_agents_now)
+    if vault_pass.put_off:
+        later = vault_pass.timing.retry_min * (1 + fraction_of(f"{resource.uid}{resource.key}"))
+        again = later if again is None else min(again, later)
+    return True, again
 
 
 def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from tests.unit.scripted_arm import ScriptedArm, json_reply
 from vault_autoupdate.arm import wire_automation as wire
 from vault_autoupdate.arm.automation_account import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
+from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.automation import RUNBOOK, Account, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.errors import ArmError, AzureError, Disposition, MalformedReply, UntrustedLink, classify
@@ -439,3 +441,24 @@ async def test_a_name_that_could_lead_elsewhere_is_not_asked_for_and_nothing_is_
     facts = await accounts.confirm(CONTEXT, ACCOUNT, AccountFacts(None), schedules=[name], job_schedules=[])
     assert arm.calls == []
     assert name.casefold() in facts.schedules
+
+
+async def test_what_was_read_for_one_vault_a_moment_ago_does_for_another_but_not_for_itself(
+    arm: ScriptedArm, accounts: AutomationAccounts
+) -> None:
+    first = await accounts.facts(CONTEXT, ACCOUNT)
+    calls = len(arm.calls)
+    assert await accounts.facts(replace(CONTEXT, key="/another/vault"), ACCOUNT) == first
+    assert len(arm.calls) == calls
+    await accounts.facts(CONTEXT, ACCOUNT)
+    assert len(arm.calls) == 2 * calls
+
+
+async def test_what_one_identity_has_read_is_not_shown_to_another(
+    arm: ScriptedArm, accounts: AutomationAccounts
+) -> None:
+    await accounts.facts(CONTEXT, ACCOUNT)
+    calls = len(arm.calls)
+    theirs = TokenSource(lambda: None, "https://a/.default", failure_pause=1.0)  # type: ignore[arg-type, return-value]
+    await accounts.facts(replace(CONTEXT, key="/another/vault", tokens=theirs), ACCOUNT)
+    assert len(arm.calls) == 2 * calls

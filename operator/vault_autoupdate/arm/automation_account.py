@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from vault_autoupdate.arm import wire_automation as wire
 from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.automation import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.errors import ArmError, UntrustedLink
@@ -23,6 +26,9 @@ _LANE: Final = "automation"
 _MOST_PAGES: Final = 50
 _MOST_PAGES_OF_JOBS: Final = 3
 _RUNS: Final = 5
+_MOST_REMEMBERED: Final = 16
+_FRESH_FOR: Final = 600.0
+"""Seconds for which what was read for one vault does for others."""
 _MOST_ASKED_FOR: Final = 10
 """Schedules, and job schedules, that are asked for singly."""
 _BAD_REQUEST: Final = 400
@@ -42,14 +48,31 @@ _ACTIONS: Final = {
 __all__ = ["AutomationAccounts"]
 
 
+@dataclass
+class _Read:
+    """What was read of an account, for whom and when."""
+
+    facts: AccountFacts | None = None
+    at: float = 0.0
+    """Seconds on the event loop's clock."""
+    key: str = ""
+    """The vault for which it was read; for the same one it is read anew."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class AutomationAccounts:
     """Reads Automation accounts in one cloud. A call about an account stays with that account, whatever a link says."""
 
     def __init__(self, client: ArmClient) -> None:
         self._client = client
+        self._read: OrderedDict[str, _Read] = OrderedDict()
+        """By key of the account: what was read last, of the accounts that were read last."""
 
     async def facts(self, context: CallContext, account: ArmId) -> AccountFacts:
         """Read what there is to know about ``account``, with five calls or a few more.
+
+        Where vaults share an account, what was read for another one a moment ago, as the same identity, will do.
 
         Azure counts these calls apart from those to Site Recovery, so a 429 here must not silence the vault: they have
         a lane of their own in the throttle.
@@ -62,6 +85,19 @@ class AutomationAccounts:
             AzureError: something could not be read. Without the right to read, the recommended action names the
                 action to grant. An account that is not there is no error.
         """
+        last = self._read.pop(account.key, None) or _Read()
+        self._read[account.key] = last
+        while len(self._read) > _MOST_REMEMBERED:
+            self._read.popitem(last=False)
+        async with last.reading:
+            now = asyncio.get_running_loop().time()
+            if last.facts and last.key != context.key and last.tokens is context.tokens and now - last.at < _FRESH_FOR:
+                return last.facts
+            last.facts = await self._facts(context, account)
+            last.at, last.key, last.tokens = now, context.key, context.tokens
+            return last.facts
+
+    async def _facts(self, context: CallContext, account: ArmId) -> AccountFacts:
         context = replace(context, scope=f"{account.subscription.casefold()}/{_LANE}")
         try:
             found = wire.account(await self._document(context, "get_account", account, ""))
