@@ -27,14 +27,18 @@ from tests.unit.builders import (
 )
 from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import HOSTILE_TEXTS, SITUATIONS, STATES
+from vault_autoupdate.agents import AgentReport, Concern, MachineConcern
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.jobs import Operation
+from vault_autoupdate.observed import Machine
 from vault_autoupdate.plan import Action, make_plan
-from vault_autoupdate.resource_id import mapping_path
+from vault_autoupdate.resource_id import item_id, mapping_path
+from vault_autoupdate.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import Run, VaultState, restore
 from vault_autoupdate.status import MOST_FAILURES, MOST_OPERATIONS, build_status, differs
 from vault_autoupdate.status_values import format_time
+from vault_autoupdate.windows import Window
 
 READY = Situation("True", "Compliant", "All is well.")
 WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
@@ -310,6 +314,38 @@ def _huge(pieces: Sequence[str], size: int) -> VaultState:
         )
         state.operations[key] = Operation(mapping_id_of(path), text, NOW)
     return state
+
+
+def _huge_rollout(pieces: Sequence[str], size: int) -> VaultState:
+    """As `_huge`, with as many machines whose agents fail and are at work."""
+    state, long = _huge(pieces, size), [piece * (5000 // len(piece)) for piece in pieces]
+    state.rollout = Rollout(Window(NOW, NOW + HOUR), request=long[0], handled_request=long[0], started=size)
+    for number in range(size):
+        text = long[number % len(long)]
+        item = item_id(VAULT, f"f{number}{text[:400]}/c{text[:400]}/i{text[:400]}")
+        update = AgentUpdate(item, text, text, NOW)
+        state.rollout.updates[update.key] = update
+        state.rollout.failures[update.key] = MachineFailure(item, text, 1, NOW, Explanation(text, text, text, text))
+    machines = tuple(Machine(str(number), long[number % len(long)]) for number in range(size))
+    state.rollout_decision = RolloutDecision(Phase.STOPPED, waiting=machines, reason=long[0])
+    state.next_window = Window(NOW + HOUR, NOW + 2 * HOUR)
+    worst = tuple(
+        MachineConcern(text, text, text, Concern.EXPIRED, Explanation(text, text, text, text)) for text in long * 10
+    )
+    state.agents_looked, state.agents = True, AgentReport(size, size, worst=worst, versions=((long[0], 1),) * 20)
+    return state
+
+
+@pytest.mark.parametrize("character", _NASTY)
+def test_nor_does_a_rollout_over_two_thousand_machines_take_more(character: str) -> None:
+    situation = Situation("False", "MappingsFailed", character * 1000, reconciling=True)
+    status = _build(_huge_rollout([character], 2_000), situation, handled_request=character * 5000)
+
+    assert len(json.dumps(status, ensure_ascii=False).encode("utf-8", "surrogatepass")) < 100_000
+    assert list(violations(status, STATUS)) == []
+    updates = status["agentUpdates"]
+    assert len(updates["failures"]) + updates["failuresOmitted"] == 2_000
+    assert updates["operations"]
 
 
 @pytest.mark.parametrize("character", _NASTY)
