@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="vault-autoupdate" \
 RUN useradd --uid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin vault-autoupdate
 COPY --from=build /opt/vault-autoupdate /opt/vault-autoupdate
 # Nothing is written but to /tmp, so the root file system may be read-only.
-ENV PATH=/opt/vault-autoupdate/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
+ENV PATH=/opt/vault-autoupdate/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 MALLOC_ARENA_MAX=2
 USER 65532:65532
 EXPOSE 8080 9090
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \

@@ -61,6 +61,7 @@ class OperatorProcess:
         self.program = tuple(program)
         self.environment = {
             **{key: os.environ[key] for key in _INHERITED if key in os.environ},
+            "MALLOC_ARENA_MAX": "2",  # as the image sets it
             **identity,
             **scaled_settings(scale),
             "KUBECONFIG": str(kubeconfig),
