@@ -92,7 +92,7 @@ class Reconciler:
             log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
             return Outcome(situation.failing(error, state, deleting=resource.deleting), error)
         state.errors_in_a_row = 0
-        if not finished:
+        if not finished or superseded.is_set():  # of a resource that has changed meanwhile nothing is known
             return Outcome(situation.working(resource, state), superseded=True)
         return Outcome(situation.settled(resource, state), again=again)
 
@@ -198,7 +198,9 @@ async def _see_to_agents(vault_pass: VaultPass) -> tuple[bool, timedelta | None]
         and how long until the agents want something.
     """
     state, resource, spec = vault_pass.state, vault_pass.resource, vault_pass.resource.spec
-    if wants_to_look(vault_pass):  # that may take a while, and what is known already is not to wait for it
+    if (
+        wants_to_look(vault_pass) and not vault_pass.superseded.is_set()
+    ):  # that may take a while, and what is known already is not to wait for it
         await vault_pass.report_to(situation.settled(resource, state))
     while await look_at_account(vault_pass):
         state.settled_until = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.core import VAULT, Azure, resource
 from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.resource_id import parse_vault_id
 from vault_autoupdate.runtime import utc_now
+from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState, restore
 from vault_autoupdate.status import build_status
 
@@ -114,3 +116,16 @@ async def test_nor_before_a_resource_goes(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES), VaultState()
     await arm.reconcile(resource(deleting=True, deletionPolicy="Disable"), state)
     assert (state.agents, reads(arm)) == (None, 0)
+
+
+async def test_a_resource_that_changes_while_its_agents_are_looked_at_is_not_called_ready(azure: AzureFactory) -> None:
+    arm, superseded = azure(vault=MACHINES), asyncio.Event()
+
+    def change_when_ready(situation: Situation) -> None:
+        if situation.ready == "True":
+            superseded.set()
+
+    outcome = await arm.reconcile(resource(), superseded=superseded, on_report=change_when_ready)
+    assert superseded.is_set(), "it was said to be ready before the agents were looked at"
+    assert outcome.superseded
+    assert outcome.situation.ready == "False"
