@@ -254,8 +254,8 @@ class Fleet:
         elif requested is not None:
             state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
             state.look_anew(now)
-        entry.worked_generation = entry.generation
-        vault_key, superseded, began = entry.vault_key, asyncio.Event(), self._now()
+        entry.worked_generation, vault_key = entry.generation, entry.vault_key
+        superseded, began = asyncio.Event(), self._now()
         entry.superseded = self._at_work[vault_key] = superseded
         if left := self._left_running.pop(vault_key, None):
             state.take_over(left)
@@ -288,6 +288,8 @@ class Fleet:
             await self._publish(entry, outcome.situation)
             await self._release(entry)
             return None
+        if entry.generation != resource.generation and not outcome.situation.reconciling:
+            return 0.0  # it is settled as it was declared before, which says nothing of how it is declared now
         await self._publish(entry, outcome.situation, final=True, handled=None if outcome.superseded else requested)
         return 0.0 if outcome.superseded else self._next_delay(resource, state, outcome)
 
@@ -297,8 +299,8 @@ class Fleet:
             if state.settled_until is None or state.settled_until <= now:
                 tries = (attempt.next_at for attempt in state.attempts.values())
                 state.settled_until = now + after_look(interval, name, now, tries)
-            look = state.settled_until - now
-            return min(look, look if outcome.again is None else outcome.again).total_seconds()
+            again = timedelta.max if outcome.again is None else outcome.again
+            return min(state.settled_until - now, again).total_seconds()
         state.settled_until = None
         delay = after_error(
             outcome.error.disposition,
@@ -385,8 +387,7 @@ class Fleet:
             entry.finalizers = tuple(name for name in entry.finalizers if name != FINALIZER)
 
     def _unlink(self, entry: Entry) -> None:
-        keys = self._by_vault.get(entry.vault_key, set())
-        keys.discard(entry.ref.key)
+        (keys := self._by_vault.get(entry.vault_key, set())).discard(entry.ref.key)
         if not keys:
             self._by_vault.pop(entry.vault_key, None)
 

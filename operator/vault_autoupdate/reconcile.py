@@ -92,9 +92,9 @@ class Reconciler:
             log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
             return Outcome(situation.failing(error, state, deleting=resource.deleting), error)
         state.errors_in_a_row = 0
-        if not finished or superseded.is_set():  # of a resource that has changed meanwhile nothing is known
+        if not finished:
             return Outcome(situation.working(resource, state), superseded=True)
-        return Outcome(situation.settled(resource, state), again=again)
+        return Outcome(situation.settled(resource, state), superseded=superseded.is_set(), again=again)
 
     async def update_agents(
         self,
