@@ -246,6 +246,12 @@ class Site:
             within=within,
         )
 
+    def wait_at_rest(self, name: str = "dr", *, within: float = 20) -> dict[str, Any]:
+        """Wait until a resource with auto-update is Ready and its agents and account have been looked at."""
+        self.wait_ready(name, within=within)
+        looked_at = {"Ready", "AgentsCurrent", "AutomationAccountHealthy"}
+        return self.wait(lambda status: looked_at == {each["type"] for each in status["conditions"]}, name)
+
     def wait_reason(self, reason: str, name: str = "dr", *, within: float = 20) -> dict[str, Any]:
         """Wait until the Ready condition has this reason."""
         return self.wait(lambda status: condition(status).get("reason") == reason, name, within=within)

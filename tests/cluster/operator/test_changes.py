@@ -31,7 +31,7 @@ def test_mappings_that_somebody_undid_are_repaired_when_the_annotation_asks_for_
 
 def test_a_request_at_rest_is_answered_and_changes_nothing_else(site: Site) -> None:
     site.create()
-    before = site.wait_ready()
+    before = site.wait_at_rest()
     site.wait_events("Progressing", "Compliant")
     patches = site.patch_count()
 

@@ -61,8 +61,7 @@ def test_the_example_makes_a_vault_of_400_mappings_as_declared_with_one_patch_fo
 
 def _nothing_is_written_while_nothing_changes(site: Site) -> None:
     """A restart looks at the vault again, finds all as declared, and writes neither to Azure nor to Kubernetes."""
-    looked_at = {"AgentsCurrent", "AutomationAccountHealthy"}
-    site.wait(lambda status: looked_at <= {each["type"] for each in status["conditions"]}, NAME)
+    site.wait_at_rest(NAME)
     assert site.operator.stop() == 0
     before, resource, sequence = len(site.writes()), site.get(NAME), site.sequence()
     site.operator.start().wait_ready()
