@@ -28,7 +28,7 @@ _USER: Final = "vault-autoupdate-operator"
 _NAMESPACE: Final = "default"
 _WRITES: Final = frozenset({"create", "update", "patch", "delete"})
 _REST: Final = 10.0
-_RESTART_SCALE: Final = 15.0
+_RESTART_SCALE: Final = 60.0
 
 __all__ = ["MAPPINGS", "ScaleResult", "run_size"]
 
