@@ -42,7 +42,9 @@ _JSON_PATCH: Final = "application/json-patch+json"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
-_CONNECTIONS: Final = 16
+_WRITES_AT_ONCE: Final = 16
+_CONNECTIONS: Final = _WRITES_AT_ONCE + 8
+"""The others are for what must not wait behind thousands of statuses: the Lease, and what resources log in with."""
 _SHORTEST_TOKEN: Final = 600
 """Seconds: the least that the API server gives. Such a token is exchanged at once and then of no use."""
 _GONE: Final = frozenset({404, 410})
@@ -65,6 +67,7 @@ __all__ = [
     "await_definition",
     "connect",
     "list_resources",
+    "thrifty",
 ]
 
 
@@ -86,11 +89,11 @@ async def connect() -> AsyncIterator[client.ApiClient]:
             await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
         except config.ConfigException as error:
             raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
-    async with client.ApiClient(_thrifty(client.Configuration.get_default_copy())) as api:
+    async with client.ApiClient(thrifty(client.Configuration.get_default_copy())) as api:
         yield api
 
 
-def _thrifty(configuration: client.Configuration) -> client.Configuration:
+def thrifty(configuration: client.Configuration) -> client.Configuration:
     """Fewer connections than the client would open, and no search for proxies before every request if there are none.
 
     A TLS connection of asyncio keeps a buffer of 256 KiB, of which the client would have a hundred; and with
@@ -145,13 +148,18 @@ async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dic
 
 
 class KubeWriter:
-    """Writes what the controller has to say."""
+    """Writes what the controller has to say, a few writes at a time.
+
+    Those that wait for their turn are not requests yet: thousands of passes may have something to say at once, and
+    the time that one waits is not the API server's.
+    """
 
     def __init__(self, api: client.ApiClient, *, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
         self._objects = client.CustomObjectsApi(api)
         self._events = client.EventsV1Api(api)
         self._instance = instance
         self._may_write = may_write
+        self._turns = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         """Replace the whole status.
@@ -227,7 +235,8 @@ class KubeWriter:
             series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
         )
         try:
-            await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=_TIMEOUT)
+            async with self._turns:
+                await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=_TIMEOUT)
         except (ApiException, *_NO_ANSWER) as error:
             log.warning("an Event could not be posted: %s", _short(error), extra={"resource": str(ref.key)})
 
@@ -235,19 +244,20 @@ class KubeWriter:
         # The test refuses the patch if the object was deleted and made anew meanwhile.
         whole = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}, *patch]
         for pause in (*_PAUSES, None) if patient else (None,):
-            if not self._may_write():
-                raise NotLeading("another replica may be leading by now: nothing is written")
             try:
-                await method(
-                    GROUP,
-                    VERSION,
-                    ref.key.namespace,
-                    PLURAL,
-                    ref.key.name,
-                    whole,
-                    _content_type=_JSON_PATCH,
-                    _request_timeout=_TIMEOUT if patient else _SHORT_TIMEOUT,
-                )
+                async with asyncio.timeout(None if patient else _SHORT_TIMEOUT), self._turns:
+                    if not self._may_write():
+                        raise NotLeading("another replica may be leading by now: nothing is written")
+                    await method(
+                        GROUP,
+                        VERSION,
+                        ref.key.namespace,
+                        PLURAL,
+                        ref.key.name,
+                        whole,
+                        _content_type=_JSON_PATCH,
+                        _request_timeout=_TIMEOUT,
+                    )
             except (ApiException, *_NO_ANSWER) as error:
                 if isinstance(error, ApiException) and error.status in _GONE:
                     raise ObjectGone(str(ref.key)) from error

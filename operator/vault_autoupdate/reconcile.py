@@ -182,10 +182,10 @@ async def _until_settled(vault_pass: VaultPass) -> bool:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = vault_pass.now()
             return True
-        vault_pass.begin_run()
-        await vault_pass.report(at_once=True)
         del plan  # thousands of passes may wait for their turn: what needs no change is not kept for so long
         vault_pass.mappings = ()
+        vault_pass.begin_run()
+        await vault_pass.report(at_once=True)
         await _work(vault_pass, to_change)
     return False
 
