@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,32 +59,34 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def run_scenarios(scenarios: Iterable[Scenario]) -> tuple[list[Result], list[str]]:
+def run_scenarios(scenarios: Sequence[Scenario]) -> tuple[list[Result], list[str]]:
     """Measure each scenario with each of its contenders, and print the table."""
-    results: list[Result] = []
-    problems: list[str] = []
-    for scenario in scenarios:
-        # Ours alone on the machine; the others spend their time asleep and do not disturb each other.
-        ours = [contender for contender in scenario.contenders if contender is Contender.OURS]
-        others = [contender for contender in scenario.contenders if contender is not Contender.OURS]
-        for together in [group for group in (ours, others) if group]:
-            print(f"{scenario.title}: {', '.join(together)} ...", end=" ", flush=True)
-            began = time.monotonic()
-            with ThreadPoolExecutor(len(together)) as pool:
-                found = list(pool.map(partial(measure, scenario), together))
-            took = (f"{result.seconds:.1f} s" if result.seconds is not None else "held" for result in found)
-            print(f"{', '.join(took)} ({time.monotonic() - began:.0f} s here)", flush=True)
-            results += found
-        problems += [line for result in results[-len(scenario.contenders) :][:1] for line in _check(result, scenario)]
+    runs = [(scenario, contender) for scenario in scenarios for contender in scenario.contenders]
+    # Ours alone on the machine; the others spend their time asleep and do not disturb each other.
+    groups = [[run] for run in runs if run[1] is Contender.OURS]
+    groups.append([run for run in runs if run[1] is not Contender.OURS])
+    measured: dict[tuple[str, Contender], Result] = {}
+    for group in filter(None, groups):
+        print("; ".join(f"{scenario.title}: {contender}" for scenario, contender in group), end=" ... ", flush=True)
+        began = time.monotonic()
+        with ThreadPoolExecutor(len(group)) as pool:
+            found = list(pool.map(lambda run: measure(*run), group))
+        took = (f"{result.seconds:.1f} s" if result.seconds is not None else "held" for result in found)
+        print(f"{', '.join(took)} ({time.monotonic() - began:.0f} s here)", flush=True)
+        measured.update(
+            ((scenario.name, contender), result) for (scenario, contender), result in zip(group, found, strict=True)
+        )
+    results = [measured[scenario.name, contender] for scenario, contender in runs]
+    problems = [
+        line
+        for (scenario, contender), result in zip(runs, results, strict=True)
+        if contender is Contender.OURS
+        for line in violations(result, scenario.bounds)
+    ]
     print(f"\n{results_table(results)}\n")
     for line in _remarks(results):
         print(f"- {line}")
     return results, problems
-
-
-def _check(result: Result, scenario: Scenario) -> list[str]:
-    """Only our own results have bounds."""
-    return violations(result, scenario.bounds) if result.contender == Contender.OURS else []
 
 
 def _remarks(results: Sequence[Result]) -> Iterable[str]:

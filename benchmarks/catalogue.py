@@ -25,8 +25,8 @@ FULL: Final = (
         Bounds(ratio=ONE_VAULT),
         contenders=_EVERYBODY,
         jobs=_MIXED_ENDS,
-        scales={Contender.RUNBOOK: 20},
-        limits={Contender.SDK: 300},
+        scales={Contender.RUNBOOK: 40},
+        limits={Contender.SDK: 240},
     ),
     Scenario(
         "vault-1000",
@@ -36,21 +36,23 @@ FULL: Final = (
         Bounds(ratio=ONE_VAULT),
         contenders=_EVERYBODY,
         jobs=_MIXED_ENDS,
-        scales={Contender.RUNBOOK: 60, Contender.SDK: 15},
-        limits={Contender.SDK: 450},
+        scales={Contender.RUNBOOK: 90, Contender.SDK: 15},
+        limits={Contender.SDK: 375},
     ),
     Scenario("vault-200", "one vault, 200 to patch", 2, vaults(1, 200), Bounds(ratio=ONE_VAULT)),
-    Scenario("vault-5000", "one vault, 5,000 to patch", 40, vaults(1, 5000), Bounds(ratio=ONE_VAULT)),
-    Scenario("20x50", "20 vaults of 50, one scope", 15, vaults(20, 50), Bounds(ratio=MANY_VAULTS)),
+    Scenario("vault-5000", "one vault, 5,000 to patch", 50, vaults(1, 5000), Bounds(ratio=ONE_VAULT)),
+    Scenario("20x50", "20 vaults of 50, one scope", 20, vaults(20, 50), Bounds(ratio=MANY_VAULTS)),
     Scenario("200x20", "200 vaults of 20, one scope", 30, vaults(200, 20), Bounds(ratio=MANY_VAULTS, reads=10_000)),
-    Scenario("20x50-10", "20 vaults of 50, 10 subscriptions", 1, vaults(20, 50, scopes=10), Bounds(ratio=MANY_SCOPES)),
     Scenario(
-        "200x20-10", "200 vaults of 20, 10 subscriptions", 1.5, vaults(200, 20, scopes=10), Bounds(ratio=MANY_SCOPES)
+        "20x50-10", "20 vaults of 50, 10 subscriptions", 1.5, vaults(20, 50, scopes=10), Bounds(ratio=MANY_SCOPES)
+    ),
+    Scenario(
+        "200x20-10", "200 vaults of 20, 10 subscriptions", 2, vaults(200, 20, scopes=10), Bounds(ratio=MANY_SCOPES)
     ),
     Scenario(
         "first-500",
         "500 vaults of 20 in one scope, 1 to patch in each",
-        12,
+        8,
         vaults(500, 1, compliant=19),
         Bounds(ratio=1.5, reads=5000),
     ),
@@ -65,7 +67,7 @@ FULL: Final = (
     Scenario(
         "half-quota",
         "one vault of 2,000; for 10 min another client makes 100 writes a minute",
-        25,
+        40,
         vaults(1, 2000),
         Bounds(throttled=40, share_of_left=0.75),
         disturbance=Disturbance(100, until=600),
@@ -80,9 +82,9 @@ FULL: Final = (
     ),
     Scenario(
         "steady-1000",
-        "1,000 vaults of 20, all as declared, for an hour",
-        120,
-        vaults(1000, 0, compliant=20),
+        "1,000 vaults of 20 with 20 Automation accounts, all as declared, for an hour",
+        150,
+        vaults(1000, 0, compliant=20, accounts=20),
         Bounds(reads=2500),  # each vault once; every six hours its machines' agents, and five of its account
         hold=HOUR,
     ),

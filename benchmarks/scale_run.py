@@ -79,10 +79,12 @@ def run_size(count: int, scale: float, *, applies: int = 0) -> ScaleResult:
     document = {**scenario.document(scale), "latency": {"min": 0, "max": 0}}
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vault-autoupdate-scale-")))
-        simulator = stack.enter_context(SimulatorProcess(document, directory))
+        simulator_starts = stack.enter_context(ThreadPoolExecutor(1)).submit(SimulatorProcess, document, directory)
+        stack.callback(lambda: simulator_starts.result().close())
         plane = stack.enter_context(ControlPlane(directory / "control-plane"))
         install_definition(plane.rest, CRD_FILE)
         _create(plane, fleet)
+        simulator = simulator_starts.result()
         bench = _Bench(plane, simulator, directory, fleet, scale)
         return bench.run(spare)
 
@@ -108,7 +110,7 @@ class _Bench:
             began = control.state()["simulated"]
             within = 60 + 4 * (len(self._fleet) / 10 + 300 / self._scale)
             wait_until(self._is_compliant, within=within, what="all mappings to be as declared", every=0.5)
-            wait_until(self._all_ready, within=within, what="all resources to be Ready", every=0.5)
+            wait_until(self._all_ready, within=within, what="all resources to be Ready", every=1.0)
             all_ready, cpu = control.state()["simulated"] - began, cpu_seconds(pid)
             requests_seen = control.requests(limit=10**6)
             first_look: dict[str, float] = {}

@@ -60,4 +60,8 @@ class SimulatorProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()  # it has nothing to put in order
+        self.close()
+
+    def close(self) -> None:
+        """Stop it; it has nothing to put in order."""
+        self._process.kill()
