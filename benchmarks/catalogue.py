@@ -25,8 +25,9 @@ FULL: Final = (
         Bounds(ratio=ONE_VAULT),
         contenders=_EVERYBODY,
         jobs=_MIXED_ENDS,
-        scales={Contender.RUNBOOK: 40},
+        scales={Contender.RUNBOOK: 20},
         limits={Contender.SDK: 240},
+        is_light=True,
     ),
     Scenario(
         "vault-1000",
@@ -36,12 +37,13 @@ FULL: Final = (
         Bounds(ratio=ONE_VAULT),
         contenders=_EVERYBODY,
         jobs=_MIXED_ENDS,
-        scales={Contender.RUNBOOK: 90, Contender.SDK: 15},
+        scales={Contender.RUNBOOK: 60, Contender.SDK: 15},
         limits={Contender.SDK: 375},
+        is_light=True,
     ),
-    Scenario("vault-200", "one vault, 200 to patch", 2, vaults(1, 200), Bounds(ratio=ONE_VAULT)),
-    Scenario("vault-5000", "one vault, 5,000 to patch", 50, vaults(1, 5000), Bounds(ratio=ONE_VAULT)),
-    Scenario("20x50", "20 vaults of 50, one scope", 20, vaults(20, 50), Bounds(ratio=MANY_VAULTS)),
+    Scenario("vault-200", "one vault, 200 to patch", 2, vaults(1, 200), Bounds(ratio=ONE_VAULT), is_light=True),
+    Scenario("vault-5000", "one vault, 5,000 to patch", 60, vaults(1, 5000), Bounds(ratio=ONE_VAULT)),
+    Scenario("20x50", "20 vaults of 50, one scope", 15, vaults(20, 50), Bounds(ratio=MANY_VAULTS), is_light=True),
     Scenario("200x20", "200 vaults of 20, one scope", 30, vaults(200, 20), Bounds(ratio=MANY_VAULTS, reads=10_000)),
     Scenario(
         "20x50-10", "20 vaults of 50, 10 subscriptions", 1.5, vaults(20, 50, scopes=10), Bounds(ratio=MANY_SCOPES)
@@ -62,7 +64,8 @@ FULL: Final = (
         15,
         vaults(1, 5000),
         Bounds(late_seconds=40.0),
-        late=Late(Vault("small", 5), at=200.0),
+        late=Late(Vault("small", 5), at=130.0),
+        is_light=True,
     ),
     Scenario(
         "half-quota",
@@ -71,6 +74,7 @@ FULL: Final = (
         vaults(1, 2000),
         Bounds(throttled=40, share_of_left=0.75),
         disturbance=Disturbance(100, until=600),
+        is_light=True,
     ),
     Scenario(
         "faults-5",
@@ -82,9 +86,9 @@ FULL: Final = (
     ),
     Scenario(
         "steady-1000",
-        "1,000 vaults of 20 with 20 Automation accounts, all as declared, for an hour",
-        150,
-        vaults(1000, 0, compliant=20, accounts=20),
+        "1,000 vaults of 20, all as declared, for an hour",
+        300,
+        vaults(1000, 0, compliant=20),
         Bounds(reads=2500),  # each vault once; every six hours its machines' agents, and five of its account
         hold=HOUR,
     ),

@@ -35,8 +35,6 @@ class Vault:
     compliant: int = 0
     scope: int = 0
     """Number of its subscription. All vaults are in one region, so a subscription is what shares the limits."""
-    account_name: str = ""
-    """Of its Automation account; one of its own unless said otherwise."""
 
     @property
     def subscription(self) -> str:
@@ -55,9 +53,7 @@ class Vault:
     @property
     def account(self) -> str:
         """ARM id of its automation account."""
-        return (
-            f"{self._group}/providers/Microsoft.Automation/automationAccounts/{self.account_name or f'aa-{self.name}'}"
-        )
+        return f"{self._group}/providers/Microsoft.Automation/automationAccounts/aa-{self.name}"
 
     def document(self) -> dict[str, Any]:
         """The vault in a scenario of the simulator."""
@@ -70,14 +66,9 @@ class Vault:
         }
 
 
-def vaults(
-    count: int, to_patch: int, *, scopes: int = 1, compliant: int = 0, accounts: int | None = None
-) -> tuple[Vault, ...]:
-    """Make equal vaults, dealt out to ``scopes`` subscriptions and ``accounts`` Automation accounts (one for each)."""
-    return tuple(
-        Vault(f"vault-{n:04}", to_patch, compliant, n % scopes, f"aa-{n % (accounts or count):04}")
-        for n in range(count)
-    )
+def vaults(count: int, to_patch: int, *, scopes: int = 1, compliant: int = 0) -> tuple[Vault, ...]:
+    """Make equal vaults, dealt out to ``scopes`` subscriptions."""
+    return tuple(Vault(f"vault-{n:04}", to_patch, compliant, n % scopes) for n in range(count))
 
 
 @dataclass(frozen=True)
@@ -137,6 +128,8 @@ class Scenario:
     """Time scales of contenders for whom the scenario's would not do."""
     limits: dict[Contender, float] = field(default_factory=dict)
     """Likewise, when they are stopped."""
+    is_light: bool = False
+    """Whether ours takes little of the machine, so that two such scenarios may be measured at a time."""
 
     @property
     def all_vaults(self) -> tuple[Vault, ...]:
