@@ -437,3 +437,30 @@ def test_the_path_of_a_mapping_that_is_listed_leads_back_to_it() -> None:
 
     assert status["operations"][0]["mapping"] == mapping_path(operation.mapping_id)
     assert list(restore(status, VAULT, NOW).operations) == [operation.key]
+
+
+def test_long_texts_are_cut_to_what_the_schema_allows() -> None:
+    long = "x" * 2000
+    explanation = Explanation(long, long, long, long)
+    tried = Attempt(1, NOW, NOW + HOUR, FailureReason.JOB_FAILED, explanation, long)
+    operation = Operation(mapping_id_of(long), long, NOW)
+    state = VaultState(
+        vault_name=long,
+        location=long,
+        operations={operation.key: operation},
+        attempts={"1": tried},
+        paths={"1": long},
+        run=Run(long, NOW),
+    )
+    status = _build(state, handled_request=long)
+
+    def lengths(entry: dict[str, Any]) -> dict[str, int]:
+        return {key: len(value.encode()) for key, value in entry.items() if isinstance(value, str)}
+
+    assert lengths(status) == {"vaultName": 64, "location": 64, "lastHandledReconcileAt": 256}
+    assert lengths(status["operations"][0]) == {"mapping": 400, "jobId": 64, "startedAt": 20}
+    assert lengths(status["failures"][0]) | {"reason": 0} == {
+        "mapping": 400, "reason": 0, "code": 120, "message": 400, "possibleCauses": 400, "recommendedAction": 400,
+        "jobId": 64, "lastAttemptAt": 20, "nextAttemptAt": 20,
+    }  # fmt: skip
+    assert lengths(status["lastRun"])["id"] == 64
