@@ -43,8 +43,9 @@ _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
 _WRITES_AT_ONCE: Final = 16
-_CONNECTIONS: Final = _WRITES_AT_ONCE + 8
-"""The others are for what must not wait behind thousands of statuses: the Lease, and what resources log in with."""
+_LOGINS_AT_ONCE: Final = 4
+_CONNECTIONS: Final = _WRITES_AT_ONCE + _LOGINS_AT_ONCE + 4
+"""The others are for what must not wait behind thousands of statuses and credentials: the Lease."""
 _SHORTEST_TOKEN: Final = 600
 """Seconds: the least that the API server gives. Such a token is exchanged at once and then of no use."""
 _GONE: Final = frozenset({404, 410})
@@ -276,22 +277,23 @@ class KubeLogins:
 
     def __init__(self, api: client.ApiClient) -> None:
         self._core = client.CoreV1Api(api)
+        self._turns = asyncio.Semaphore(_LOGINS_AT_ONCE)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         """The data of a Secret. Raises `CredentialUnusable`."""
-        found = await _asked("secrets", "get", namespace, name, self._core.read_namespaced_secret)
+        found = await self._asked("secrets", "get", namespace, name, self._core.read_namespaced_secret)
         return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
 
     async def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
         """The annotations of a ServiceAccount. Raises `CredentialUnusable`."""
-        found = await _asked("serviceaccounts", "get", namespace, name, self._core.read_namespaced_service_account)
+        found = await self._asked("serviceaccounts", "get", namespace, name, self._core.read_namespaced_service_account)
         annotations: dict[str, str] = found.metadata.annotations or {}
         return annotations
 
     async def token(self, namespace: str, name: str, audience: str) -> str:
         """A new token of a ServiceAccount, short-lived. Raises `CredentialUnusable`."""
         spec = client.V1TokenRequestSpec(audiences=[audience], expiration_seconds=_SHORTEST_TOKEN)
-        made = await _asked(
+        made = await self._asked(
             "serviceaccounts/token",
             "create",
             namespace,
@@ -301,34 +303,34 @@ class KubeLogins:
         )
         return str(made.status.token)
 
-
-async def _asked(resource: str, verb: str, namespace: str, name: str, call: Any, **more: Any) -> Any:
-    """What ``call`` gives for an object, or a `CredentialUnusable` that says what to make or to grant."""
-    what = f"{'Secret' if resource == 'secrets' else 'ServiceAccount'} {namespace}/{name}"
-    try:
-        return await call(name, namespace, _request_timeout=_TIMEOUT, **more)
-    except ApiException as error:
-        if error.status == _NOT_FOUND:
-            raise CredentialUnusable(
-                "CredentialNotFound",
-                f"There is no {what}, which spec.credential names.",
-                recommended_action="Create it, or name another one; it is looked for at the interval.",
-            ) from None
-        if error.status == _FORBIDDEN:
-            raise CredentialUnusable(
-                "CredentialForbidden",
-                f"The operator may not {verb} {resource} for {what}.",
-                recommended_action=(
-                    f'Let its ServiceAccount by a Role in namespace {namespace} with the rule apiGroups: [""], '
-                    f"resources: [{resource}], resourceNames: [{name}], verbs: [{verb}]."
-                ),
-            ) from None
-        problem = _short(error)
-    except _NO_ANSWER as error:
-        problem = _short(error)
-    raise CredentialUnusable(
-        "CredentialUnreadable", f"{what} could not be read: {problem}.", recommended_action="", passing=True
-    )
+    async def _asked(self, resource: str, verb: str, namespace: str, name: str, call: Any, **more: Any) -> Any:
+        """What ``call`` gives for an object, or a `CredentialUnusable` that says what to make or to grant."""
+        what = f"{'Secret' if resource == 'secrets' else 'ServiceAccount'} {namespace}/{name}"
+        try:
+            async with self._turns:
+                return await call(name, namespace, _request_timeout=_TIMEOUT, **more)
+        except ApiException as error:
+            if error.status == _NOT_FOUND:
+                raise CredentialUnusable(
+                    "CredentialNotFound",
+                    f"There is no {what}, which spec.credential names.",
+                    recommended_action="Create it, or name another one; it is looked for at the interval.",
+                ) from None
+            if error.status == _FORBIDDEN:
+                raise CredentialUnusable(
+                    "CredentialForbidden",
+                    f"The operator may not {verb} {resource} for {what}.",
+                    recommended_action=(
+                        f'Let its ServiceAccount by a Role in namespace {namespace} with the rule apiGroups: [""], '
+                        f"resources: [{resource}], resourceNames: [{name}], verbs: [{verb}]."
+                    ),
+                ) from None
+            problem = _short(error)
+        except _NO_ANSWER as error:
+            problem = _short(error)
+        raise CredentialUnusable(
+            "CredentialUnreadable", f"{what} could not be read: {problem}.", recommended_action="", passing=True
+        )
 
 
 def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:

@@ -1,4 +1,4 @@
-"""Writes to Kubernetes when many have something to say at once and the API server is slow."""
+"""What is written and read when many have something to say or log in at once and the API server is slow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from vault_autoupdate.api import NotWritten, ObjectRef, ResourceKey
-from vault_autoupdate.kube import KubeWriter, thrifty
+from vault_autoupdate.kube import KubeLogins, KubeWriter, thrifty
 
 MANY = 200
 
 
 class SlowApiServer:
-    """Holds every PATCH back until it is told to answer; answers a GET at once."""
+    """Holds every PATCH and every Secret back until it is told to answer; shows a Lease at once."""
 
     def __init__(self) -> None:
         self.answering = asyncio.Event()
@@ -27,14 +27,14 @@ class SlowApiServer:
         self.most = 0
         self.answered = 0
 
-    async def patch(self, request: web.Request) -> web.Response:
+    async def hold(self, request: web.Request) -> web.Response:
         await self._count(1)
         await self.answering.wait()
         self.answered += 1
         await self._count(-1)
         return web.json_response({})
 
-    async def get(self, request: web.Request) -> web.Response:
+    async def lease(self, request: web.Request) -> web.Response:
         return web.json_response({"kind": "Lease"})
 
     async def _count(self, by: int) -> None:
@@ -52,8 +52,9 @@ async def slow() -> SlowApiServer:
 @pytest_asyncio.fixture
 async def api(slow: SlowApiServer) -> AsyncIterator[client.ApiClient]:
     application = web.Application()
-    application.router.add_patch("/{path:.*}", slow.patch)
-    application.router.add_get("/{path:.*}", slow.get)
+    application.router.add_get("/apis/coordination.k8s.io/{path:.*}", slow.lease)
+    application.router.add_get("/{path:.*}", slow.hold)
+    application.router.add_patch("/{path:.*}", slow.hold)
     async with TestServer(application) as server:
         configuration = client.Configuration(host=str(server.make_url("")))
         async with client.ApiClient(thrifty(configuration)) as own:
@@ -61,24 +62,29 @@ async def api(slow: SlowApiServer) -> AsyncIterator[client.ApiClient]:
         slow.answering.set()
 
 
+async def _read_secret(logins: KubeLogins, number: int) -> None:
+    assert await logins.secret("dr", f"secret-{number}") == {}
+
+
 def _ref(number: int) -> ObjectRef:
     return ObjectRef(ResourceKey("dr", f"vault-{number}"), f"uid-{number}")
 
 
-async def test_writes_that_wait_for_their_turn_do_not_keep_the_lease_from_being_renewed(
+async def test_what_waits_for_its_turn_does_not_keep_the_lease_from_being_renewed(
     slow: SlowApiServer, api: client.ApiClient
 ) -> None:
-    writer = KubeWriter(api, instance="test")
-    writes = [asyncio.create_task(writer.write_status(_ref(n), {}, patient=True)) for n in range(MANY)]
+    writer, logins = KubeWriter(api, instance="test"), KubeLogins(api)
+    waiting = [asyncio.create_task(writer.write_status(_ref(n), {}, patient=True)) for n in range(MANY)]
+    waiting += [asyncio.create_task(_read_secret(logins, n)) for n in range(MANY)]
     async with slow.changed:
-        await slow.changed.wait_for(lambda: slow.waiting == 16)
+        await slow.changed.wait_for(lambda: slow.waiting == 16 + 4)
 
     async with asyncio.timeout(10):
         assert (await client.CoordinationV1Api(api).read_namespaced_lease("name", "dr")).kind == "Lease"
 
     slow.answering.set()
-    await asyncio.gather(*writes)
-    assert (slow.answered, slow.most) == (MANY, 16)
+    await asyncio.gather(*waiting)
+    assert (slow.answered, slow.most) == (2 * MANY, 16 + 4)
 
 
 async def test_what_only_tells_of_progress_gives_up_when_its_turn_does_not_come(
