@@ -49,7 +49,7 @@ FULL: Final = (
         "20x50-10", "20 vaults of 50, 10 subscriptions", 1.5, vaults(20, 50, scopes=10), Bounds(ratio=MANY_SCOPES)
     ),
     Scenario(
-        "200x20-10", "200 vaults of 20, 10 subscriptions", 2, vaults(200, 20, scopes=10), Bounds(ratio=MANY_SCOPES)
+        "200x20-10", "200 vaults of 20, 10 subscriptions", 1.75, vaults(200, 20, scopes=10), Bounds(ratio=MANY_SCOPES)
     ),
     Scenario(
         "first-500",
@@ -87,7 +87,7 @@ FULL: Final = (
     Scenario(
         "steady-1000",
         "1,000 vaults of 20, all as declared, for an hour",
-        300,
+        200,
         vaults(1000, 0, compliant=20),
         Bounds(reads=2500),  # each vault once; every six hours its machines' agents, and five of its account
         hold=HOUR,

@@ -13,7 +13,7 @@ from tools import chaos_docs
 def test_the_numbers_on_the_page_are_those_of_the_last_run() -> None:
     assert chaos_docs.main(["--check"]) == 0, "run make docs"
     document = json.loads(chaos_docs.NUMBERS.read_text())
-    assert document["seeds"]
+    assert len(document["seeds"]) >= 50
     assert document["failed"] == []
 
 

@@ -308,7 +308,11 @@ def test_a_rollout_comes_back_after_a_restart() -> None:
     assert restore_rollout({}, VAULT, NOW) is None
     assert restore_rollout({"lastHandledUpdateAgentsNow": 7}, VAULT, NOW) is None
     assert restore_rollout({"lastHandledUpdateAgentsNow": "now"}, VAULT, NOW) == Rollout(handled_request="now")
-    assert restore_rollout({"agentUpdates": {}}, VAULT, NOW) == Rollout()
+    assert restore_rollout({"agentUpdates": {}, "lastHandledUpdateAgentsNow": 7}, VAULT, NOW) == Rollout()
+    for window in ({"opensAt": AT}, {"closesAt": AT}, {"opensAt": AT, "closesAt": "later", "request": "now"}):
+        assert restore_rollout({"agentUpdates": {"window": window}}, VAULT, NOW) == Rollout()
+    unasked = {"opensAt": AT, "closesAt": AT, "request": 7}
+    assert restore_rollout({"agentUpdates": {"window": unasked}}, VAULT, NOW) == Rollout(Window(NOW, NOW))
 
 
 def test_a_restart_takes_nothing_from_a_status_that_leads_out_of_the_vault_or_into_the_future() -> None:

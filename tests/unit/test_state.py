@@ -29,6 +29,7 @@ from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import AGENTS, KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts, rollouts
 from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.automation import AccountReport
 from vault_autoupdate.jobs import Operation
 from vault_autoupdate.observed import ContainerMapping
 from vault_autoupdate.plan import Action, Plan, make_plan
@@ -430,3 +431,19 @@ def test_jobs_that_another_pass_has_left_are_tracked_beside_those_of_ones_own() 
 
     assert state.operations == {mine.key: mine, left.key: replace(left, adopted=True)}
     assert state.taken_over
+
+
+def test_who_asks_for_a_look_has_all_of_it_looked_at_and_mended_anew() -> None:
+    state = VaultState(settled_until=NOW, artifacts_renewed={"key": NOW})
+    state.look_anew(NOW)
+
+    assert state.settled_until is None
+    assert state.agents_due == state.account_due == NOW
+    assert not state.artifacts_renewed
+
+
+def test_what_was_found_about_the_account_comes_back_after_a_restart() -> None:
+    state = restore({"automationAccount": {"name": "aa", "schedulesMissing": 2}}, VAULT, NOW)
+
+    assert state.account == AccountReport("aa", healthy=True, schedules_missing=2)
+    assert not state.account_looked
