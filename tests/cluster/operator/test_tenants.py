@@ -311,7 +311,7 @@ def test_a_secret_that_is_missing_not_granted_or_incomplete_is_told_and_mended_w
     tenants.plane.rest.request("DELETE", f"{CORE}/{blue.namespace}/secrets/azure-login")
     tenants.put_login(blue, BLUE_CLIENT, "s3cret-of-blue")
     blue.request()
-    blue.wait_ready()
+    blue.wait_at_rest()
     assert tenants.callers(blue) == {BLUE_CLIENT}
 
     tenants.plane.rest.request("DELETE", f"{CORE}/{blue.namespace}/secrets/azure-login")
