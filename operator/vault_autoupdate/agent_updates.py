@@ -51,12 +51,7 @@ _DONE_PLAINLY: Final = "completed"
 
 log = logging.getLogger(__name__)
 
-__all__ = ["advance", "everyone"]
-
-
-def everyone(machine: Machine) -> bool:  # noqa: ARG001 - one of many possible choices
-    """Leave no machine out."""
-    return True
+__all__ = ["advance"]
 
 
 async def advance(
@@ -64,7 +59,7 @@ async def advance(
     rules: RolloutRules | None,
     *,
     request: str | None = None,
-    select: Callable[[Machine], bool] = everyone,
+    select: Callable[[Machine], bool] = lambda _: True,
 ) -> timedelta | None:
     """Take one step: track what is under way, and start what may start now.
 

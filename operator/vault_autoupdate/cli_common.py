@@ -94,7 +94,7 @@ class Watcher:
         if self.view:
             self.view.outcome(path, "failed_to_start", explanation)
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002
+    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - how long is not shown
         """See `RunObserver`."""
         if self.view:
             self.view.outcome(path, str(verdict), explanation)

@@ -90,7 +90,7 @@ class Leadership:
 
     async def _until_lost(self) -> None:
         """End when the Lease is not ours beyond doubt: nothing may be written from then on, so why stay."""
-        while (left := self._lock.renewed_at + _RENEW_DEADLINE - time.monotonic()) > 0:  # noqa: ASYNC110
+        while (left := self._lock.renewed_at + _RENEW_DEADLINE - time.monotonic()) > 0:  # noqa: ASYNC110 - a renewal moves the end
             await asyncio.sleep(left)
 
 

@@ -83,7 +83,7 @@ class Metrics:
         """See `RunObserver`."""
         self._jobs.labels("failed_to_start").inc()
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002
+    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""
         self._jobs.labels(str(verdict)).inc()
         self._job_seconds.observe(max(0.0, seconds))
@@ -96,7 +96,7 @@ class Metrics:
         """See `RunObserver`."""
         self._agent_updates.labels("failed_to_start").inc()
 
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""
         self._agent_updates.labels(str(verdict)).inc()
         self._agent_update_seconds.observe(max(0.0, seconds))

@@ -203,7 +203,7 @@ class Settings(BaseModel):
     lease_namespace: str = Field("", description="Namespace of the Lease; empty for the pod's own.")
     lease_name: str = Field("vault-autoupdate", description="Name of the Lease.")
     metrics_address: Annotated[Address, BeforeValidator(_address)] = Field(
-        Address("0.0.0.0", 9090),  # noqa: S104
+        Address("0.0.0.0", 9090),  # noqa: S104 - as in _address
         description="Where /metrics is served.",
     )
     metrics_cert_file: str = Field(
@@ -219,7 +219,7 @@ class Settings(BaseModel):
         default=True, description="Metrics about each resource; false where there are too many (true or false)."
     )
     health_address: Annotated[Address, BeforeValidator(_address)] = Field(
-        Address("0.0.0.0", 8080),  # noqa: S104
+        Address("0.0.0.0", 8080),  # noqa: S104 - as in _address
         description="Where /healthz and /readyz are served.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity logged.")
