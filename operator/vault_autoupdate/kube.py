@@ -68,7 +68,7 @@ __all__ = [
     "await_definition",
     "connect",
     "list_resources",
-    "thrifty",
+    "tune_client",
 ]
 
 
@@ -90,12 +90,12 @@ async def connect() -> AsyncIterator[client.ApiClient]:
             await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
         except config.ConfigException as error:
             raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
-    async with client.ApiClient(thrifty(client.Configuration.get_default_copy())) as api:
+    async with client.ApiClient(tune_client(client.Configuration.get_default_copy())) as api:
         yield api
 
 
-def thrifty(configuration: client.Configuration) -> client.Configuration:
-    """Fewer connections than the client would open, and no search for proxies before every request if there are none.
+def tune_client(configuration: client.Configuration) -> client.Configuration:
+    """Open fewer connections than the client would, and look for proxies before each request only if there are some.
 
     A TLS connection of asyncio keeps a buffer of 256 KiB, of which the client would have a hundred; and with
     ``trust_env`` it reads the environment and ``~/.netrc`` anew each time. Measured in docs/performance.md.

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from vault_autoupdate.api import NotWritten, ObjectRef, ResourceKey
-from vault_autoupdate.kube import KubeLogins, KubeWriter, thrifty
+from vault_autoupdate.kube import KubeLogins, KubeWriter, tune_client
 
 MANY = 200
 
@@ -57,7 +57,7 @@ async def api(slow: SlowApiServer) -> AsyncIterator[client.ApiClient]:
     application.router.add_patch("/{path:.*}", slow.hold)
     async with TestServer(application) as server:
         configuration = client.Configuration(host=str(server.make_url("")))
-        async with client.ApiClient(thrifty(configuration)) as own:
+        async with client.ApiClient(tune_client(configuration)) as own:
             yield own
         slow.answering.set()
 
@@ -115,4 +115,4 @@ async def test_proxies_are_used_where_the_environment_names_some(
     if variable:
         monkeypatch.setenv(variable, "http://proxy.example.com:3128")
 
-    assert thrifty(client.Configuration()).client_session_kwargs == {"trust_env": bool(variable)}
+    assert tune_client(client.Configuration()).client_session_kwargs == {"trust_env": bool(variable)}
