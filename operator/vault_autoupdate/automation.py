@@ -9,7 +9,7 @@ from typing import Final
 
 from vault_autoupdate.agents import ConditionValue, not_known
 from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.observed import ContainerMapping, LostArtifact
 from vault_autoupdate.resource_id import ArmId
 from vault_autoupdate.text import clean, plural
 
@@ -113,8 +113,8 @@ class AccountReport:
     minutes_limit: float | None = None
     schedules_missing: int = 0
     schedules_disabled: int = 0
-    missing: Mapping[str, str] = field(default_factory=dict)
-    """By mapping key: which artifact of the account is gone, in words. A PATCH makes it anew."""
+    missing: Mapping[str, LostArtifact] = field(default_factory=dict)
+    """By mapping key: which artifact of the account is gone."""
 
 
 def build_account_report(
@@ -176,11 +176,8 @@ def build_account_report(
         schedules_missing=len({each.schedule_name.casefold() for each in unscheduled}),
         schedules_disabled=len({schedule.name.casefold() for _, schedule in disabled}),
         missing={
-            **{
-                each.key: f"job schedule {clean(each.job_schedule_name, _ARTIFACT_BYTES)} is missing"
-                for each in unbound
-            },
-            **{each.key: f"schedule {clean(each.schedule_name, _ARTIFACT_BYTES)} is missing" for each in unscheduled},
+            **{each.key: _lost("job schedule", each.job_schedule_name) for each in unbound},
+            **{each.key: _lost("schedule", each.schedule_name) for each in unscheduled},
         },
     )
 
@@ -250,6 +247,10 @@ def _identity_problem(name: str, account: Account) -> Problem | None:
         f"Automation account {name} has no system-assigned identity, with which the update runbook logs in. Switch it "
         "on in the portal (Automation account > Identity > System assigned) and give it a role on the vault.",
     )
+
+
+def _lost(kind: str, name: str) -> LostArtifact:
+    return LostArtifact(name, f"{kind} {clean(name, _ARTIFACT_BYTES)} is missing")
 
 
 def _missing_problem(reason: str, name: str, missing: Sequence[tuple[ContainerMapping, str]]) -> Problem | None:

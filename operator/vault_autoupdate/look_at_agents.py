@@ -14,7 +14,7 @@ from typing import Final
 from vault_autoupdate.agents import build_report, newest_version
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.automation import absent_artifacts, build_account_report
+from vault_autoupdate.automation import AccountFacts, absent_artifacts, build_account_report
 from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.observed import ContainerMapping, Machine
 from vault_autoupdate.resource_id import ArmId
@@ -24,6 +24,8 @@ from vault_autoupdate.vault_pass import VaultPass
 
 _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
 """What a PATCH did not bring back is not asked for again before."""
+_ROUNDS: Final = 3
+"""Readings of mappings that change meanwhile, before that is put off."""
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +93,7 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
         return False
     now = vault_pass.now()
     try:
-        mappings = await _mappings(vault_pass)
-        facts = await vault_pass.accounts.facts(vault_pass.context, account)
-        schedules, job_schedules = absent_artifacts(facts, account, mappings)
-        if facts.account and (schedules or job_schedules):
-            facts = await vault_pass.accounts.confirm(
-                vault_pass.context, account, facts, schedules=schedules, job_schedules=job_schedules
-            )
+        seen = await _read_account(vault_pass, account)
     except AzureError as error:
         if _will_pass(vault_pass, error):
             return False
@@ -108,7 +104,10 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
         state.artifacts_missing.clear()
         state.account_due = now + interval
         return False
-    state.account = build_account_report(facts, account, mappings, now)
+    if seen is None:
+        vault_pass.put_off = True
+        return False
+    state.account = build_account_report(*seen, now)
     state.account_problem, state.account_looked, state.account_due = None, True, now + interval
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {
@@ -120,6 +119,34 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
 def explain(error: AzureError) -> Explanation:
     """An error as an explanation."""
     return Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+
+
+async def _read_account(
+    vault_pass: VaultPass, account: ArmId
+) -> tuple[AccountFacts, ArmId, Sequence[ContainerMapping]] | None:
+    """Read the account, and the mappings as they are at that time.
+
+    Mappings that are set anew while it is read have other schedules than those by which it is judged. So what it lacks
+    counts only if the mappings, read once more, still need it. None when they keep changing.
+
+    Raises:
+        AzureError: something could not be read.
+    """
+    facts = await vault_pass.accounts.facts(vault_pass.context, account)
+    confirmed: tuple[list[str], list[str]] | None = None
+    for _ in range(_ROUNDS):
+        mappings = await _mappings(vault_pass)
+        absent = absent_artifacts(facts, account, mappings)
+        if facts.account is None or absent == confirmed or not any(absent):
+            return facts, account, mappings
+        schedules, job_schedules = absent
+        facts = await vault_pass.accounts.confirm(
+            vault_pass.context, account, facts, schedules=schedules, job_schedules=job_schedules
+        )
+        confirmed = absent_artifacts(facts, account, mappings)
+        if any(confirmed):
+            vault_pass.mappings = ()  # to be read once more
+    return None
 
 
 def _may_look(vault_pass: VaultPass, due: datetime | None) -> bool:

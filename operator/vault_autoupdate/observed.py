@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vault_autoupdate.resource_id import mapping_path
 
-__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "Machine", "Vault"]
+__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "LostArtifact", "Machine", "Vault"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,20 @@ class ContainerMapping:
     def path(self) -> str:
         """``fabric/container/mapping``: the id as people read it."""
         return mapping_path(self.id)
+
+
+@dataclass(frozen=True)
+class LostArtifact:
+    """What a mapping names and its Automation account no longer has. A PATCH of the mapping makes it anew."""
+
+    name: str
+    """The schedule or job schedule, as the mapping names it."""
+    what: str
+    """What is missing, in words."""
+
+    def is_named_by(self, mapping: ContainerMapping) -> bool:
+        """Whether ``mapping`` needs it still: set anew, a mapping has a schedule of another name."""
+        return self.name.casefold() in {mapping.schedule_name.casefold(), mapping.job_schedule_name.casefold()}
 
 
 @dataclass(frozen=True)

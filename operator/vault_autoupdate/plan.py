@@ -12,7 +12,7 @@ from typing import Final
 
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.attempts import Attempt, Explanation
-from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.observed import ContainerMapping, LostArtifact
 from vault_autoupdate.resource_id import ArmId
 from vault_autoupdate.text import plural
 
@@ -94,7 +94,7 @@ def make_plan(
     running: Collection[str],
     attempts: Mapping[str, Attempt],
     now: datetime,
-    missing: Mapping[str, str] | None = None,
+    missing: Mapping[str, LostArtifact] | None = None,
 ) -> Plan:
     """Decide about every mapping.
 
@@ -104,7 +104,7 @@ def make_plan(
         running: keys of the mappings that a job is at work on, ours or anybody's.
         attempts: by mapping key, what was tried and has not made the mapping right.
         now: the present.
-        missing: by mapping key, what the Automation account has lost that the mapping needs, in words.
+        missing: by mapping key, what the Automation account has lost that the mapping needed when it was looked at.
     """
     lost = missing or {}
     return Plan(
@@ -115,7 +115,7 @@ def make_plan(
                 running=mapping.key in running,
                 attempt=attempts.get(mapping.key),
                 now=now,
-                missing=lost.get(mapping.key, ""),
+                missing=lost.get(mapping.key),
             )
             for mapping in mappings
         )
@@ -129,9 +129,10 @@ def decide(
     running: bool,
     attempt: Attempt | None,
     now: datetime,
-    missing: str = "",
+    missing: LostArtifact | None = None,
 ) -> Decision:
     """Decide about one mapping; the first rule that applies wins."""
+    lost = missing.what if missing and missing.is_named_by(mapping) else ""
 
     def decision(action: Action, reason: str, unhealthy: Explanation | None = None) -> Decision:
         return Decision(mapping, action, reason, unhealthy)
@@ -143,15 +144,15 @@ def decide(
     if running:
         return decision(Action.TRACK, "a job is at work on it")
     differences = _differences(goal, mapping)
-    unhealthy = goal.auto_update is AutoUpdate.ENABLED and bool(mapping.health_errors or missing)
+    unhealthy = goal.auto_update is AutoUpdate.ENABLED and bool(mapping.health_errors or lost)
     if not differences and not unhealthy:
         return decision(Action.KEEP, f"auto-update is {goal.auto_update}")
-    what = "; ".join(differences) if differences else f"unhealthy: {missing or _worst(mapping)}"
+    what = "; ".join(differences) if differences else f"unhealthy: {lost or _worst(mapping)}"
     if attempt and now < attempt.next_at:
         tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
         health = None
         if not differences:
-            health = Explanation("AgentAutoUpdateArtifactDeleted", missing) if missing else _health(mapping)
+            health = Explanation("AgentAutoUpdateArtifactDeleted", lost) if lost else _health(mapping)
         return decision(Action.WAIT, f"{what}; {tried}", health)
     return decision(Action.PATCH if differences else Action.REPAIR, what)
 

@@ -13,7 +13,7 @@ from vault_autoupdate.agents import AgentReport
 from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
 from vault_autoupdate.automation import AccountReport
 from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import Machine
+from vault_autoupdate.observed import LostArtifact, Machine
 from vault_autoupdate.plan import Action, Goal, Plan
 from vault_autoupdate.resource_id import ArmId, is_below, is_guid, mapping_id
 from vault_autoupdate.rollout import Rollout, RolloutDecision
@@ -94,8 +94,8 @@ class VaultState:
     """All machines as they were last looked at; kept only for a vault whose agents are updated in windows."""
     machines_at: datetime | None = None
     """When they were looked at."""
-    artifacts_missing: dict[str, str] = field(default_factory=dict)
-    """By mapping key: what the Automation account has lost that the mapping needs, in words. A PATCH makes it anew."""
+    artifacts_missing: dict[str, LostArtifact] = field(default_factory=dict)
+    """By mapping key: what the Automation account has lost that the mapping needs."""
     artifacts_renewed: dict[str, datetime] = field(default_factory=dict)
     """By mapping key: when that was last done, so that it is not done again and again in vain."""
     settled_until: datetime | None = None

@@ -9,8 +9,11 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from tests.support.core import ACCOUNT, VAULT, Azure, resource
+from vault_autoupdate.arm.automation_account import AutomationAccounts
+from vault_autoupdate.arm.client import CallContext
+from vault_autoupdate.automation import AccountFacts
 from vault_autoupdate.reconcile import Outcome
-from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.resource_id import ArmId, parse_vault_id
 from vault_autoupdate.runtime import utc_now
 from vault_autoupdate.state import VaultState, restore
 from vault_autoupdate.status import build_status
@@ -76,6 +79,61 @@ async def test_what_a_patch_does_not_bring_back_is_not_patched_again_and_again(a
     assert set(arm.patched().values()) == {1}
     said = condition(state, outcome)
     assert (said["status"], said["reason"]) == ("False", "ScheduleMissing")
+
+
+@pytest.mark.parametrize("changes", [("disable",), ("disable", "comply")], ids=["undone", "set anew"])
+async def test_a_mapping_changed_while_the_account_is_read_has_lost_nothing(
+    azure: AzureFactory, monkeypatch: pytest.MonkeyPatch, changes: tuple[str, ...]
+) -> None:
+    arm, state = azure(**HEALTHY), VaultState()
+    read = AutomationAccounts.facts
+
+    async def facts(accounts: AutomationAccounts, context: CallContext, account: ArmId) -> AccountFacts:
+        for change in changes:  # its old schedule is gone with that, the new one has another name
+            arm.control.drift(change, count=1)
+        return await read(accounts, context, account)
+
+    monkeypatch.setattr(AutomationAccounts, "facts", facts)
+    outcome = await arm.reconcile(resource(), state)
+    assert condition(state, outcome)["status"] == "True"
+    assert not arm.patched(), "what was seen a moment ago is no reason to change anything"
+    assert state.account is not None
+    assert (state.account.schedules_missing, state.account.missing) == (0, {})
+
+
+async def test_while_mappings_change_faster_than_the_account_can_be_read_nothing_is_said_of_it(
+    azure: AzureFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm, state = azure(mix={"enabled_compliant": 9}), VaultState()
+    names = [each["name"] for each in arm.control.mappings()]
+    read = AutomationAccounts.confirm
+
+    async def confirm(*args: Any, **asked: Any) -> AccountFacts:
+        name = names.pop()
+        for change in ("disable", "comply"):
+            arm.control.drift(change, mappings=[name])
+        arm.control.delete_schedule(ACCOUNT, f"{name}_*")
+        return await read(*args, **asked)
+
+    arm.control.delete_schedule(ACCOUNT, f"{names.pop()}_*")
+    monkeypatch.setattr(AutomationAccounts, "confirm", confirm)
+    outcome = await arm.reconcile(resource(), state)
+    assert condition(state, outcome) == {}
+    assert not arm.patched()
+    assert outcome.again is not None, "it is looked at again soon"
+
+
+async def test_what_somebody_has_mended_is_not_patched_for_what_the_account_had_lost(azure: AzureFactory) -> None:
+    arm, state = azure(**HEALTHY), VaultState()
+    arm.control.delete_schedule(ACCOUNT, f"{arm.control.mappings()[0]['name']}_*")
+    outcome = await arm.reconcile(resource(mode="Audit"), state)
+    assert outcome.situation.reason == "DriftDetected"
+    for change in ("disable", "comply"):  # what Repair in the portal does: a new schedule
+        arm.control.drift(change, count=1)
+    state.settled_until = None
+    outcome = await arm.reconcile(resource(), state)
+    assert outcome.situation.ready == "True"
+    assert not arm.patched()
 
 
 async def test_in_audit_a_deleted_schedule_is_only_reported(azure: AzureFactory) -> None:

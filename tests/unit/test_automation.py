@@ -26,7 +26,7 @@ from vault_autoupdate.automation import (
     build_account_report,
     condition,
 )
-from vault_autoupdate.observed import ContainerMapping
+from vault_autoupdate.observed import ContainerMapping, LostArtifact
 from vault_autoupdate.text import printable
 
 SCHEDULE: Final = "alpha_A85EA38F"
@@ -188,7 +188,7 @@ def test_a_schedule_that_is_gone_is_named_with_its_mapping_and_the_cure() -> Non
         f"Schedule {SCHEDULE} of mapping eastus/east-container/alpha is not in Automation account aa-dr. {REPAIR}",
     )
     assert report.schedules_missing == 1
-    assert report.missing == {_mapping().key: f"schedule {SCHEDULE} is missing"}
+    assert report.missing == {_mapping().key: LostArtifact(SCHEDULE, f"schedule {SCHEDULE} is missing")}
     assert report.next_run is None
 
 
@@ -201,14 +201,14 @@ def test_what_binds_a_schedule_to_the_runbook_is_missed_as_well() -> None:
         f"Job schedule {BINDING} of mapping eastus/east-container/alpha is not in Automation account aa-dr. {REPAIR}",
     )
     assert report.schedules_missing == 0
-    assert report.missing == {_mapping().key: f"job schedule {BINDING} is missing"}
+    assert report.missing == {_mapping().key: LostArtifact(BINDING, f"job schedule {BINDING} is missing")}
 
 
 def test_of_a_mapping_that_has_lost_both_the_schedule_is_told() -> None:
     report = _report(schedules={}, job_schedules={})
 
     assert _reasons(report) == ["ScheduleMissing", "JobScheduleMissing"]
-    assert report.missing == {_mapping().key: f"schedule {SCHEDULE} is missing"}
+    assert report.missing == {_mapping().key: LostArtifact(SCHEDULE, f"schedule {SCHEDULE} is missing")}
 
 
 def test_of_several_mappings_the_first_is_named_and_the_others_are_counted() -> None:

@@ -27,7 +27,7 @@ from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNIN
 from vault_autoupdate.api import AutoUpdate
 from vault_autoupdate.arm import wire
 from vault_autoupdate.attempts import Attempt, Explanation
-from vault_autoupdate.observed import ContainerMapping, HealthError
+from vault_autoupdate.observed import ContainerMapping, HealthError, LostArtifact
 from vault_autoupdate.plan import Action, Decision, Goal, Plan, decide, make_plan
 
 OTHER_ACCOUNT_AND_RUN_AS = (
@@ -195,6 +195,51 @@ def test_one_try_is_told_in_the_singular() -> None:
 
 def test_what_is_right_again_is_kept_however_often_it_failed() -> None:
     assert _decide(ENABLE, mapping(), tried=attempt(7, next_in=HOUR))[0] is Action.KEEP
+
+
+# What the Automation account has lost.
+
+LOST = LostArtifact("alpha_A85EA38F", "schedule alpha_A85EA38F is missing")
+IN_NEED = mapping(schedule_name="alpha_A85EA38F", job_schedule_name="3d6f1e0c")
+
+
+def _with_lost(seen: ContainerMapping, goal: Goal = ENABLE, lost: LostArtifact = LOST) -> Decision:
+    (decision,) = make_plan(goal, [seen], running=(), attempts={}, missing={seen.key: lost}, now=NOW).decisions
+    return decision
+
+
+@pytest.mark.parametrize("lost", [LOST, LostArtifact("ALPHA_a85ea38f", LOST.what), LostArtifact("3D6F1E0C", LOST.what)])
+def test_a_mapping_whose_account_has_lost_what_it_names_is_repaired(lost: LostArtifact) -> None:
+    decision = _with_lost(IN_NEED, lost=lost)
+
+    assert (decision.action, decision.reason) == (Action.REPAIR, "unhealthy: schedule alpha_A85EA38F is missing")
+
+
+@pytest.mark.parametrize("names", [("alpha_NEW", "77777777"), ("", "")])
+def test_a_mapping_that_was_set_anew_meanwhile_has_lost_nothing(names: tuple[str, str]) -> None:
+    seen = replace(IN_NEED, schedule_name=names[0], job_schedule_name=names[1])
+
+    assert _with_lost(seen).action is Action.KEEP
+
+
+def test_where_auto_update_is_to_be_off_nothing_lost_matters() -> None:
+    off = disabled(schedule_name="alpha_A85EA38F")
+
+    assert _with_lost(off, DISABLE).action is Action.KEEP
+
+
+def test_what_is_lost_is_told_of_its_own_mapping_only() -> None:
+    other = replace(IN_NEED, id=mapping("beta").id)
+    plan = make_plan(ENABLE, [IN_NEED, other], running=(), attempts={}, missing={other.key: LOST}, now=NOW)
+
+    assert [decision.action for decision in plan.decisions] == [Action.KEEP, Action.REPAIR]
+
+
+def test_what_waits_for_its_next_repair_tells_what_the_account_has_lost() -> None:
+    waiting = decide(ENABLE, IN_NEED, running=False, attempt=attempt(), now=NOW, missing=LOST)
+
+    assert waiting.action is Action.WAIT
+    assert waiting.unhealthy == Explanation("AgentAutoUpdateArtifactDeleted", LOST.what)
 
 
 # The row "keep a mapping" of Microsoft's runbook, part by part.
