@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from typing import TextIO
 
 import click
@@ -28,11 +29,11 @@ from vault_autoupdate.cli_common import (
     settings_options,
 )
 from vault_autoupdate.cli_status import status
-from vault_autoupdate.errors import AzureError
+from vault_autoupdate.errors import AzureError, Disposition
 from vault_autoupdate.leader import LeadershipLost
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.reconcile import Outcome
-from vault_autoupdate.runtime import Core, run_operator
+from vault_autoupdate.runtime import Core, run_operator, utc_now
 from vault_autoupdate.settings import InvalidSettings
 from vault_autoupdate.situation import Situation
 from vault_autoupdate.state import VaultState
@@ -107,6 +108,8 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
 
     That is auto-update of the mappings alone: agents are updated by update-agents, also where spec.agentUpdates is set.
 
+    While Azure asks to be left alone (429), it is waited.
+
     Exit code 0: all is as declared. 1: something failed or timed out. 130: interrupted with Ctrl-C; the same
     command again finds the jobs that still run, and goes on.
     """
@@ -119,7 +122,7 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
             state = VaultState()
             with terminal.open_view(console) as view:
                 watcher.view = view
-                outcome = asyncio.run(_apply(core, resource, state, view))
+                outcome = asyncio.run(_apply(core, resource, state, view, console))
             terminal.show_run(console, resource, state, outcome.situation)
             documents.append(terminal.run_document(resource, state, outcome.situation))
             if outcome.superseded:
@@ -133,13 +136,28 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
     sys.exit(code)
 
 
-async def _apply(core: Core, resource: VaultAutoUpdate, state: VaultState, view: terminal.View) -> Outcome:
+async def _apply(
+    core: Core, resource: VaultAutoUpdate, state: VaultState, view: terminal.View, console: Console
+) -> Outcome:
     interrupted = on_interrupt()
 
     async def report(situation: Situation) -> None:
         view.progress(situation, state)
 
-    return await core.reconciler.reconcile(resource, state, report, interrupted)
+    while True:
+        outcome = await core.reconciler.reconcile(resource, state, report, interrupted)
+        if outcome.superseded or outcome.error is None or outcome.error.disposition is not Disposition.WAIT:
+            return outcome
+        pause = max(1.0, core.paused_for(resource, state.location))
+        until = utc_now() + timedelta(seconds=pause)
+        said = f"{outcome.situation.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
+        console.print(said, markup=False, soft_wrap=True)
+        try:
+            async with asyncio.timeout(pause):
+                await interrupted.wait()
+        except TimeoutError:
+            continue
+        return replace(outcome, superseded=True)
 
 
 def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from asr_simulator import SimulatorThread, parse_scenario
 from tests.support.command_line import COMMAND, environment, run, write_manifest
 from tests.support.core import ACCOUNT, VAULT, scenario_document
 from tests.support.waiting import wait_until
+from vault_autoupdate.cli import main
 
 MIX = {"disabled": 6, "enabled_unhealthy": 2, "enabled_compliant": 4, "unpaired": 1, "other_provider": 2}
 
@@ -117,6 +120,40 @@ def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twic
     assert result.returncode == 0
     assert "8 succeeded" in result.stdout
     assert {record["accepted"] for record in sim.control.patches().values()} == {1}
+
+
+def _throttle_reads_for_long(sim: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second stands for more than the minute for which a call waits in its place."""
+    monkeypatch.setattr("vault_autoupdate.arm.client._LONGEST_PAUSE", 0.1)
+    sim.control.add_fault("throttle", route="mappings", retry_after=0.5, message="Too many.")
+
+
+def test_apply_waits_while_azure_asks_to_be_left_alone_and_says_until_when(
+    sim: SimulatorThread, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _throttle_reads_for_long(sim, monkeypatch)
+    result = CliRunner().invoke(main, ["apply", str(manifest)], env=environment(sim))
+    assert result.exit_code == 0, result.output
+    assert re.search(r"Too many\..* Going on at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.$", result.output, re.MULTILINE)
+    assert "8 succeeded, 0 failed, 0 failed to start, 0 timed out." in result.output
+
+
+def test_ctrl_c_ends_the_waiting_too(sim: SimulatorThread, manifest: Path) -> None:
+    sim.control.add_fault("throttle", route="mappings", retry_after=3000, message="Too many.")
+    process = subprocess.Popen(
+        [*COMMAND, "apply", str(manifest)],
+        env=environment(sim),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "Too many." in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "Interrupted. 0 jobs still running in Azure" in output
+    assert "Traceback" not in errors
 
 
 def test_a_manifest_is_read_from_standard_input_too(sim: SimulatorThread, manifest: Path) -> None:
