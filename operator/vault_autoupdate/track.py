@@ -146,7 +146,7 @@ async def _judge_by_mapping(
         if error.status != _NOT_FOUND:
             raise
         return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
-    if action in {Action.KEEP, Action.REPAIR}:
+    if action is Action.KEEP:
         return JobPhase.SUCCEEDED, Explanation()
     if vault_pass.now() - operation.started_at < vault_pass.timing.poll_max:
         return JobPhase.RUNNING, Explanation()
@@ -156,6 +156,8 @@ async def _judge_by_mapping(
         identified |= dict.fromkeys(state.given_up, operation)
         if unidentified_running(listed, identified=identified, since=operation.started_at):
             return JobPhase.RUNNING, Explanation()
+    if action is Action.REPAIR:  # it was as declared before, too: now it is the job that is over
+        return JobPhase.SUCCEEDED, Explanation()
     return JobPhase.FAILED, Explanation(
         "JobNotFound", "Site Recovery does not know the job any more, and the mapping is not as declared."
     )

@@ -199,6 +199,22 @@ async def test_gap_persistence_a_job_that_was_never_named_is_over_when_nothing_r
     assert set(arm.patched().values()) == {1}
 
 
+@pytest.mark.parametrize("target", ["mapping", "policy"])
+@pytest.mark.parametrize("incurable_share", [0.0, 1.0], ids=["cures", "does not cure"])
+async def test_gap_persistence_a_repair_whose_job_was_never_named_is_not_over_while_its_job_may_run(
+    azure: AzureFactory, target: str, incurable_share: float
+) -> None:
+    jobs = {"duration": {"min": 60, "max": 60}, "target": target}
+    vault = {"incurable_share": incurable_share}
+    arm, state = azure(mix={"enabled_unhealthy": 3}, vault=vault, jobs=jobs), VaultState()
+    arm.control.add_fault("no_job_urls", times=3)
+    await arm.reconcile(resource(), state)
+    assert [record["running"] for record in arm.control.patches().values()] == [False] * 3
+    assert set(arm.patched().values()) == {1}
+    assert state.run
+    assert (state.run.patched, state.run.succeeded, state.operations) == (3, 3, {})
+
+
 async def test_gap_persistence_writes_of_the_process_before_still_count_against_the_limit(azure: AzureFactory) -> None:
     jobs = {"duration": {"min": 30, "max": 30}}
     arm = azure(mix={"disabled": 260}, jobs=jobs, time_scale=20, settings={"status_interval": "0.01s"})
