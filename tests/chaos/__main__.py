@@ -74,6 +74,7 @@ def describe(document: dict[str, Any]) -> str:
         f"{len(document['seeds'])} seeds, {failed}. {counts['faults']:,} faults in {counts['requests']:,} calls, "
         f"{counts['Kill']} kills, {counts['Terminate']} SIGTERMs, {counts['Freeze']} freezes, {counts['Outage']} API "
         f"outages, {counts['PATCHes']:,} PATCHes, {counts['drifted mappings']} mappings drifted, "
+        f"{counts['updates of agents']:,} updates of agents, {counts['aged machines']} machines behind again, "
         f"{counts['versions']:,} versions of statuses; {document['seconds']} s."
     )
 

@@ -17,15 +17,17 @@ from typing import Any, Final, TypeVar
 import requests
 
 from asr_simulator import SimulatorThread
+from asr_simulator.agents import OLDER_VERSION
 from asr_simulator.faults import Fault
 from asr_simulator.jobs import Job
 from asr_simulator.mapping import Mapping
 from tests.chaos.accounting import Setting
-from tests.chaos.journal import DriftNote, Journal, MappingNote, ResourceNote
+from tests.chaos.journal import AgeNote, DriftNote, Journal, MappingNote, ResourceNote
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.steps import (
     Action,
     AddMappings,
+    AgeAgents,
     Create,
     Delete,
     Drift,
@@ -41,6 +43,7 @@ from tests.chaos.steps import (
     Step,
     Terminate,
     TokenOutage,
+    UpdateAgents,
 )
 from tests.support.control_plane import ControlPlane
 from tests.support.operator_process import OperatorProcess
@@ -48,6 +51,7 @@ from tests.support.resources import collection_path, manifest, resource_path
 from tests.support.rest import MERGE_PATCH, ApiError, RestClient
 from tests.support.site import REQUESTED_AT, Vault
 from tests.support.waiting import wait_until
+from vault_autoupdate.api import UPDATE_AGENTS_NOW
 
 T = TypeVar("T")
 
@@ -74,6 +78,7 @@ class Stage:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By name: resources that were created and not deleted, as the API server last showed them to us."""
     looks: int = 0
+    windows: int = 0
     _said: int = 0
     """How long the log was when the present process was started."""
 
@@ -127,20 +132,16 @@ class Stage:
                 self.end_stuck_jobs()
             case Drift():
                 self._drift(action)
+            case AgeAgents():
+                self._age(action)
             case AddMappings():
                 at = self.journal.now()
                 names = self.sim.control.add_mappings(vault=self.vaults[action.vault].name, **action.kinds)
                 self.note_mappings(action.vault, names, at=at)
             case RemoveMappings():
                 self.sim.control.remove_mappings(vault=self.vaults[action.vault].name, count=action.count)
-            case Create():
-                self.create(action)
-            case Edit():
-                self.edit(action.name, **action.spec)
-            case Delete():
-                self.delete(action.name)
-            case Look():
-                self.look()
+            case Create() | Edit() | Delete() | Look() | UpdateAgents():
+                self._declare(action)
 
     # --- the operator -----------------------------------------------------------------------------------------
 
@@ -202,6 +203,16 @@ class Stage:
         self.journal.drifts.append(DriftNote(since, until, vault, action.change, ordinals))
         self.journal.add("drifted mappings", len(ordinals))
 
+    def _age(self, action: AgeAgents) -> None:
+        vault = self.vaults[action.vault].name
+        names = [item["vm_name"] for item in self.sim.control.items(vault)]
+        chosen = tuple(sorted({names[place * len(names) // 1000] for place in action.places}))
+        since = self.journal.now()
+        for name in chosen:
+            self.sim.control.set_items(vault, name, version=OLDER_VERSION)
+        self.journal.aged.append(AgeNote(since, self.journal.now(), vault, chosen))
+        self.journal.add("aged machines", len(chosen))
+
     def note_mappings(self, number: int, names: Collection[str] | None = None, *, at: float) -> None:
         """Note what mappings of a vault are: all, or those that have just appeared."""
         vault = self.world_vault(number)
@@ -235,9 +246,9 @@ class Stage:
         return next(each for each in self.sim.world.vaults.values() if each.spec.name == name)
 
     def stuck_jobs(self, number: int) -> list[Job]:
-        """Jobs on mappings of a vault that would run for ever."""
+        """Jobs on mappings or agents of a vault that would run for ever."""
         jobs = list(self.world_vault(number).unfinished.values())
-        return [job for job in jobs if job.mapping is not None and job.course.end == math.inf]
+        return [job for job in jobs if (job.mapping or job.agent) is not None and job.course.end == math.inf]
 
     def end_stuck_jobs(self) -> None:
         """Cancel what would run for ever, as somebody would in the portal."""
@@ -256,6 +267,19 @@ class Stage:
             self.journal.note(f"cancelled job {job.name} of {job.target_name}", count="cancelled")
 
     # --- resources --------------------------------------------------------------------------------------------
+
+    def _declare(self, action: Create | Edit | Delete | Look | UpdateAgents) -> None:
+        match action:
+            case Create():
+                self.create(action)
+            case Edit():
+                self.edit(action.name, **action.spec)
+            case Delete():
+                self.delete(action.name)
+            case Look():
+                self.look()
+            case UpdateAgents():
+                self.update_agents(action.name)
 
     def create(self, wanted: Create) -> None:
         """Create a resource; one of that name may be on its way out."""
@@ -289,6 +313,16 @@ class Stage:
         patch = {"metadata": {"annotations": {REQUESTED_AT: f"look-{self.looks}"}}}
         for name in list(self.objects):
             self.persist(partial(self._merge, name, patch))
+
+    def update_agents(self, name: str) -> None:
+        """Open a window for updates of agents, whatever has become of the one before."""
+        self.windows += 1
+        self.persist(partial(self._merge, name, {"metadata": {"annotations": {UPDATE_AGENTS_NOW: self.window}}}))
+
+    @property
+    def window(self) -> str:
+        """What asked for the last window."""
+        return f"window-{self.windows}"
 
     def _note(self, kind: Any, act: Callable[[], dict[str, Any]]) -> None:
         at = self.journal.now()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tests.chaos.accounting import Setting
 
-__all__ = ["DriftNote", "Entry", "Journal", "MappingNote", "ResourceNote"]
+__all__ = ["AgeNote", "DriftNote", "Entry", "Journal", "MappingNote", "ResourceNote"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ class DriftNote:
     vault: str
     change: str
     ordinals: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AgeNote:
+    """The agents of machines of a vault fell behind between two moments."""
+
+    since: float
+    until: float
+    vault: str
+    machines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,7 @@ class Journal:
     entries: list[Entry] = field(default_factory=list)
     mappings: list[MappingNote] = field(default_factory=list)
     drifts: list[DriftNote] = field(default_factory=list)
+    aged: list[AgeNote] = field(default_factory=list)
     resources: list[ResourceNote] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     """What was done how often."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.chaos.steps import (
     Action,
     AddMappings,
+    AgeAgents,
     Create,
     Delete,
     Drift,
@@ -25,6 +26,7 @@ from tests.chaos.steps import (
     Step,
     Terminate,
     TokenOutage,
+    UpdateAgents,
 )
 
 STORM: Final = 12.0
@@ -34,7 +36,10 @@ FAULT_RATE: Final = 0.10
 INTERVAL: Final = 6.0
 """Seconds between two looks in quiet times: five simulated minutes, the shortest interval of a resource."""
 
-__all__ = ["FAULT_RATE", "INTERVAL", "STORM", "ChaosPlan", "FaultPlan", "VaultPlan", "make_plan"]
+ROLLED_OUT: Final = "a0"
+"""The resource whose agents are updated in windows, the only one of its vault."""
+
+__all__ = ["FAULT_RATE", "INTERVAL", "ROLLED_OUT", "STORM", "ChaosPlan", "FaultPlan", "VaultPlan", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class VaultPlan:
 
     subscription: int
     mix: Mapping[str, int]
+    machines: int = 0
+    """Of each mapping; the agents of all are behind at first."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +99,21 @@ def make_plan(seed: int) -> ChaosPlan:
     vaults = tuple(VaultPlan(subscription, _mix(rng)) for subscription in (0, 0, 1))
     resources = [Create(f"r{number}", number, _first_spec(rng)) for number in range(len(vaults))]
     enforced = rng.random() < 0.5
+    for_agents = random.Random(f"agents {seed}")
     steps = [
         *_operator_steps(rng, one_process=one_process),
         *_cluster_steps(rng),
         *_azure_steps(rng, len(vaults), enforced=enforced),
         *_resource_steps(rng, resources),
         *(Step(_moment(rng), Lane.RESOURCES, Look()) for _ in range(rng.randint(6, 14))),
+        *_agent_steps(for_agents, len(vaults)),
     ]
     return ChaosPlan(
         seed=seed,
         one_process=one_process,
         patient=patient,
-        vaults=vaults,
-        resources=tuple(resources),
+        vaults=(*vaults, VaultPlan(2, {"disabled": for_agents.randint(1, 3)}, machines=for_agents.randint(2, 5))),
+        resources=(*resources, Create(ROLLED_OUT, len(vaults), _rollout_spec(for_agents))),
         write_limit=rng.choice((15, 30, 200)),
         enforced=enforced,
         job_target="policy" if rng.random() < 0.2 else "mapping",
@@ -134,6 +143,21 @@ def _first_spec(rng: random.Random) -> dict[str, Any]:
         "autoUpdate": "Enabled" if rng.random() < 0.75 else "Disabled",
         "interval": rng.choice(("5m", "1h")),
         "deletionPolicy": "Disable" if rng.random() < 0.35 else "Retain",
+    }
+
+
+def _rollout_spec(rng: random.Random) -> dict[str, Any]:
+    return {
+        "autoUpdate": "Disabled",
+        "interval": rng.choice(("5m", "1h")),
+        "deletionPolicy": "Retain",
+        "agentUpdates": {
+            "schedule": "0 0 29 2 *",  # hardly ever: windows are opened on request
+            "duration": "1h",
+            "maxConcurrent": rng.randint(1, 4),
+            "maxFailures": rng.choice((2, 50)),
+            "order": rng.choice(([], ["canary-*"])),
+        },
     }
 
 
@@ -177,6 +201,8 @@ def _faults(rng: random.Random) -> tuple[FaultPlan, ...]:
         ("no_job_urls", {}, 0.03),
         ("fail_job", {"code": "900042", "message": "Chaos failed this job."}, 0.03),
         ("job_never_ends", {}, 0.02),
+        ("reset_after", {"route": "update_agent"}, 0.1),
+        ("status", {"route": "update_agent", "status": 503}, 0.05),
     ]
     return (
         *(FaultPlan(kind, {**more, "rate": rate}) for kind, more, rate in of_writes),
@@ -232,6 +258,18 @@ class _Known:
     held: bool
     """Whether it ever had a finalizer, so that its name may still be taken after it was deleted."""
     since: float = 0.0
+
+
+def _agent_steps(rng: random.Random, vault: int) -> list[Step]:
+    """Agents fall behind all the time, the first of them at once, and somebody wants them updated now and then."""
+    moments = [0.0, *(_moment(rng) for _ in range(rng.randint(3, 6)))]
+    aged = [AgeAgents(vault, tuple(rng.randrange(1000) for _ in range(rng.randint(1, 8)))) for _ in moments]
+    steps = [Step(at, Lane.AZURE, action) for at, action in zip(moments, aged, strict=True)]
+    steps += [Step(_moment(rng), Lane.RESOURCES, UpdateAgents(ROLLED_OUT)) for _ in range(rng.randint(3, 6))]
+    changes: list[dict[str, Any]] = [{"agentUpdates": {"pause": True}}, {"suspend": True}, {"mode": "Audit"}]
+    for change in rng.sample(changes, rng.randint(0, 2)):
+        steps.append(Step(_moment(rng), Lane.RESOURCES, Edit(ROLLED_OUT, change)))
+    return steps
 
 
 def _last_steps(rng: random.Random, vaults: int) -> tuple[Step, ...]:

@@ -15,7 +15,7 @@ from tests.chaos.accounting import Goal
 from tests.chaos.actors import Stage, setting_of, throttle_section
 from tests.chaos.history import Version, check_histories
 from tests.chaos.journal import Journal
-from tests.chaos.plan import INTERVAL, ChaosPlan, make_plan
+from tests.chaos.plan import INTERVAL, ROLLED_OUT, ChaosPlan, make_plan
 from tests.chaos.steps import Drift
 from tests.chaos.verdict import JobAccounts, check_azure, concluded, goal_of, owner_of
 from tests.chaos.watcher import Watcher
@@ -126,6 +126,10 @@ def _stage(plan: ChaosPlan, plane: ControlPlane, directory: Path, namespace: str
                 "name": vault.name,
                 "automation_account": vault.account,
                 "mix": dict(each.mix),
+                "items_per_mapping": each.machines,
+                "outdated_agent_share": 1.0,
+                "roles": ["canary", "web"],
+                "vm_name": "{role}-{mapping:02}-{index}",
             }
             for vault, each in zip(vaults, plan.vaults, strict=True)
         ],
@@ -173,6 +177,7 @@ def _play(stage: Stage, result: Result) -> None:
     quiet = time.monotonic()
     for name in list(stage.objects):
         stage.edit(name, suspend=False, mode="Enforce")
+    stage.edit(ROLLED_OUT, agentUpdates={"pause": False})
     process = stage.operator.child.pid
     _check_running_jobs_are_known(stage)
     if stage.plan.patient:
@@ -195,6 +200,7 @@ def _settle(stage: Stage) -> None:
     why = ""
     for _ in range(_LOOKS):
         stage.look()
+        stage.update_agents(ROLLED_OUT)
         try:
             wait_until(lambda: not _unsettled(stage), within=INTERVAL, what="everything to be as declared", every=0.1)
         except TimeoutError:
@@ -219,9 +225,27 @@ def _unsettled(stage: Stage) -> str:
         for body in bodies:
             if problem := _not_ready(stage, body) if body is owner else _not_stalled(body):
                 return problem
-        if problem := _differs(stage, number, goal_of(owner["spec"])):
+        if problem := _differs(stage, number, goal_of(owner["spec"])) or _not_rolled_out(stage, owner):
             return problem
     return ""
+
+
+def _not_rolled_out(stage: Stage, body: Mapping[str, Any]) -> str:
+    """The first machine whose agent is behind, or what the resource says instead of that all are done."""
+    if body["metadata"]["name"] != ROLLED_OUT:
+        return ""
+    vault = next(each for each in stage.vaults if each.id == body["spec"]["vaultResourceId"])
+    for item in stage.sim.control.items(vault.name):
+        if item["update_required"] or item["upgrade_in_progress"]:
+            return f"the agent of {item['vm_name']} is {item}"
+    status = body.get("status") or {}
+    good = (
+        status.get("lastHandledUpdateAgentsNow") == stage.window
+        and status["agentUpdates"]["phase"] == "Done"
+        and not status["agentUpdates"].get("operations")
+        and condition(status, "AgentsCurrent").get("status") == "True"
+    )
+    return "" if good else f"{ROLLED_OUT} does not say that {stage.window} is done: {status}"
 
 
 def _not_ready(stage: Stage, body: Mapping[str, Any]) -> str:
@@ -314,11 +338,13 @@ def _outwait_stuck_jobs(stage: Stage) -> None:
 
 def _check_idle_look(stage: Stage) -> None:
     """A further look changes nothing: no PATCH, no other status."""
-    before = _patches(stage)
+    before, updates = _patches(stage), _updates(stage)
     stage.look()
     wait_until(lambda: not _unsettled(stage), within=INTERVAL * 5, what=lambda: f"the look: {_unsettled(stage)}")
     if (after := _patches(stage)) != before:
         stage.journal.problem(f"a look at what is as declared made {after - before} PATCHes")
+    if (after := _updates(stage)) != updates:
+        stage.journal.problem(f"a look at agents that are current made {after - updates} updates")
 
 
 def _say_farewell(stage: Stage) -> None:
@@ -370,6 +396,11 @@ def _patches(stage: Stage) -> int:
     )
 
 
+def _updates(stage: Stage) -> int:
+    """Updates of agents that were accepted so far."""
+    return sum(job.agent is not None for number in range(len(stage.vaults)) for job in stage.world_vault(number).jobs)
+
+
 def _memory(stage: Stage) -> int:
     """Resident memory of the operator in KiB."""
     lines = Path(f"/proc/{stage.operator.child.pid}/status").read_text().splitlines()
@@ -383,5 +414,6 @@ def _counts(stage: Stage) -> dict[str, int]:
         "requests": len(requests),
         "faults": sum(bool(record["fault"]) for record in requests),
         "PATCHes": _patches(stage),
+        "updates of agents": _updates(stage),
         "starts": len(stage.journal.starts),
     }

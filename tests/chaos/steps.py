@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
-    "Action", "AddMappings", "Create", "Delete", "Drift", "Edit", "EndStuckJobs", "Freeze", "Kill", "Lane", "Look",
-    "OtherClient", "Outage", "RemoveMappings", "Step", "Terminate", "TokenOutage",
+    "Action", "AddMappings", "AgeAgents", "Create", "Delete", "Drift", "Edit", "EndStuckJobs", "Freeze", "Kill", "Lane",
+    "Look", "OtherClient", "Outage", "RemoveMappings", "Step", "Terminate", "TokenOutage", "UpdateAgents",
 ]  # fmt: skip
 
 
@@ -71,6 +71,15 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class AgeAgents:
+    """The agents of machines at these places in the vault's list are behind from now on."""
+
+    vault: int
+    places: tuple[int, ...]
+    """As those of `Drift`."""
+
+
+@dataclass(frozen=True)
 class AddMappings:
     """New mappings appear in a vault."""
 
@@ -127,9 +136,16 @@ class Look:
     """The interval of all resources is over, or somebody wants to know."""
 
 
+@dataclass(frozen=True)
+class UpdateAgents:
+    """Somebody opens a window for updates of agents."""
+
+    name: str
+
+
 Action = (
     Kill | Terminate | Freeze | Outage | TokenOutage | Drift | AddMappings | RemoveMappings | OtherClient | EndStuckJobs
-    | Create | Edit | Delete | Look
+    | Create | Edit | Delete | Look | AgeAgents | UpdateAgents
 )  # fmt: skip
 
 

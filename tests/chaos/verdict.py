@@ -25,6 +25,7 @@ from tests.chaos.accounting import (
     most_in_window,
 )
 from tests.chaos.actors import Stage, setting_of
+from tests.chaos.agents import MachineFact, UpdateFact, check_agents
 from tests.chaos.history import Version
 from tests.chaos.journal import ResourceNote
 from tests.chaos.truth import Claim, Declaration, check_claims, claims_of
@@ -44,7 +45,7 @@ class JobAccounts:
     concluded: int = 0
     """It said so in its log."""
     observed: int = 0
-    """It read the mappings after the end: its process was killed, or the job was nobody's business any more."""
+    """It read the mappings, or the machines, after the end: its process was killed, or nobody wanted it any more."""
     lost: tuple[str, ...] = ()
 
 
@@ -100,6 +101,7 @@ def check_azure(stage: Stage, log: Path, versions: Sequence[Version]) -> tuple[l
             problems += _check_replay(stage, number, ordinal, fact)
         problems += check_claims(_claims(stage, number, versions), list(facts.values()))
         problems += check_refusals(_refusals(stage, number, jobs, requests))
+        problems += check_agents(_machines(stage, number), _most_updates(stage, number))
     problems += _check_limits(stage, requests)
     accounts = _account(stage, requests, log)
     problems += [f"job lost: {job}" for job in accounts.lost]
@@ -205,6 +207,40 @@ def _refusals(
                 )
 
 
+def _machines(stage: Stage, number: int) -> list[MachineFact]:
+    vault, updates = stage.vaults[number], dict[str, list[UpdateFact]]()
+    for job in stage.world_vault(number).jobs:
+        if job.agent is not None:
+            succeeded = job.course.ending in SUCCESSFUL_ENDINGS
+            fact = UpdateFact(job.name, job.start, job.course.end, succeeded and job.course.end < math.inf)
+            updates.setdefault(job.target_name, []).append(fact)
+    return [
+        MachineFact(
+            name=f"{vault.name} {item['vm_name']}",
+            updates=updates.get(item["vm_name"], ()),
+            aged=[
+                (note.since, note.until)
+                for note in stage.journal.aged
+                if note.vault == vault.name and item["vm_name"] in note.machines
+            ],
+            refused=item["updates_refused"],
+        )
+        for item in stage.sim.control.items(vault.name)
+    ]
+
+
+def _most_updates(stage: Stage, number: int) -> int:
+    """``maxConcurrent`` of the vault, which no step changes; without updates in windows, none."""
+    return max(
+        (
+            note.body["spec"].get("agentUpdates", {}).get("maxConcurrent", 0)
+            for note in stage.journal.resources
+            if note.body["spec"]["vaultResourceId"] == stage.vaults[number].id
+        ),
+        default=0,
+    )
+
+
 def _shortest_timeout(stage: Stage, vault_id: str) -> float:
     """Of the resources of a vault; in simulated seconds, while the operator lives in real ones."""
     timeouts = (
@@ -220,7 +256,8 @@ def _check_limits(stage: Stage, requests: Sequence[RequestRecord]) -> list[str]:
     problems = []
     writes: dict[str, list[float]] = {}
     for record in requests:
-        if record["method"] == "PATCH" and record["fault"] not in stage.journal.uncounted:
+        is_write = record["method"] == "PATCH" or record["kind"] == "update_agent"
+        if is_write and record["fault"] not in stage.journal.uncounted:
             writes.setdefault(record["scope"], []).append(record["simulated"])
     for scope, times in writes.items():
         most = most_in_window(times, _WINDOW)
@@ -237,18 +274,16 @@ def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobA
     told = concluded(log)
     counts = JobAccounts()
     for number, vault in enumerate(stage.vaults):
-        reads = [
-            record["simulated"]
-            for record in requests
-            if record["kind"] == "mappings" and record["vault"] == vault.name and record["status"] == 200
-        ]
-        last_read = max(reads, default=0.0)
+        last_read: dict[str, float] = {}
+        for record in requests:
+            if record["vault"] == vault.name and record["status"] == 200:
+                last_read[record["kind"]] = max(last_read.get(record["kind"], 0.0), record["simulated"])
         for job in stage.world_vault(number).jobs:
-            if job.mapping is None:
+            if job.mapping is None and job.agent is None:
                 continue
             if job.name.casefold() in told:
                 counts = replace(counts, concluded=counts.concluded + 1)
-            elif job.course.end < last_read:
+            elif job.course.end < last_read.get("mappings" if job.mapping else "protected_items", 0.0):
                 counts = replace(counts, observed=counts.observed + 1)
             else:
                 counts = replace(counts, lost=(*counts.lost, f"{job.name} of {vault.name} {job.target_name}"))
@@ -264,6 +299,6 @@ def concluded(log: Path) -> set[str]:
                 record = json.loads(line)
             except ValueError:
                 continue  # the process was killed in the middle of the line
-            if record["message"] == "job succeeded" or record["message"].startswith("job of "):
+            if record["message"].startswith(("job succeeded", "job of ", "the agent of ")):
                 found.add(str(record["job"]).casefold())
     return found
