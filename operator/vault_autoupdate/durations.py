@@ -40,8 +40,9 @@ def format_duration(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     if seconds < 1:
         return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    seconds = round(seconds, 3)
     whole = round(seconds)
-    if abs(seconds - whole) > 1e-6 and seconds < 60:
+    if seconds != whole and seconds < 60:
         return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)
