@@ -103,7 +103,9 @@ async def _roll_out(
     is_open = rollout.window is not None and rollout.window.is_open(vault_pass.now())
     is_old = is_open and (state.machines_at is None or vault_pass.now() - state.machines_at > _FRESH_FOR)
     state.next_window = rules.schedule.following(vault_pass.now())
-    if is_new or look or is_old or state.machines_at is None:
+    if is_new or look:
+        state.machines_at = None  # what was seen before is no reason to update anything, also if this look fails
+    if is_old or state.machines_at is None:
         machines: Sequence[Machine] = await read_machines(vault_pass)
         # Also where the resource has no windows, on the command line:
         state.machines, state.machines_at = tuple(machines), vault_pass.now()

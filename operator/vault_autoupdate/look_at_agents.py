@@ -55,7 +55,7 @@ async def look_at_agents(vault_pass: VaultPass) -> None:
     except AzureError as error:
         if _will_pass(vault_pass, error):
             return
-        state.agents, state.machines, state.agents_looked = None, (), True
+        state.agents, state.machines, state.machines_at, state.agents_looked = None, (), None, True
         state.agents_problem = explain(error)
         log.info("the agents could not be read: %s", error, extra=vault_pass.log_fields(reason=error.reason))
         state.agents_due = vault_pass.now() + interval

@@ -259,6 +259,37 @@ async def test_the_annotation_opens_a_window_at_once_and_once(site: Callable[...
     assert len(vault.posts()) == 16
 
 
+async def test_what_was_updated_is_not_updated_again_when_the_first_look_of_the_next_window_fails(
+    site: Callable[..., Site],
+) -> None:
+    vault = site(agent_updates={"never_ending": ["db-*"]})
+    first, second = (wanted(now=request, maxConcurrent=16) for request in ("please", "once more"))
+    await vault.run(first, lambda: vault.state.rollout and vault.state.rollout.succeeded == 12)
+    fault = vault.arm.control.add_fault("empty_body", route="protected_items", forever=True)
+    await vault.step(second)
+    assert vault.status(second)["agentUpdates"]["message"].startswith("MalformedReply")
+    vault.arm.control.remove_fault(fault)
+    await vault.step(second)
+    assert vault.status(second)["agentUpdates"]["phase"] == "Rolling"
+    assert len(vault.posts()) == len(set(vault.posts())) == 16
+
+
+async def test_when_the_machines_cannot_be_read_any_more_the_rollout_does_not_take_it_that_there_are_none(
+    site: Callable[..., Site],
+) -> None:
+    vault = site()
+    declared = wanted(mode="Audit")
+    vault.set_clock(OPENS_AT)
+    await vault.step(declared)
+    assert vault.status(declared)["agentUpdates"]["waiting"] == 16
+    vault.arm.control.add_fault(
+        "status", route="protected_items", status=403, code="AuthorizationFailed", message="No.", forever=True
+    )
+    vault.state.agents_due = vault.clock()
+    await vault.step(declared)
+    assert vault.status(declared)["agentUpdates"]["message"].startswith("AuthorizationFailed: No.")
+
+
 async def test_a_machine_that_needs_a_reboot_is_done_with_a_note(site: Callable[..., Site]) -> None:
     vault = site(agent_updates={"reboot_pending": ["db-*"]})
     vault.set_clock(OPENS_AT)
