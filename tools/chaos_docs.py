@@ -37,6 +37,7 @@ def render(document: Mapping[str, Any]) -> str:
         ("mappings changed behind the operator's back", count("drifted mappings")),
         ("resources created; edited; deleted", f"{count('Create')}; {count('Edit')}; {count('Delete')}"),
         ("PATCHes accepted, each with its cause", count("PATCHes")),
+        ("updates of agents accepted, each with its cause", count("updates of agents")),
         (
             "jobs whose end the operator noted; saw by their effect",
             f"{document['jobs_concluded']:,}; {document['jobs_observed']:,}",
