@@ -68,6 +68,7 @@ def _plan(
         "VAULT_AUTOUPDATE_ARM_ENDPOINT": sim.url,
         "VAULT_AUTOUPDATE_AUTHORITY_HOST": sim.url,
         "VAULT_AUTOUPDATE_CREDENTIAL": "workload-identity",
+        "VAULT_AUTOUPDATE_RETRY_PAUSE": "0.05s",
         "AZURE_CLIENT_ID": CLIENT,
         "AZURE_TENANT_ID": TENANT,
         "AZURE_FEDERATED_TOKEN_FILE": str(token),
