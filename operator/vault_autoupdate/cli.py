@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TextIO
@@ -152,12 +153,8 @@ async def _apply(
         until = utc_now() + timedelta(seconds=pause)
         said = f"{outcome.situation.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
         console.print(said, markup=False, soft_wrap=True)
-        try:
-            async with asyncio.timeout(pause):
-                await interrupted.wait()
-        except TimeoutError:
-            continue
-        return replace(outcome, superseded=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(interrupted.wait(), pause)
 
 
 def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:

@@ -107,7 +107,8 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
     if seen is None:
         vault_pass.put_off = True
         return False
-    state.account = build_account_report(*seen, now)
+    facts, mappings = seen
+    state.account = build_account_report(facts, account, mappings, now)
     state.account_problem, state.account_looked, state.account_due = None, True, now + interval
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {
@@ -123,7 +124,7 @@ def explain(error: AzureError) -> Explanation:
 
 async def _read_account(
     vault_pass: VaultPass, account: ArmId
-) -> tuple[AccountFacts, ArmId, Sequence[ContainerMapping]] | None:
+) -> tuple[AccountFacts, Sequence[ContainerMapping]] | None:
     """Read the account, and the mappings as they are at that time.
 
     Mappings that are set anew while it is read have other schedules than those by which it is judged. So what it lacks
@@ -138,7 +139,7 @@ async def _read_account(
         mappings = await _mappings(vault_pass)
         absent = absent_artifacts(facts, account, mappings)
         if facts.account is None or absent == confirmed or not any(absent):
-            return facts, account, mappings
+            return facts, mappings
         schedules, job_schedules = absent
         facts = await vault_pass.accounts.confirm(
             vault_pass.context, account, facts, schedules=schedules, job_schedules=job_schedules
