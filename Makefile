@@ -26,7 +26,7 @@ setup: $(STAMP) ## Create .venv from the lock file
 demo: $(STAMP) ## The main job, end to end, on this machine alone (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) $(BIN)/python -m demo
 
-include tests/control_plane/control-plane.mk
+include workbench/control-plane.mk
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, architecture, Dockerfile
@@ -44,16 +44,16 @@ format: $(STAMP) ## Format the code
 .PHONY: test
 test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
 	@tools/install-system-packages || test -z "$${CI:-}"
-	@$(BIN)/python -m tests.support.build_control_plane || test -z "$${CI:-}"
+	@$(BIN)/python -m workbench.kube.build_control_plane || test -z "$${CI:-}"
 	@$(BIN)/pytest -n 2
 
 .PHONY: audit
 audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fails where it cannot be reached)
-	@$(BIN)/python tools/audit.py
+	@$(BIN)/python -m tools.checks.audit
 
 .PHONY: sbom
 sbom: $(STAMP) ## List what the operator consists of, as CycloneDX, in dist/
-	@$(BIN)/python tools/sbom.py dist/vault-autoupdate.cdx.json
+	@$(BIN)/python -m tools.checks.sbom dist/vault-autoupdate.cdx.json
 
 .PHONY: chaos
 chaos: $(STAMP) ## Seeded chaos on a real API server: SEEDS=50 of them, or SEED=n alone (needs the control plane)
@@ -73,11 +73,11 @@ bench-smoke: $(STAMP) ## Three short scenarios; fails when one is out of its bou
 
 .PHONY: mutants
 mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on where it was stopped)
-	@nice -n 19 $(BIN)/python -m tools.mutants
+	@nice -n 19 $(BIN)/python -m tools.checks.mutants
 
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code
-	@for tool in tools/*_docs.py; do $(BIN)/python -m tools.$$(basename $$tool .py); done
+	@for page in chaos chart_values configuration fault_matrix metrics mutation; do $(BIN)/python -m tools.docs_build.$$page; done
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder

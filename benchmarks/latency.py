@@ -10,9 +10,9 @@ import yaml
 
 from benchmarks.scenarios import Vault
 from benchmarks.simulator import SimulatorProcess
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import manifest
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import manifest
+from workbench.process.waiting import wait_until
 
 __all__ = ["Latency", "measure_latency"]
 

@@ -17,7 +17,7 @@ from asr_simulator.control_types import RequestRecord, ScopeStats
 from benchmarks.scenarios import JOB_SECONDS, WINDOW, Contender, Scenario
 from benchmarks.simulator import SimulatorProcess
 from benchmarks.task import Answer, Task, write_task
-from tests.support.processes import ChildProcess
+from workbench.process.children import ChildProcess
 
 BUSY: Final = 0.8
 """A client that uses more than this part of a core on average was held up by the machine, not by the limits."""

@@ -12,17 +12,17 @@ from typing import Any
 from asr_simulator.control_client import ControlClient
 from benchmarks.scenarios import Vault
 from benchmarks.task import Answer, SimulatedClock, Task
-from tests.support.operator_process import scaled_settings
-from vault_autoupdate.api import ObjectRef, ResourceKey
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.site_recovery import SiteRecovery
-from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.metrics import Metrics
-from vault_autoupdate.queue import WorkQueue
-from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.model.resource import ObjectRef, ResourceKey
+from vault_autoupdate.report.readiness import Situation
 from vault_autoupdate.runtime import open_core, utc_now
 from vault_autoupdate.settings import load_settings
-from vault_autoupdate.situation import Situation
+from workbench.process.operator import scaled_settings
 
 _INTERVAL = timedelta(hours=1)
 _JOB_TIMEOUT = timedelta(minutes=160)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks.scale_run import MAPPINGS, ScaleResult, run_size
 from benchmarks.table import format_table
-from tests.support.binaries import HOW_TO_ENABLE, find_binaries
+from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 
 _MOST_MIB: Final = 400.0
 _MOST_REST_CPU: Final = 0.02

@@ -15,10 +15,10 @@ from benchmarks.latency import Latency, measure_latency
 from benchmarks.scenarios import JOB_SECONDS, Scenario, Vault, vaults
 from benchmarks.simulator import SimulatorProcess
 from benchmarks.usage import cpu_seconds, peak_resident_bytes, resident_bytes
-from tests.support.control_plane import ControlPlane
-from tests.support.operator_process import OperatorProcess
-from tests.support.resources import CRD_FILE, collection_path, install_definition, manifest
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import CRD_FILE, collection_path, install_definition, manifest
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
 
 MAPPINGS: Final = 20
 TO_PATCH: Final = 1

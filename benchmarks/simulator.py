@@ -11,8 +11,8 @@ import yaml
 
 from asr_simulator.control_client import ControlClient
 from benchmarks.usage import cpu_seconds
-from tests.support.processes import ChildProcess
-from tests.support.waiting import wait_until
+from workbench.process.children import ChildProcess
+from workbench.process.waiting import wait_until
 
 __all__ = ["SimulatorProcess"]
 

@@ -25,12 +25,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from asr_simulator.control_client import ControlClient
-from tests.support.embedded_api import EmbeddedApi, open_embedded_api
-from tests.support.operator_process import OperatorProcess
-from tests.support.ports import free_ports
-from tests.support.processes import ChildProcess
-from tests.support.waiting import wait_until
-from vault_autoupdate.api import REQUESTED_AT
+from vault_autoupdate.model.resource import REQUESTED_AT
+from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
+from workbench.process.children import ChildProcess
+from workbench.process.operator import OperatorProcess
+from workbench.process.ports import free_ports
+from workbench.process.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE: Final = ROOT / "examples/vault-autoupdate.yaml"

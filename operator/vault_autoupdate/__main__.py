@@ -1,6 +1,6 @@
 """Entry point: ``python -m vault_autoupdate`` and the ``vault-autoupdate`` command."""
 
-from vault_autoupdate.cli import main
+from vault_autoupdate.cli.main import main
 
 __all__ = ["main"]
 

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import Final
 
+from vault_autoupdate.model.text import printable
 from vault_autoupdate.settings import Settings
-from vault_autoupdate.text import printable
 
 _FIELDS: Final = ("resource", "vault", "mapping", "job", "run", "request", "operation", "reason")
 """Fields of ours that a line may carry, through ``extra=``."""

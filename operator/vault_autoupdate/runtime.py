@@ -17,25 +17,25 @@ from pathlib import Path
 from typing import Final
 
 from vault_autoupdate import __version__
-from vault_autoupdate.api import ResourceKey, VaultAutoUpdate
 from vault_autoupdate.arm.client import ArmClient, CallObserver
-from vault_autoupdate.arm.credential import TokenSource, certificate_expiry, make_credential
+from vault_autoupdate.arm.identity.per_resource import Identities
+from vault_autoupdate.arm.identity.process import TokenSource, certificate_expiry, make_credential
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
-from vault_autoupdate.controller import watch
-from vault_autoupdate.endpoints import serve_health, serve_metrics
-from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.identities import Identities
-from vault_autoupdate.kube import KubeLogins, KubeWriter, await_definition, connect
-from vault_autoupdate.leader import Leadership
-from vault_autoupdate.metrics import Metrics
-from vault_autoupdate.queue import WorkQueue
-from vault_autoupdate.reconcile import Reconciler
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.cluster.connection import KubeLogins, KubeWriter, await_definition, connect
+from vault_autoupdate.cluster.lease import Leadership
+from vault_autoupdate.cluster.watch import watch
+from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.tenancy import TenancyRules
+from vault_autoupdate.http_server import serve_health, serve_metrics
+from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.resource import ResourceKey, VaultAutoUpdate
+from vault_autoupdate.reconcile.context import RunObserver, Timing
+from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.settings import Settings
-from vault_autoupdate.tenancy import TenancyRules
-from vault_autoupdate.throttle import CallKind, Throttle
-from vault_autoupdate.vault_pass import RunObserver, Timing
-from vault_autoupdate.watch_health import WatchHealth
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

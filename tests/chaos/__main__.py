@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from tests.chaos.run import Result, run_seed
-from tests.support.binaries import HOW_TO_ENABLE, find_binaries
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import CRD_FILE, install_definition
+from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import CRD_FILE, install_definition
 
 
 def main() -> int:

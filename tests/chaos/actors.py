@@ -45,13 +45,13 @@ from tests.chaos.steps import (
     TokenOutage,
     UpdateAgents,
 )
-from tests.support.control_plane import ControlPlane
-from tests.support.operator_process import OperatorProcess
-from tests.support.resources import collection_path, manifest, resource_path
-from tests.support.rest import MERGE_PATCH, ApiError, RestClient
-from tests.support.site import REQUESTED_AT, Vault
-from tests.support.waiting import wait_until
-from vault_autoupdate.api import UPDATE_AGENTS_NOW
+from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import collection_path, manifest, resource_path
+from workbench.kube.rest import MERGE_PATCH, ApiError, RestClient
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
+from workbench.site import REQUESTED_AT, Vault
 
 T = TypeVar("T")
 

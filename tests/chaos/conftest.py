@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from tests.support.control_plane import ControlPlane
-from tests.support.fixtures import require_control_plane
-from tests.support.resources import CRD_FILE, install_definition
+from tests.fixtures import require_control_plane
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import CRD_FILE, install_definition
 
 _HERE: Final = Path(__file__).parent
 

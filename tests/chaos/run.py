@@ -19,10 +19,10 @@ from tests.chaos.plan import INTERVAL, ROLLED_OUT, ChaosPlan, make_plan
 from tests.chaos.steps import Drift
 from tests.chaos.verdict import JobAccounts, check_azure, concluded, goal_of, owner_of
 from tests.chaos.watcher import Watcher
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import collection_path
-from tests.support.site import SCALE, Vault, check_log, condition, make_operator
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import collection_path
+from workbench.process.waiting import wait_until
+from workbench.site import SCALE, Vault, check_log, condition, make_operator
 
 CALM: Final = {"duration": {"min": 2, "max": 10}}
 """Jobs in quiet times: they succeed soon."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.run import run_seed
-from tests.support.control_plane import ControlPlane
+from workbench.kube.control_plane import ControlPlane
 
 
 @pytest.mark.timeout(240)

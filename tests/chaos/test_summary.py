@@ -7,7 +7,7 @@ import json
 from tests.chaos.__main__ import describe, summary
 from tests.chaos.run import Result
 from tests.chaos.verdict import JobAccounts
-from tools import chaos_docs
+from tools.docs_build import chaos as chaos_docs
 
 
 def test_the_numbers_on_the_page_are_those_of_the_last_run() -> None:

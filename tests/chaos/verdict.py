@@ -29,8 +29,8 @@ from tests.chaos.agents import MachineFact, UpdateFact, check_agents
 from tests.chaos.history import Version
 from tests.chaos.journal import ResourceNote
 from tests.chaos.truth import Claim, Declaration, check_claims, claims_of
-from tests.support.site import SCALE
-from vault_autoupdate.durations import parse_duration
+from vault_autoupdate.model.durations import parse_duration
+from workbench.site import SCALE
 
 _WINDOW: Final = 60.0
 _CONFLICT: Final = "Conflict"

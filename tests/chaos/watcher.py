@@ -9,8 +9,8 @@ from typing import Any
 import requests
 
 from tests.chaos.history import Version
-from tests.support.resources import collection_path
-from tests.support.rest import ApiError, RestClient
+from workbench.kube.resources import collection_path
+from workbench.kube.rest import ApiError, RestClient
 
 _PAUSE = 0.1
 

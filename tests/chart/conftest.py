@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
-from tests.support.control_plane import ControlPlane
-from tests.support.fixtures import namespace_name, require_control_plane
-from tests.support.kubectl import Kubectl
-from tests.support.resources import CRD_FILE, install_definition, load_definition
-from tests.support.waiting import wait_until
+from tests.fixtures import namespace_name, require_control_plane
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import CRD_FILE, install_definition, load_definition
+from workbench.process.waiting import wait_until
 
 _HERE: Final = Path(__file__).parent
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import helm_python
 import yaml
 
-from tests.support.resources import ROOT
+from workbench.kube.resources import ROOT
 
 CHART: Final = ROOT / "charts" / "vault-autoupdate"
 CLIENT_ID: Final = "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10"

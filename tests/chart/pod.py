@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tests.support.control_plane import ControlPlane
-from tests.support.kubeconfig import write_kubeconfig
-from tests.support.namespaces import PRIVATE, mount_command
-from tests.support.processes import ChildProcess
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubeconfig import write_kubeconfig
+from workbench.process.children import ChildProcess
+from workbench.process.mount_namespace import PRIVATE, mount_command
 
 _ACCOUNT_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, VALUE_SETS, Objects, open_helm, render, value_set
-from tests.support.control_plane import ControlPlane
-from tests.support.kubectl import Kubectl
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.process.waiting import wait_until
 
 MONITORING: Final = {
     "servicemonitors": "ServiceMonitor",

@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CLIENT_ID, TENANT_ID, open_helm
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import ROOT
-from vault_autoupdate.api import FINALIZER
+from vault_autoupdate.model.resource import FINALIZER
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import ROOT
 
 DOCS: Final = ROOT / "docs"
 PAGES: Final = ["install", "upgrade", "uninstall", "rbac", "workload-identity", "gitops", "agents"]

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CLIENT_ID, open_helm
-from tests.support.control_plane import ControlPlane
-from tests.support.kubectl import Kubectl
-from tests.support.resources import CRD_FILE, load_definition, manifest, resource_path
-from tests.support.rest import MERGE_PATCH, ApiError
-from tests.support.waiting import wait_until
-from vault_autoupdate.api import FINALIZER
+from vault_autoupdate.model.resource import FINALIZER
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import CRD_FILE, load_definition, manifest, resource_path
+from workbench.kube.rest import MERGE_PATCH, ApiError
+from workbench.process.waiting import wait_until
 
 RELEASE: Final = "dr"
 VALUES: Final[dict[str, Any]] = {"azure": {"auth": {"clientId": CLIENT_ID}}}

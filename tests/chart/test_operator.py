@@ -19,15 +19,15 @@ import yaml
 from asr_simulator import SimulatorThread, parse_scenario
 from tests.chart.helm import CHART, Rendered, container, merged, open_helm
 from tests.chart.pod import Pod
-from tests.support.azure_role import ROLE, action_of
-from tests.support.certificates import Authority
-from tests.support.control_plane import ControlPlane
-from tests.support.entra import TENANT, open_entra
-from tests.support.kubectl import Kubectl
-from tests.support.ports import free_ports
-from tests.support.processes import ChildProcess
-from tests.support.resources import ACCOUNT, SUBSCRIPTION, manifest, resource_path
-from tests.support.waiting import wait_until
+from workbench.azure.entra import TENANT, open_entra
+from workbench.azure.role import ROLE, action_of
+from workbench.kube.certificates import Authority
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import ACCOUNT, SUBSCRIPTION, manifest, resource_path
+from workbench.process.children import ChildProcess
+from workbench.process.ports import free_ports
+from workbench.process.waiting import wait_until
 
 RELEASE: Final = "dr"
 NAME: Final = f"{RELEASE}-vault-autoupdate"

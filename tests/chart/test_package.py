@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CLIENT_ID, VALUE_SETS, render, value_set
-from tests.support.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
-from tools import chart_docs
+from tools.docs_build import chart_values as chart_docs
 from vault_autoupdate import __version__
+from workbench.kube.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
 
 CLIENT = {"azure": {"auth": {"clientId": CLIENT_ID}}}
 

@@ -15,9 +15,9 @@ import pytest
 from tests.chart import helm
 from tests.chart.helm import CHART, CLIENT_ID, NAMESPACE, TENANT_ID, VALUE_SETS, container, environment, render
 from tests.chart.kubernetes_schemas import MINORS, problems
-from vault_autoupdate.arm.credential import make_credential
+from vault_autoupdate.arm.identity.process import make_credential
+from vault_autoupdate.decide.tenancy import parse_vault_scopes
 from vault_autoupdate.settings import PREFIX, Settings, load_settings
-from vault_autoupdate.tenancy import parse_vault_scopes
 
 WEBHOOK: Final = {
     "AZURE_CLIENT_ID": CLIENT_ID,

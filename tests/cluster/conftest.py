@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from tests.support.binaries import HOW_TO_ENABLE, find_binaries
-from tests.support.control_plane import ControlPlane
-from tests.support.kubectl import Kubectl
-from tests.support.resources import CRD_FILE, install_definition
+from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import CRD_FILE, install_definition
 
 _HERE: Final = Path(__file__).parent
 

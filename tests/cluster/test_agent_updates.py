@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.kubectl import Kubectl
-from tests.support.refusals import NO_DURATIONS, UNCHECKED, problems_of
-from tests.support.resources import ACCOUNT, manifest
-from vault_autoupdate.api import VaultAutoUpdate, parse_resource
+from vault_autoupdate.model.resource import VaultAutoUpdate, parse_resource
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.refusals import NO_DURATIONS, UNCHECKED, problems_of
+from workbench.kube.resources import ACCOUNT, manifest
 
 _FIVE_FIELDS = "must have five fields of cron: minute, hour, day of the month, month and weekday, such as 0 22 * * SAT"
 _MINUTE = "must have minutes from 0 to 59 in its first field, such as 0, 0,30 or */15"

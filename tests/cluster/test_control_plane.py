@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.control_plane import ControlPlane
-from tests.support.kubectl import Kubectl
-from tests.support.processes import ChildProcess
-from tests.support.resources import ROOT, collection_path, install_definition, manifest, resource_path
-from tests.support.rest import ApiError
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import ROOT, collection_path, install_definition, manifest, resource_path
+from workbench.kube.rest import ApiError
+from workbench.process.children import ChildProcess
+from workbench.process.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_starting_what_runs_and_stopping_what_does_not_do_nothing(own: ControlPl
 _ABANDONED = """
 import sys, time
 from pathlib import Path
-from tests.support.control_plane import ControlPlane
+from workbench.kube.control_plane import ControlPlane
 plane = ControlPlane(Path(sys.argv[1])).start()
 print("started", plane._etcd.pid, plane._apiserver.pid, flush=True)
 time.sleep(60)

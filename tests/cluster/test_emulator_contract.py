@@ -14,13 +14,13 @@ from typing import Any
 import kmock
 import pytest
 
-from tests.support.control_plane import ControlPlane
-from tests.support.embedded_api import EmbeddedApi, open_embedded_api
-from tests.support.emulator_server import EmulatorServer
-from tests.support.processes import ChildProcess
-from tests.support.resources import EXAMPLE_FILE, collection_path, manifest, resource_path
-from tests.support.rest import JSON_PATCH, MERGE_PATCH, ApiError
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
+from workbench.kube.emulator_server import EmulatorServer
+from workbench.kube.resources import EXAMPLE_FILE, collection_path, manifest, resource_path
+from workbench.kube.rest import JSON_PATCH, MERGE_PATCH, ApiError
+from workbench.process.children import ChildProcess
+from workbench.process.waiting import wait_until
 
 _NAMES = itertools.count()
 _FINALIZER = {"metadata": {"finalizers": ["asr.vault-autoupdate.io/test"]}}

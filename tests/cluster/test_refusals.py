@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.kubectl import Kubectl
-from tests.support.refusals import NO_DURATIONS, UNCHECKED, problems_of
-from tests.support.resources import ACCOUNT, GROUP, SUBSCRIPTION, VAULT, manifest
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.refusals import NO_DURATIONS, UNCHECKED, problems_of
+from workbench.kube.resources import ACCOUNT, GROUP, SUBSCRIPTION, VAULT, manifest
 
 _VAULT_FORM = "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.RecoveryServices/vaults/<name>"
 _ACCOUNT_FORM = "/subscriptions/<guid>/resourceGroups/<group>/providers/Microsoft.Automation/automationAccounts/<name>"

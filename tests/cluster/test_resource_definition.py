@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.control_plane import ControlPlane
-from tests.support.kubectl import Kubectl
-from tests.support.resources import (
+from tests.sample_status import NOW, full_status, ready
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubectl import Kubectl
+from workbench.kube.resources import (
     ACCOUNT,
     EXAMPLE_FILE,
     VAULT,
@@ -23,8 +24,7 @@ from tests.support.resources import (
     manifest,
     resource_path,
 )  # fmt: skip
-from tests.support.rest import MERGE_PATCH, ApiError
-from tests.support.sample_status import NOW, full_status, ready
+from workbench.kube.rest import MERGE_PATCH, ApiError
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from asr_simulator import SimulatorThread, Tls
 from tests.simulator.helpers import GROUP, SUBSCRIPTION, VAULT, scenario
-from tests.support.certificates import Authority
+from workbench.kube.certificates import Authority
 
 TENANT = "3f1f7c4e-2b7d-4b1e-9d2a-7c6a1e5b9f00"
 CLIENT = "0f9d3c51-2b54-4f5e-8a0c-93c1f5a7e111"

@@ -20,7 +20,7 @@ from azure.mgmt.recoveryservicessiterecovery import SiteRecoveryManagementClient
 
 from asr_simulator import SimulatorThread
 from tests.simulator.helpers import ACCOUNT, GROUP, SUBSCRIPTION, VAULT, scenario, update
-from tests.support.waiting import wait_until
+from workbench.process.waiting import wait_until
 
 # The libraries refuse to send a token over plain http unless told so with every call.
 _HTTP: dict[str, Any] = {"enforce_https": False}

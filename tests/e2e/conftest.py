@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.support.core import Azure, open_azure, scenario_document
+from workbench.core import Azure, open_azure, scenario_document
 
 
 class AzureFactory(Protocol):

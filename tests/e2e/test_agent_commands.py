@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.support.command_line import COMMAND, environment, run, write_manifest
-from tests.support.core import VAULT, scenario_document
-from tests.support.waiting import wait_until
+from workbench.core import VAULT, scenario_document
+from workbench.process.command_line import COMMAND, environment, run, write_manifest
+from workbench.process.waiting import wait_until
 
 RELEASED = "9.56.7000.1"
 VAULT_WITH_MACHINES: dict[str, Any] = {

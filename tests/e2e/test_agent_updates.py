@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import SCALE, VAULT, Azure, resource
-from vault_autoupdate.api import UPDATE_AGENTS_NOW, VaultAutoUpdate
-from vault_autoupdate.reconcile import Outcome, Reconciler
-from vault_autoupdate.resource_id import parse_vault_id
-from vault_autoupdate.rollout import Phase
-from vault_autoupdate.situation import Situation
-from vault_autoupdate.state import VaultState, restore
-from vault_autoupdate.status import build_status
+from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
+from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
+from vault_autoupdate.report.document import build_status
+from vault_autoupdate.report.readiness import Situation
+from workbench.core import SCALE, VAULT, Azure, resource
 
 OLD, NEW = "9.60.0.1", "9.61.0.1"
 VAULT_WITH_CANARIES: dict[str, Any] = {

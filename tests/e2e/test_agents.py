@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import VAULT, Azure, resource
-from vault_autoupdate.agents import AgentReport
-from vault_autoupdate.resource_id import parse_vault_id
+from vault_autoupdate.decide.agent_report import AgentReport
+from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.report.document import build_status
+from vault_autoupdate.report.readiness import Situation
 from vault_autoupdate.runtime import utc_now
-from vault_autoupdate.situation import Situation
-from vault_autoupdate.state import VaultState, restore
-from vault_autoupdate.status import build_status
+from workbench.core import VAULT, Azure, resource
 
 MACHINES: dict[str, Any] = {
     "mix": {"enabled_compliant": 4, "other_provider": 2, "unpaired": 1},

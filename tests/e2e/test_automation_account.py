@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import ACCOUNT, VAULT, Azure, resource
-from vault_autoupdate.arm.automation_account import AutomationAccounts
+from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
-from vault_autoupdate.automation import AccountFacts
-from vault_autoupdate.reconcile import Outcome
-from vault_autoupdate.resource_id import ArmId, parse_vault_id
+from vault_autoupdate.decide.account_report import AccountFacts
+from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.model.arm_id import ArmId, parse_vault_id
+from vault_autoupdate.reconcile.reconciler import Outcome
+from vault_autoupdate.report.document import build_status
 from vault_autoupdate.runtime import utc_now
-from vault_autoupdate.state import VaultState, restore
-from vault_autoupdate.status import build_status
+from workbench.core import ACCOUNT, VAULT, Azure, resource
 
 HEALTHY: dict[str, Any] = {"mix": {"enabled_compliant": 3}}
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import SUBSCRIPTION, VAULT, resource
-from vault_autoupdate.errors import Disposition
-from vault_autoupdate.state import VaultState
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.errors import Disposition
+from workbench.core import SUBSCRIPTION, VAULT, resource
 
 DENIED = "Microsoft.RecoveryServices/vaults/replicationProtectionContainerMappings/read"
 

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.support.command_line import COMMAND, environment, run, write_manifest
-from tests.support.core import ACCOUNT, VAULT, scenario_document
-from tests.support.waiting import wait_until
-from vault_autoupdate.cli import main
+from vault_autoupdate.cli.main import main
+from workbench.core import ACCOUNT, VAULT, scenario_document
+from workbench.process.command_line import COMMAND, environment, run, write_manifest
+from workbench.process.waiting import wait_until
 
 MIX = {"disabled": 6, "enabled_unhealthy": 2, "enabled_compliant": 4, "unpaired": 1, "other_provider": 2}
 

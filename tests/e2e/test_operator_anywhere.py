@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from asr_simulator import SimulatorThread, load_scenario
-from tests.support.embedded_api import EmbeddedApi, open_embedded_api
-from tests.support.operator_process import OperatorProcess
-from tests.support.resources import EXAMPLE_FILE
-from tests.support.waiting import wait_until
-from vault_autoupdate.api import REQUESTED_AT
+from vault_autoupdate.model.resource import REQUESTED_AT
+from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
+from workbench.kube.resources import EXAMPLE_FILE
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples/scenarios/demo.yaml"

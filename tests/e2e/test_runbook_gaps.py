@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import SCALE, VAULT, Azure, open_azure, resource
-from vault_autoupdate.api import VaultAutoUpdate
-from vault_autoupdate.jobs import Operation
-from vault_autoupdate.resource_id import parse_vault_id
-from vault_autoupdate.situation import Situation
-from vault_autoupdate.state import Run, VaultState, restore
-from vault_autoupdate.status import build_status
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.state import Run, VaultState, restore
+from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.report.document import build_status
+from vault_autoupdate.report.readiness import Situation
+from workbench.core import SCALE, VAULT, Azure, open_azure, resource
 
 
 def status_of(wanted: VaultAutoUpdate, state: VaultState, situation: Situation) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """What Microsoft's runbook does, step by step, done by the core against a simulated Azure over HTTP.
 
 Each test's name begins with the step of the runbook that it is about. What the runbook checks before it calls
-anything is in ``tests/unit/test_resource_id.py``; which mappings it keeps is in ``tests/unit/test_plan.py`` too.
+anything is in ``tests/unit/model/test_arm_id.py``; which mappings it keeps is in
+``tests/unit/decide/test_plan.py`` too.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import re
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import ACCOUNT, resource
-from vault_autoupdate.api import InvalidSpec
-from vault_autoupdate.attempts import FailureReason
-from vault_autoupdate.state import VaultState
+from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.resource import InvalidSpec
+from workbench.core import ACCOUNT, resource
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 
 from tests.e2e.conftest import AzureFactory
-from tests.support.core import ACCOUNT, VAULT, resource
 from tests.unit.builders import disabled
-from vault_autoupdate import terminal
-from vault_autoupdate.arm import wire
-from vault_autoupdate.attempts import Explanation
+from vault_autoupdate.arm.wire import site_recovery as wire
+from vault_autoupdate.cli import view as terminal
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.plan import Goal, make_plan
+from vault_autoupdate.decide.state import restore
 from vault_autoupdate.logs import configure_logging
-from vault_autoupdate.observed import ContainerMapping
-from vault_autoupdate.plan import Goal, make_plan
+from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.settings import load_settings
-from vault_autoupdate.state import restore
+from workbench.core import ACCOUNT, VAULT, resource
 
 OTHER = VAULT.replace("/vaults/dr", "/vaults/other-teams")
 CONTAINER = "replicationFabrics/f/replicationProtectionContainers/c/replicationProtectionContainerMappings"

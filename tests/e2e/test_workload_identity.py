@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from asr_simulator import SimulatorThread, Tls, parse_scenario
-from tests.support.certificates import Authority
-from tests.support.core import ACCOUNT, VAULT, scenario_document
+from workbench.core import ACCOUNT, VAULT, scenario_document
+from workbench.kube.certificates import Authority
 
 CLIENT = "0f9d3c51-2b54-4f5e-8a0c-93c1f5a7e111"
 TENANT = "3f1f7c4e-2b7d-4b1e-9d2a-7c6a1e5b9f00"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults.model import Elsewhere
 from tests.faults.saboteur import Surroundings
-from tests.support.certificates import Authority
 from tests.unit.arm_server import ArmServer, open_server
+from workbench.kube.certificates import Authority
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ from azure.core.credentials import AccessToken
 from asr_simulator import ControlRefusedError
 from asr_simulator.identity import TokenAuthority
 from tests.faults.model import Call, Cell, Elsewhere, SentElsewhere, Simulated, SkewedClock, TokenTrouble
-from tests.support.core import Azure
-from vault_autoupdate.apply import Apply
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
-from vault_autoupdate.observed import Job
-from vault_autoupdate.plan import Decision
-from vault_autoupdate.resource_id import ArmId
-from vault_autoupdate.throttle import CallKind
+from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.decide.plan import Decision
+from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.azure import Job
+from vault_autoupdate.reconcile.apply import Apply
+from workbench.core import Azure
 
 VICTIM: Final = "m1"
 """The mapping whose own calls are struck."""

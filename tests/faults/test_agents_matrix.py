@@ -17,13 +17,13 @@ from tests.faults.matrix import AGENT_CELLS, told
 from tests.faults.model import AgentCall, Cell, Expected
 from tests.faults.saboteur import Saboteur, Surroundings
 from tests.faults.trial import Clock, skippable_clock
-from tests.support.core import Azure, open_azure, resource, scenario_document
 from tests.unit.arm_server import ArmServer
-from vault_autoupdate.api import UPDATE_AGENTS_NOW, VaultAutoUpdate
-from vault_autoupdate.attempts import Explanation
-from vault_autoupdate.rollout import Phase
-from vault_autoupdate.state import VaultState
-from vault_autoupdate.status import build_status
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
+from vault_autoupdate.report.document import build_status
+from workbench.core import Azure, open_azure, resource, scenario_document
 
 SETTINGS: Final = {
     "read_limit": "10000/0.6s,250/0.1s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.matrix import CELLS
-from tools import reliability_docs
+from tools.docs_build import fault_matrix as reliability_docs
 
 
 def test_the_page_shows_the_matrix_that_is_tested() -> None:

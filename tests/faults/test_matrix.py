@@ -18,9 +18,9 @@ from tests.faults.matrix import CELLS, FAULTS, excuse
 from tests.faults.model import AgentCall, Call, Cell, Simulated, SkewedClock
 from tests.faults.saboteur import VICTIM, Saboteur, Surroundings
 from tests.faults.trial import Trial, open_trial, skippable_clock
-from tests.support.core import ACCOUNT, SCALE, Azure, open_azure, scenario_document
 from tests.unit.arm_server import ArmServer
-from vault_autoupdate.jobs import Verdict
+from vault_autoupdate.decide.jobs import Verdict
+from workbench.core import ACCOUNT, SCALE, Azure, open_azure, scenario_document
 
 MAPPINGS: Final = (VICTIM, "m2", "m3")
 SETTINGS: Final = {

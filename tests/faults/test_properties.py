@@ -17,10 +17,11 @@ from azure.core.credentials import AccessToken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm import wire, wire_automation
-from vault_autoupdate.arm.credential import TokenSource
+from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
-from vault_autoupdate.errors import AzureError, MalformedReply, Unreachable, classify
+from vault_autoupdate.arm.wire import automation as wire_automation
+from vault_autoupdate.arm.wire import site_recovery as wire
+from vault_autoupdate.model.errors import AzureError, MalformedReply, Unreachable, classify
 
 TOKEN: Final = "opaque-t0ken"
 _ODD: Final = st.text(

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.core import ACCOUNT, VAULT, Azure
-from vault_autoupdate.api import API_VERSION, KIND, ObjectRef, ResourceKey
-from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.queue import WorkQueue
-from vault_autoupdate.reconcile import Outcome
-from vault_autoupdate.situation import Situation
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.model.resource import API_VERSION, KIND, ObjectRef, ResourceKey
+from vault_autoupdate.reconcile.reconciler import Outcome
+from vault_autoupdate.report.readiness import Situation
+from workbench.core import ACCOUNT, VAULT, Azure
 
 KEY: Final = ResourceKey("team", "dr")
 _PATIENCE: Final = 30.0

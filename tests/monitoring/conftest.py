@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.monitored import Monitored, monitored, run_scenario
-from tests.support.prometheus import require_program
+from workbench.prometheus.monitored import Monitored, monitored, run_scenario
+from workbench.prometheus.server import require_program
 
 _HERE: Final = Path(__file__).parent
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.monitored import ALERTS, EXPECTED, ROOT, Monitored
-from tests.support.promql import problems_of
+from workbench.prometheus.monitored import ALERTS, EXPECTED, ROOT, Monitored
+from workbench.prometheus.promql import problems_of
 
 RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]

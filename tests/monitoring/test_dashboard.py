@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.monitored import Monitored
-from tests.support.promql import problems_of
-from tools import dashboard
+from tools.docs_build import dashboard
+from workbench.prometheus.monitored import Monitored
+from workbench.prometheus.promql import problems_of
 
 DASHBOARD: dict[str, Any] = json.loads(dashboard.PAGE.read_text()) if dashboard.PAGE.exists() else {"panels": []}
 QUERIES = [
@@ -21,7 +21,7 @@ QUERIES = [
 
 
 def test_the_dashboard_is_what_the_code_makes() -> None:
-    assert dashboard.PAGE.read_text() == dashboard.render(), "run python -m tools.dashboard"
+    assert dashboard.PAGE.read_text() == dashboard.render(), "run python -m tools.docs_build.dashboard"
 
 
 def test_rows_and_variables_are_those_that_people_look_for() -> None:

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from tests.support.certificates import Authority
-from tests.support.ports import free_ports
-from vault_autoupdate import endpoints
-from vault_autoupdate.endpoints import serve_metrics
+from vault_autoupdate import http_server as endpoints
+from vault_autoupdate.http_server import serve_metrics
 from vault_autoupdate.settings import InvalidSettings, load_settings
+from workbench.kube.certificates import Authority
+from workbench.process.ports import free_ports
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.monitored import Monitored
+from workbench.prometheus.monitored import Monitored
 
 
 def events_of(scenario: Monitored) -> list[dict[str, Any]]:

@@ -16,15 +16,15 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from tests.support.kubeconfig import write_kubeconfig
-from tests.support.monitored import SUBSCRIPTIONS, Monitored
-from tests.support.ports import free_ports
-from tests.support.resources import manifest
-from tests.support.waiting import wait_until
-from tools import status_picture
-from vault_autoupdate.cli import main
-from vault_autoupdate.fleet_status import document_of, fleet_rows, summary_of
-from vault_autoupdate.fleet_view import fleet_table
+from tools.docs_build import status_picture
+from vault_autoupdate.cli.main import main
+from vault_autoupdate.cli.status_rows import document_of, fleet_rows, summary_of
+from vault_autoupdate.cli.status_table import fleet_table
+from workbench.kube.kubeconfig import write_kubeconfig
+from workbench.kube.resources import manifest
+from workbench.process.ports import free_ports
+from workbench.process.waiting import wait_until
+from workbench.prometheus.monitored import SUBSCRIPTIONS, Monitored
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -233,4 +233,4 @@ def test_options_that_make_no_sense_together_are_refused(arguments: list[str]) -
 
 
 def test_the_picture_in_the_docs_is_what_the_code_draws() -> None:
-    assert status_picture.PAGE.read_text() == status_picture.render(), "run python -m tools.status_picture"
+    assert status_picture.PAGE.read_text() == status_picture.render(), "run python -m tools.docs_build.status_picture"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.monitored import Monitored
+from workbench.prometheus.monitored import Monitored
 
 SECRETS: Final = {
     "a bearer token": re.compile(r"bearer\s+[\w.~+/-]{8,}", re.IGNORECASE),
@@ -71,11 +71,15 @@ def test_a_failure_is_a_warning_with_its_reason(lines: list[dict[str, Any]]) -> 
     assert any("job" in line and line.get("reason") == "failed" for line in failed)
     denied = [line for line in lines if line.get("reason") == "AuthorizationFailed" and line["level"] == "warning"]
     assert denied
-    assert all("request" in line for line in denied if line["logger"] == "vault_autoupdate.reconcile")
+    assert all("request" in line for line in denied if line["logger"] == "vault_autoupdate.reconcile.reconciler")
 
 
 def test_every_transition_is_a_line(scenario: Monitored, lines: list[dict[str, Any]]) -> None:
-    told = {line["reason"] for line in lines if line["logger"] == "vault_autoupdate.fleet" and "reason" in line}
+    told = {
+        line["reason"]
+        for line in lines
+        if line["logger"] == "vault_autoupdate.controller.controller" and "reason" in line
+    }
     assert {"Progressing", "Compliant", "MappingsFailed", "AuthorizationFailed"} <= told
 
 

@@ -14,25 +14,25 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.monitored import Monitored
-from tests.support.resources import manifest
-from tools import metrics_docs
-from vault_autoupdate.agents import AgentReport, Concern
-from vault_autoupdate.api import ResourceKey
-from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
-from vault_autoupdate.automation import AccountReport, Problem
-from vault_autoupdate.budget import Limit
-from vault_autoupdate.fleet import Fleet
-from vault_autoupdate.jobs import Verdict
-from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS, OPERATIONS, SPECS, Kind
-from vault_autoupdate.metrics import Metrics
-from vault_autoupdate.observed import Machine
-from vault_autoupdate.plan import Action
-from vault_autoupdate.queue import WorkQueue
-from vault_autoupdate.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.throttle import CallKind, Throttle
-from vault_autoupdate.watch_health import WatchHealth
-from vault_autoupdate.windows import Window
+from tools.docs_build import metrics as metrics_docs
+from vault_autoupdate.arm.budget import Limit
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.account_report import AccountReport, Problem
+from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS, OPERATIONS, SPECS, Kind
+from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.model.windows import Window
+from workbench.kube.resources import manifest
+from workbench.prometheus.monitored import Monitored
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -123,7 +123,7 @@ def status_of(ready: str, reason: str, since: str = "2026-03-01T09:00:00Z", **ot
 
 
 def test_the_page_of_the_metrics_is_what_the_code_says() -> None:
-    assert metrics_docs.PAGE.read_text() == metrics_docs.render(), "run python -m tools.metrics_docs"
+    assert metrics_docs.PAGE.read_text() == metrics_docs.render(), "run python -m tools.docs_build.metrics"
 
 
 def test_names_follow_the_conventions() -> None:

@@ -12,15 +12,15 @@ from azure.core.credentials import AccessToken
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
-from tests.support.certificates import Authority
 from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, disabled, mapping
-from vault_autoupdate.arm.credential import TokenSource, certificate_expiry
-from vault_autoupdate.automation import Account, AccountFacts, RunbookRun, Schedule, build_account_report
-from vault_autoupdate.errors import CredentialError
-from vault_autoupdate.metric_specs import ACCOUNT_PROBLEMS
-from vault_autoupdate.plan import Goal, Plan, make_plan
+from vault_autoupdate.arm.identity.process import TokenSource, certificate_expiry
+from vault_autoupdate.decide.account_report import Account, AccountFacts, RunbookRun, Schedule, build_account_report
+from vault_autoupdate.decide.plan import Goal, Plan, make_plan
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS
+from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.settings import load_settings
-from vault_autoupdate.state import VaultState
+from workbench.kube.certificates import Authority
 
 
 def plan_of(goal: Goal, *mappings: Any) -> Plan:

@@ -25,7 +25,7 @@ import asr_simulator
 from asr_simulator import WORLD, ControlClient, SimulatorThread, create_app
 from asr_simulator.__main__ import main
 from tests.simulator.helpers import scenario, vault
-from tests.support.certificates import Authority
+from workbench.kube.certificates import Authority
 
 
 @pytest.fixture

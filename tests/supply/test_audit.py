@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tools import audit
+from tools.checks import audit
 
 _FINE: dict[str, Any] = {"name": "fine", "version": "1", "vulns": []}
 _SKIPPED: dict[str, Any] = {"name": "absent", "skip_reason": "not found"}

@@ -20,13 +20,13 @@ from typing import Final
 import pytest
 
 from asr_simulator import SimulatorThread, load_scenario
-from tests.support.embedded_api import open_embedded_api
-from tests.support.namespaces import mount_command
-from tests.support.operator_process import OperatorProcess
-from tests.support.resources import EXAMPLE_FILE, ROOT
-from tests.support.waiting import wait_until
-from tools import sbom
+from tools.checks import sbom
 from vault_autoupdate import __version__
+from workbench.kube.embedded_api import open_embedded_api
+from workbench.kube.resources import EXAMPLE_FILE, ROOT
+from workbench.process.mount_namespace import mount_command
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
 
 _DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 _BUILD, _FINAL = (part.splitlines() for part in _DOCKERFILE.split("\nFROM ")[1:])

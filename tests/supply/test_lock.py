@@ -7,7 +7,7 @@ import tomllib
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tests.support.resources import ROOT
+from workbench.kube.resources import ROOT
 
 _LOCK: Final[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")

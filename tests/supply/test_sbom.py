@@ -12,9 +12,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.support.resources import ROOT
-from tools import audit, sbom
+from tools.checks import audit, sbom
 from vault_autoupdate import __version__
+from workbench.kube.resources import ROOT
 
 
 @pytest.fixture(scope="module")

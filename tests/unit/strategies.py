@@ -22,10 +22,15 @@ from tests.unit.builders import (
     mapping_id_of,
     resource,
 )
-from vault_autoupdate.agents import AgentReport, Concern, MachineConcern
-from vault_autoupdate.attempts import Attempt, Explanation, FailureReason
-from vault_autoupdate.automation import AccountReport, Problem, RunbookRun
-from vault_autoupdate.errors import (
+from vault_autoupdate.decide.account_report import AccountReport, Problem, RunbookRun
+from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
+from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.azure import HealthError, Job, Machine
+from vault_autoupdate.model.errors import (
     AzureError,
     CredentialError,
     MalformedReply,
@@ -34,13 +39,8 @@ from vault_autoupdate.errors import (
     UntrustedLink,
     classify,
 )
-from vault_autoupdate.jobs import Operation
-from vault_autoupdate.observed import HealthError, Job, Machine
-from vault_autoupdate.plan import Action
-from vault_autoupdate.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.situation import Situation
-from vault_autoupdate.state import Run, VaultState
-from vault_autoupdate.windows import Window
+from vault_autoupdate.model.windows import Window
+from vault_autoupdate.report.readiness import Situation
 
 SLOW: Final = settings(max_examples=max(1, settings.default.max_examples * 2 // 3) if settings.default else 40)
 """For properties whose examples take a while: fewer of them, in proportion to the profile."""

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
-from vault_autoupdate.agents import Concern
-from vault_autoupdate.api import VaultAutoUpdate, parse_resource
-from vault_autoupdate.rollout import Phase
+from vault_autoupdate.decide.agent_report import Concern
+from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.model.resource import VaultAutoUpdate, parse_resource
+from workbench.kube.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
 
 _DEFINITION = load_definition()
 _VERSION = _DEFINITION["spec"]["versions"][0]

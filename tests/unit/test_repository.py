@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import config_docs
+from tools.docs_build import configuration as config_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -23,7 +23,7 @@ def test_the_source_root_never_shadows_the_standard_librarys_operator() -> None:
 
 
 def test_the_configuration_page_is_what_the_settings_say() -> None:
-    assert (ROOT / "docs/configuration.md").read_text() == config_docs.render(), "run python tools/config_docs.py"
+    assert (ROOT / "docs/configuration.md").read_text() == config_docs.render(), "run make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -42,7 +42,7 @@ def test_the_operators_wheel_holds_the_operator_and_not_the_simulator(tmp_path: 
     listing = subprocess.run(
         [sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True, check=True
     ).stdout
-    assert "vault_autoupdate/reconcile.py" in listing
+    assert "vault_autoupdate/reconcile/reconciler.py" in listing
     assert "asr_simulator" not in listing
 
 

@@ -1,1 +1,1 @@
-"""The only HTTP to Azure: session, credential, typed calls, clouds."""
+"""All of Azure: the only HTTP to Azure Resource Manager."""

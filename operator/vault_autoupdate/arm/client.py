@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from vault_autoupdate.arm.credential import TokenSource
+from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
-from vault_autoupdate.errors import ArmError, AzureError, Disposition
-from vault_autoupdate.text import whole_number
-from vault_autoupdate.throttle import CallKind, Throttle
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.model.text import whole_number
 
 _TRIES: Final = 4
 """One and three more, as the runbook does it."""

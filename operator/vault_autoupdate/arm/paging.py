@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
-from vault_autoupdate.arm.documents import next_link
-from vault_autoupdate.errors import MalformedReply
+from vault_autoupdate.arm.wire.documents import next_link
+from vault_autoupdate.model.errors import MalformedReply
 
 __all__ = ["pages"]
 

@@ -19,10 +19,10 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
-from vault_autoupdate.arm.credential import TokenSource
 from vault_autoupdate.arm.deadline import DeadlineAdapter
-from vault_autoupdate.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink, classify
-from vault_autoupdate.text import clean, whole_number
+from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.model.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink, classify
+from vault_autoupdate.model.text import clean, whole_number
 
 _CONNECT_TIMEOUT: Final = 10.0
 _WRITE_CONNECT_TIMEOUT: Final = 3.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
-from vault_autoupdate.arm import wire
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.paging import pages
-from vault_autoupdate.errors import ArmError, Disposition, MalformedReply
-from vault_autoupdate.observed import ContainerMapping, Job, Machine, Vault
-from vault_autoupdate.plan import Goal
-from vault_autoupdate.resource_id import ArmId, is_below
-from vault_autoupdate.text import clean
+from vault_autoupdate.arm.wire import site_recovery as wire
+from vault_autoupdate.decide.plan import Goal
+from vault_autoupdate.model.arm_id import ArmId, is_below
+from vault_autoupdate.model.azure import ContainerMapping, Job, Machine, Vault
+from vault_autoupdate.model.errors import ArmError, Disposition, MalformedReply
+from vault_autoupdate.model.text import clean
 
 _MOST_PAGES: Final = 2000
 _NOT_FOUND: Final = 404

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import pytest
 
 from asr_simulator import SimulatorThread
-from tests.support.control_plane import ControlPlane
-from tests.support.operator_process import OperatorProcess
-from tests.support.site import Site, check_log, jobs_take, make_operator, make_simulator, scenario, vault
+from workbench.kube.control_plane import ControlPlane
+from workbench.process.operator import OperatorProcess
+from workbench.site import Site, check_log, jobs_take, make_operator, make_simulator, scenario, vault
 
 _VAULTS = 60
 MIX = {"enabled_compliant": 2, "disabled": 5, "enabled_other_account": 1, "unpaired": 1, "other_provider": 1}

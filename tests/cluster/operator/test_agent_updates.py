@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cluster.operator.conftest import SiteFactory
-from tests.support.site import Site, condition, jobs_take, vault
-from vault_autoupdate.api import UPDATE_AGENTS_NOW
+from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW
+from workbench.site import Site, condition, jobs_take, vault
 
 NEW = "9.61.0.1"
 UPDATES: dict[str, Any] = {

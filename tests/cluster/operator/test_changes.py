@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import CRD_FILE, install_definition, load_definition
-from tests.support.rest import MERGE_PATCH, ApiError
-from tests.support.site import ENDLESS, Site, condition, is_ready
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import CRD_FILE, install_definition, load_definition
+from workbench.kube.rest import MERGE_PATCH, ApiError
+from workbench.process.waiting import wait_until
+from workbench.site import ENDLESS, Site, condition, is_ready
 
 
 def test_mappings_that_somebody_undid_are_repaired_when_the_annotation_asks_for_a_look(site: Site) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.site import ENDLESS, FINALIZER, Site, condition
-from tests.support.waiting import wait_until
+from workbench.process.waiting import wait_until
+from workbench.site import ENDLESS, FINALIZER, Site, condition
 
 OTHER_FINALIZER = "example.com/somebody-else"
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.operator.conftest import OperatorFactory, SiteFactory
-from tests.support.operator_process import OperatorProcess
-from tests.support.site import Site
-from tests.support.waiting import wait_until
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
+from workbench.site import Site
 
 pytestmark = pytest.mark.xdist_group("leadership")
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.operator.conftest import SiteFactory
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import CRD_FILE, install_definition, load_definition
-from tests.support.site import ENDLESS, Site, is_ready
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import CRD_FILE, install_definition, load_definition
+from workbench.process.waiting import wait_until
+from workbench.site import ENDLESS, Site, is_ready
 
 
 @pytest.fixture

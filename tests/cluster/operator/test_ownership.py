@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.resources import collection_path, manifest
-from tests.support.site import ENDLESS, FINALIZER, Site, condition
-from tests.support.waiting import wait_until
+from workbench.kube.resources import collection_path, manifest
+from workbench.process.waiting import wait_until
+from workbench.site import ENDLESS, FINALIZER, Site, condition
 
 
 def _wait_next_second(site: Site, name: str) -> None:

@@ -7,10 +7,10 @@ import yaml
 
 from asr_simulator import load_scenario
 from tests.cluster.operator.conftest import SiteFactory
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import EXAMPLE_FILE, ROOT, SUBSCRIPTION
-from tests.support.site import ENDLESS, Site, Vault, condition, is_ready, jobs_take
-from tests.support.waiting import wait_until
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import EXAMPLE_FILE, ROOT, SUBSCRIPTION
+from workbench.process.waiting import wait_until
+from workbench.site import ENDLESS, Site, Vault, condition, is_ready, jobs_take
 
 NAME = "dr-weu"
 DEMO = ROOT / "examples/scenarios/demo.yaml"

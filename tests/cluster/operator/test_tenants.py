@@ -16,13 +16,13 @@ import pytest
 from asr_simulator import SimulatorThread
 from asr_simulator.control_types import RequestRecord
 from tests.cluster.operator.conftest import MIX
-from tests.support.control_plane import ControlPlane
-from tests.support.entra import TENANT, Entra, open_entra
-from tests.support.kubeconfig import write_kubeconfig
-from tests.support.operator_process import OperatorProcess
-from tests.support.resources import ROOT, collection_path
-from tests.support.site import FINALIZER, SCALE, Site, check_log, condition, is_ready, make_simulator, scenario, vault
-from tests.support.waiting import wait_until
+from workbench.azure.entra import TENANT, Entra, open_entra
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.kubeconfig import write_kubeconfig
+from workbench.kube.resources import ROOT, collection_path
+from workbench.process.operator import OperatorProcess
+from workbench.process.waiting import wait_until
+from workbench.site import FINALIZER, SCALE, Site, check_log, condition, is_ready, make_simulator, scenario, vault
 
 BLUE_CLIENT: Final = "b1ceb1ce-0000-4000-8000-00000000000b"
 GREEN_CLIENT: Final = "9eee9eee-0000-4000-8000-000000000009"

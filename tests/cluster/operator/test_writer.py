@@ -8,14 +8,14 @@ import pytest
 import pytest_asyncio
 from kubernetes.aio import client, config
 
-from tests.support.control_plane import ControlPlane
-from tests.support.resources import collection_path, manifest, resource_path
-from tests.support.rest import MERGE_PATCH
-from tests.support.site import FINALIZER
-from vault_autoupdate.api import NotWritten, ObjectChanged, ObjectGone, ObjectRef, ResourceKey
-from vault_autoupdate.errors import NotLeading
-from vault_autoupdate.kube import KubeWriter
-from vault_autoupdate.situation import already_managed
+from vault_autoupdate.cluster.connection import KubeWriter
+from vault_autoupdate.model.errors import NotLeading
+from vault_autoupdate.model.resource import NotWritten, ObjectChanged, ObjectGone, ObjectRef, ResourceKey
+from vault_autoupdate.report.readiness import already_managed
+from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import collection_path, manifest, resource_path
+from workbench.kube.rest import MERGE_PATCH
+from workbench.site import FINALIZER
 
 OTHERS = ["example.com/a", "example.com/b"]
 

@@ -1,0 +1,1 @@
+"""Who calls Azure: the process, or a resource by a credential of its own."""

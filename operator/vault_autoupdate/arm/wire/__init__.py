@@ -1,0 +1,1 @@
+"""ARM's JSON: from documents to values, and back."""

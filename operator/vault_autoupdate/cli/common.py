@@ -1,0 +1,195 @@
+"""What the commands that work on a manifest share: settings, manifest, core, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, NoReturn, TextIO, TypeVar
+
+import click
+import yaml
+
+from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.cli import view as terminal
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.logs import configure_logging
+from vault_autoupdate.model.resource import KIND, InvalidSpec, VaultAutoUpdate, parse_resource
+from vault_autoupdate.runtime import Core, open_core
+from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CHANGES: Final = 2
+EXIT_INTERRUPTED: Final = 130
+_OPERATOR_ONLY: Final = frozenset(
+    {
+        "agent_interval",
+        "health_address",
+        "leader_elect",
+        "lease_name",
+        "lease_namespace",
+        "metrics_address",
+        "metrics_cert_file",
+        "metrics_key_file",
+        "metrics_token_file",
+        "resource_credentials",
+        "resource_metrics",
+        "startup_spread",
+        "status_interval",
+        "vault_scopes",
+        "watch_namespaces",
+    }
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "EXIT_CHANGES",
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "Watcher",
+    "fail",
+    "load",
+    "manifests",
+    "on_interrupt",
+    "open_quiet_core",
+    "output_option",
+    "refuse",
+    "settings_options",
+]
+
+
+def output_option(command: F) -> F:
+    """The option for the form of the answer."""
+    choice = click.Choice(["text", "json"])
+    return click.option("-o", "--output", type=choice, default="text", help="Form of the answer.")(command)
+
+
+def settings_options(*, operator: bool) -> Callable[[F], F]:
+    """An option for every setting; all are read as text, so that all mistakes can be told at once."""
+
+    def add(command: F) -> F:
+        for field, info in reversed(Settings.model_fields.items()):
+            if operator or field not in _OPERATOR_ONLY:
+                text = f"{info.description} [{variable(field)}]"
+                command = click.option(f"--{field.replace('_', '-')}", field, default=None, help=text)(command)
+        return command
+
+    return add
+
+
+class Watcher:
+    """Passes the outcome of each mapping and machine to the view. Implements `CallObserver` and `RunObserver`."""
+
+    view: terminal.View | None = None
+
+    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:
+        """See `RunObserver`."""
+        if self.view:
+            self.view.outcome(path, "failed_to_start", explanation)
+
+    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - how long is not shown
+        """See `RunObserver`."""
+        if self.view:
+            self.view.outcome(path, str(verdict), explanation)
+
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
+        """See `RunObserver`."""
+        self.change_failed_to_start(machine, explanation)
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
+        """See `RunObserver`."""
+        self.job_ended(machine, verdict, seconds, explanation)
+
+    def drift_found(self, drifted: int, unhealthy: int) -> None:
+        """See `RunObserver`."""
+
+    def job_state_unknown(self, state: str) -> None:
+        """See `RunObserver`."""
+
+    def call_finished(self, operation: str, code: str, seconds: float) -> None:
+        """See `CallObserver`."""
+
+    def call_waited(self, kind: CallKind, seconds: float) -> None:
+        """See `CallObserver`."""
+
+    def call_throttled(self, kind: CallKind) -> None:
+        """See `CallObserver`."""
+
+    def quota_reported(self, kind: CallKind, remaining: int) -> None:
+        """See `CallObserver`."""
+
+
+def load(flags: dict[str, str | None]) -> Settings:
+    """The settings, or an end with all that is wrong with them."""
+    try:
+        return load_settings(flags, os.environ)
+    except InvalidSettings as error:
+        refuse(error.problems)
+
+
+@contextmanager
+def open_quiet_core(settings: Settings, watcher: Watcher) -> Iterator[Core]:
+    """The core for one command: the views speak, the log only when it was asked for or something is wrong.
+
+    It looks at neither agents nor the Automation account by itself: nothing here would show it.
+    """
+    level = settings.log_level if settings.log_level == "debug" else "error"
+    configure_logging(settings.model_copy(update={"log_level": level}))
+    try:
+        no_looks = settings.model_copy(update={"agent_interval": timedelta()})
+        with open_core(no_looks, os.environ, calls=watcher, runs=watcher) as core:
+            yield core
+    except InvalidSettings as error:
+        refuse(error.problems)
+
+
+def on_interrupt() -> asyncio.Event:
+    """An event that Ctrl-C (or SIGTERM) sets, so that what runs can end in order. To be called in the event loop."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    return interrupted
+
+
+def manifests(file: TextIO) -> list[VaultAutoUpdate]:
+    """The resources of a manifest, or an end with all that is wrong with it."""
+    try:
+        documents = [document for document in yaml.safe_load_all(file) if document is not None]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        refuse([f"{file.name}: not YAML: {error}"])
+    wanted = [d for d in documents if isinstance(d, dict) and d.get("kind") == KIND]
+    if not wanted:
+        refuse([f"{file.name}: no {KIND} in it"])
+    resources, problems = [], []
+    for document in wanted:
+        try:
+            resources.append(parse_resource({key: value for key, value in document.items() if key != "status"}))
+        except InvalidSpec as error:
+            problems += [f"{file.name}: {problem}" for problem in error.problems]
+    if problems:
+        refuse(problems)
+    for resource in resources:
+        if resource.spec.credential:
+            click.echo(f"note: {resource.key}: spec.credential is for the operator; you log in as yourself", err=True)
+    return resources
+
+
+def refuse(problems: Iterable[str]) -> NoReturn:
+    """End because of what was given: nothing was called."""
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+def fail(message: str) -> NoReturn:
+    """End because something did not work."""
+    click.echo(f"error: {message}", err=True)
+    sys.exit(EXIT_FAILED)

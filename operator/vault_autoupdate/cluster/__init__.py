@@ -1,0 +1,1 @@
+"""All of Kubernetes: the watch, the Lease, what is read and written."""

@@ -1,0 +1,1 @@
+"""Which resource is due, and who owns the vault."""

@@ -1,0 +1,310 @@
+"""The Automation account that runs the updates: whether it can, and what to do if not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from vault_autoupdate.decide.agent_report import ConditionValue, not_known
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
+from vault_autoupdate.model.text import clean, plural
+
+RUNBOOK: Final = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
+"""Site Recovery's update runbook. It is a global one: the account's own list of runbooks does not have it."""
+
+NEARLY_USED: Final = 0.9
+"""Share of the free minutes from which on they are a problem."""
+
+# Of the states of a job that Azure documents, those after which another one comes.
+_UNFINISHED: Final = frozenset(
+    {"new", "activating", "running", "suspending", "stopping", "resuming", "removing", "queued", ""}
+)
+_NAME_BYTES: Final = 64
+_ARTIFACT_BYTES: Final = 120
+_PATH_BYTES: Final = 300
+_MESSAGE_BYTES: Final = 1000
+
+__all__ = [
+    "RUNBOOK",
+    "Account",
+    "AccountFacts",
+    "AccountReport",
+    "Problem",
+    "RunbookRun",
+    "Schedule",
+    "absent_artifacts",
+    "build_account_report",
+    "condition",
+]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An Automation account."""
+
+    name: str
+    state: str
+    """``Ok``, ``Unavailable`` or ``Suspended``."""
+    identity_type: str = ""
+    """``SystemAssigned``, ``UserAssigned``, ``SystemAssigned, UserAssigned`` or ``None``; empty when not given."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule of the account."""
+
+    name: str
+    enabled: bool | None = None
+    next_run: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunbookRun:
+    """One job of the account that ran the update runbook. Never its output."""
+
+    status: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """What was read of one account: all of it, or the reading failed as a whole."""
+
+    account: Account | None
+    """None when it does not exist."""
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    """By casefolded name."""
+    job_schedules: Mapping[str, str] = field(default_factory=dict)
+    """By casefolded id: the name of the schedule that it binds to the runbook."""
+    runs: tuple[RunbookRun, ...] = ()
+    """The last few runs of the update runbook, newest first."""
+    minutes_used: float | None = None
+    minutes_limit: float | None = None
+    """None when unlimited or not known."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the account, worst first in a report."""
+
+    reason: str
+    """PascalCase word for the condition."""
+    message: str
+    """What is wrong and the exact thing to do."""
+
+
+@dataclass(frozen=True)
+class AccountReport:
+    """What follows from the facts."""
+
+    name: str
+    healthy: bool | None
+    """None when it cannot be told."""
+    problems: tuple[Problem, ...] = ()
+    state: str = ""
+    next_run: datetime | None = None
+    last_run: RunbookRun | None = None
+    minutes_used: float | None = None
+    minutes_limit: float | None = None
+    schedules_missing: int = 0
+    schedules_disabled: int = 0
+    missing: Mapping[str, LostArtifact] = field(default_factory=dict)
+    """By mapping key: which artifact of the account is gone."""
+
+
+def build_account_report(
+    facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping], now: datetime
+) -> AccountReport:
+    """Judge an Automation account by what was read of it.
+
+    Args:
+        facts: what was read.
+        account: the one that the resource declares.
+        mappings: all container mappings of the vault; those that the account updates count.
+        now: the present.
+
+    Returns:
+        The report, its problems in this order: account, identity, schedules, runs, minutes.
+    """
+    name = clean(account.name, _NAME_BYTES)
+    if facts.account is None:
+        gone = Problem(
+            "AccountNotFound",
+            f"Automation account {name} does not exist in resource group {clean(account.resource_group, _NAME_BYTES)}. "
+            "Create it, or set spec.automationAccountResourceId to one that exists.",
+        )
+        return AccountReport(name, healthy=False, problems=(gone,))
+    ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
+    unscheduled: list[ContainerMapping] = []
+    scheduled: list[tuple[ContainerMapping, Schedule]] = []
+    for mapping in (each for each in ours if each.schedule_name):
+        if schedule := facts.schedules.get(mapping.schedule_name.casefold()):
+            scheduled.append((mapping, schedule))
+        else:
+            unscheduled.append(mapping)
+    unbound = [
+        each for each in ours if each.job_schedule_name and each.job_schedule_name.casefold() not in facts.job_schedules
+    ]
+    disabled = [(mapping, schedule) for mapping, schedule in scheduled if schedule.enabled is False]
+    next_runs = [schedule.next_run for _, schedule in scheduled if schedule.enabled is not False and schedule.next_run]
+    found = (
+        _state_problem(name, facts.account),
+        _identity_problem(name, facts.account),
+        _missing_problem("ScheduleMissing", name, [(each, f"Schedule {each.schedule_name}") for each in unscheduled]),
+        _missing_problem(
+            "JobScheduleMissing", name, [(each, f"Job schedule {each.job_schedule_name}") for each in unbound]
+        ),
+        _disabled_problem(name, disabled),
+        _run_problem(name, facts.runs),
+        _minutes_problem(name, facts),
+    )
+    problems = tuple(problem for problem in found if problem)
+    return AccountReport(
+        name=name,
+        healthy=False if problems else (True if facts.account.state else None),
+        problems=problems,
+        state=clean(facts.account.state, _NAME_BYTES),
+        next_run=min((run for run in next_runs if run >= now), default=None),
+        last_run=facts.runs[0] if facts.runs else None,
+        minutes_used=facts.minutes_used,
+        minutes_limit=_limit(facts),
+        schedules_missing=len({each.schedule_name.casefold() for each in unscheduled}),
+        schedules_disabled=len({schedule.name.casefold() for _, schedule in disabled}),
+        missing={
+            **{each.key: _lost("job schedule", each.job_schedule_name) for each in unbound},
+            **{each.key: _lost("schedule", each.schedule_name) for each in unscheduled},
+        },
+    )
+
+
+def absent_artifacts(
+    facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping]
+) -> tuple[list[str], list[str]]:
+    """Names of the schedules and of the job schedules that mappings need and the account's lists do not show."""
+    ours = [each for each in mappings if _is_updated_by(each, account)]
+    schedules = {each.schedule_name for each in ours if each.schedule_name}
+    job_schedules = {each.job_schedule_name for each in ours if each.job_schedule_name}
+    return (
+        sorted(name for name in schedules if name.casefold() not in facts.schedules),
+        sorted(name for name in job_schedules if name.casefold() not in facts.job_schedules),
+    )
+
+
+def condition(report: AccountReport | None, problem: Explanation | None) -> ConditionValue:
+    """The condition ``AutomationAccountHealthy``.
+
+    Args:
+        report: what is known; None when nothing is.
+        problem: why nothing is known; None when there is a report, or before the first look.
+    """
+    if problem is not None or report is None:
+        return not_known("AutomationAccountHealthy", problem, "The Automation account has not been looked at yet.")
+    name = report.name
+    if report.problems:
+        said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
+        return ConditionValue("AutomationAccountHealthy", "False", report.problems[0].reason, said)
+    if report.healthy is None:
+        return ConditionValue(
+            "AutomationAccountHealthy",
+            "Unknown",
+            "NotReported",
+            f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
+        )
+    said = f"Automation account {name} can update the agents: its state, identity, schedules and last run are right."
+    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
+
+
+def _is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
+    return (
+        mapping.instance_type.casefold() == "a2a"
+        and mapping.state.casefold() == "paired"
+        and mapping.auto_update_status.casefold() == "enabled"
+        and mapping.automation_account_id.casefold() == account.key
+    )
+
+
+def _state_problem(name: str, account: Account) -> Problem | None:
+    if account.state.casefold() in {"ok", ""}:
+        return None
+    return Problem(
+        "AccountNotOk",
+        f"Automation account {name} is in state {clean(account.state, _NAME_BYTES)}, so it runs nothing. Its page "
+        "in the portal says why.",
+    )
+
+
+def _identity_problem(name: str, account: Account) -> Problem | None:
+    # ARM leaves out the identity of a resource that has none (inferred: not seen of an Automation account).
+    if "systemassigned" in account.identity_type.casefold().replace(" ", "").split(","):
+        return None
+    return Problem(
+        "NoSystemAssignedIdentity",
+        f"Automation account {name} has no system-assigned identity, with which the update runbook logs in. Switch it "
+        "on in the portal (Automation account > Identity > System assigned) and give it a role on the vault.",
+    )
+
+
+def _lost(kind: str, name: str) -> LostArtifact:
+    return LostArtifact(name, f"{kind} {clean(name, _ARTIFACT_BYTES)} is missing")
+
+
+def _missing_problem(reason: str, name: str, missing: Sequence[tuple[ContainerMapping, str]]) -> Problem | None:
+    if not missing:
+        return None
+    mapping, artifact = missing[0]
+    return Problem(
+        reason,
+        f"{clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} is not "
+        f"in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce does so; "
+        "by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
+    )
+
+
+def _disabled_problem(name: str, disabled: Sequence[tuple[ContainerMapping, Schedule]]) -> Problem | None:
+    if not disabled:
+        return None
+    mapping, schedule = disabled[0]
+    return Problem(
+        "ScheduleDisabled",
+        f"Schedule {clean(schedule.name, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}"
+        f"{_and_more(disabled)} is disabled, so the update runbook does not run. Enable it in the portal (Automation "
+        f"account {name} > Schedules), or declare autoUpdate: Disabled if that is meant.",
+    )
+
+
+def _run_problem(name: str, runs: Sequence[RunbookRun]) -> Problem | None:
+    last = next((run for run in runs if run.status.casefold() not in _UNFINISHED), None)
+    if last is None or last.status.casefold() == "completed":
+        return None
+    when = f" of {last.started_at:%Y-%m-%dT%H:%M:%SZ}" if last.started_at else ""
+    return Problem(
+        "RunbookFailing",
+        f"The last run{when} of the update runbook ended as {clean(last.status, _NAME_BYTES)}. Look at it in the "
+        f"portal (Automation account {name} > Jobs > {RUNBOOK}). One cause that Microsoft names: the account's "
+        "identity has no role on the vault.",
+    )
+
+
+def _minutes_problem(name: str, facts: AccountFacts) -> Problem | None:
+    used, limit = facts.minutes_used, _limit(facts)
+    if used is None or limit is None or used < NEARLY_USED * limit:
+        return None
+    return Problem(
+        "FreeMinutesNearlyUsed",
+        f"Automation account {name} has used {used:,.0f} of its {limit:,.0f} minutes of job time this month, and "
+        "runs nothing once they are used up. Move other runbooks to another account, or let the account be billed.",
+    )
+
+
+def _limit(facts: AccountFacts) -> float | None:
+    """The limit, if there is one: Azure writes -1 for none."""
+    return facts.minutes_limit if facts.minutes_limit is not None and facts.minutes_limit > 0 else None
+
+
+def _and_more(entries: Sequence[object]) -> str:
+    return f" (and of {plural(len(entries) - 1, 'more mapping')})" if len(entries) > 1 else ""

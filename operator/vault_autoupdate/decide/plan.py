@@ -1,0 +1,190 @@
+"""From what is declared and what was observed to a decision for each mapping, with its reason. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+
+from vault_autoupdate.decide.attempts import Attempt, Explanation
+from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
+from vault_autoupdate.model.resource import AutoUpdate
+from vault_autoupdate.model.text import plural
+
+PROVIDER: Final = "A2A"
+"""The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
+AUTHENTICATION: Final = "SystemAssignedIdentity"
+"""Run As accounts were retired on 2023-09-30; the API's default is still ``RunAsAccount``."""
+
+__all__ = ["AUTHENTICATION", "PROVIDER", "Action", "Decision", "Goal", "Plan", "decide", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What every mapping in scope should be."""
+
+    auto_update: AutoUpdate
+    automation_account: ArmId | None = None
+
+
+class Action(StrEnum):
+    """What is done about a mapping."""
+
+    IGNORE = "ignore"
+    """Not ours to change: another provider, or not paired."""
+    TRACK = "track"
+    """A job is at work on it."""
+    KEEP = "keep"
+    """As declared."""
+    PATCH = "patch"
+    """Differs: change it."""
+    REPAIR = "repair"
+    """As declared but unhealthy: send the same state again, which is what the portal's Repair does."""
+    WAIT = "wait"
+    """Tried before without success: not yet time for the next try."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done about one mapping, and why, in words."""
+
+    mapping: ContainerMapping
+    action: Action
+    reason: str
+    unhealthy: Explanation | None = None
+    """What is wrong with its health, where nothing else is."""
+
+    @property
+    def actionable(self) -> bool:
+        """Whether a PATCH follows from it."""
+        return self.action in {Action.PATCH, Action.REPAIR}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decisions for all mappings of a vault, in the order in which the vault lists them."""
+
+    decisions: tuple[Decision, ...]
+
+    @cached_property
+    def actionable(self) -> tuple[Decision, ...]:
+        """The decisions from which a PATCH follows."""
+        return tuple(decision for decision in self.decisions if decision.actionable)
+
+    @cached_property
+    def counts(self) -> Counter[Action]:
+        """How many mappings there are for each action."""
+        return Counter(decision.action for decision in self.decisions)
+
+    @property
+    def in_scope(self) -> int:
+        """Mappings that can have auto-update at all."""
+        return len(self.decisions) - self.counts[Action.IGNORE]
+
+
+def make_plan(
+    goal: Goal,
+    mappings: Iterable[ContainerMapping],
+    *,
+    running: Collection[str],
+    attempts: Mapping[str, Attempt],
+    now: datetime,
+    missing: Mapping[str, LostArtifact] | None = None,
+) -> Plan:
+    """Decide about every mapping.
+
+    Args:
+        goal: what is declared.
+        mappings: all mappings of the vault.
+        running: keys of the mappings that a job is at work on, ours or anybody's.
+        attempts: by mapping key, what was tried and has not made the mapping right.
+        now: the present.
+        missing: by mapping key, what the Automation account has lost that the mapping needed when it was looked at.
+    """
+    lost = missing or {}
+    return Plan(
+        tuple(
+            decide(
+                goal,
+                mapping,
+                running=mapping.key in running,
+                attempt=attempts.get(mapping.key),
+                now=now,
+                missing=lost.get(mapping.key),
+            )
+            for mapping in mappings
+        )
+    )
+
+
+def decide(
+    goal: Goal,
+    mapping: ContainerMapping,
+    *,
+    running: bool,
+    attempt: Attempt | None,
+    now: datetime,
+    missing: LostArtifact | None = None,
+) -> Decision:
+    """Decide about one mapping; the first rule that applies wins."""
+    lost = missing.what if missing and missing.is_named_by(mapping) else ""
+
+    def decision(action: Action, reason: str, unhealthy: Explanation | None = None) -> Decision:
+        return Decision(mapping, action, reason, unhealthy)
+
+    if mapping.instance_type.casefold() != PROVIDER.casefold():
+        return decision(Action.IGNORE, f"provider is {mapping.instance_type or 'not given'}, not {PROVIDER}")
+    if mapping.state.casefold() != "paired":
+        return decision(Action.IGNORE, f"state is {mapping.state or 'not given'}, not Paired")
+    if running:
+        return decision(Action.TRACK, "a job is at work on it")
+    differences = _differences(goal, mapping)
+    unhealthy = goal.auto_update is AutoUpdate.ENABLED and bool(mapping.health_errors or lost)
+    if not differences and not unhealthy:
+        return decision(Action.KEEP, f"auto-update is {goal.auto_update}")
+    what = "; ".join(differences) if differences else f"unhealthy: {lost or _worst(mapping)}"
+    if attempt and now < attempt.next_at:
+        tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
+        health = None
+        if not differences:
+            health = Explanation("AgentAutoUpdateArtifactDeleted", lost) if lost else _health(mapping)
+        return decision(Action.WAIT, f"{what}; {tried}", health)
+    return decision(Action.PATCH if differences else Action.REPAIR, what)
+
+
+def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
+    """Each thing that is not as declared. For Disabled only the status counts: the service resets the others."""
+    found = []
+    if mapping.auto_update_status.casefold() != goal.auto_update.casefold():
+        found.append(f"auto-update is {mapping.auto_update_status or 'not set'}, declared {goal.auto_update}")
+    elif goal.auto_update is AutoUpdate.ENABLED:
+        account = goal.automation_account
+        if account and mapping.automation_account_id.casefold() != account.key:
+            found.append(
+                f"automation account is {_account(mapping.automation_account_id)}, declared {_account(account.text)}"
+            )
+        if mapping.authentication_type.casefold() != AUTHENTICATION.casefold():
+            found.append(f"authentication is {mapping.authentication_type or 'not set'}, declared {AUTHENTICATION}")
+    return found
+
+
+def _account(resource_id: str) -> str:
+    """``group/name`` of an Automation account: short, and still different for namesakes in two groups."""
+    segments = resource_id.strip("/").split("/")
+    return f"{segments[3]}/{segments[-1]}" if len(segments) == 8 else resource_id or "not set"
+
+
+def _worst(mapping: ContainerMapping) -> str:
+    error = mapping.health_errors[0]
+    return error.category or error.code or error.message or "no details given"
+
+
+def _health(mapping: ContainerMapping) -> Explanation:
+    """The first health error in its own words; the category tells more than the code, which may be empty."""
+    error = mapping.health_errors[0]
+    return Explanation(error.category or error.code, error.message, error.possible_causes, error.recommended_action)

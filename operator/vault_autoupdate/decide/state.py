@@ -1,0 +1,230 @@
+"""What is remembered of one vault between two looks at it, and what a restart gets back from the status. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from vault_autoupdate.decide.account_report import AccountReport
+from vault_autoupdate.decide.agent_report import AgentReport
+from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.plan import Action, Goal, Plan
+from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
+from vault_autoupdate.model.arm_id import ArmId, is_below, is_guid, mapping_id
+from vault_autoupdate.model.azure import LostArtifact, Machine
+from vault_autoupdate.model.windows import Window
+from vault_autoupdate.report.agent_fields import restore_account, restore_agents, restore_rollout
+from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
+
+__all__ = ["Run", "VaultState", "restore"]
+
+
+@dataclass
+class Run:
+    """One stretch of work on a vault, from the first change to the end of the last job: the runbook's task."""
+
+    id: str
+    started_at: datetime
+    completed_at: datetime | None = None
+    patched: int = 0
+    """PATCHes that ARM accepted."""
+    succeeded: int = 0
+    failed: int = 0
+    failed_to_start: int = 0
+    timed_out: int = 0
+
+
+@dataclass
+class VaultState:
+    """Everything known of a vault that one resource manages."""
+
+    vault_name: str = ""
+    location: str = ""
+    looked: bool = False
+    """Whether this process has looked at the vault. Until then its mappings are those of the status."""
+    actions: dict[str, Action] = field(default_factory=dict)
+    """By mapping key: where each mapping stands; empty before the first look."""
+    operations: dict[str, Operation] = field(default_factory=dict)
+    """By mapping key: the jobs in flight."""
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    """By mapping key: what was tried and has not made the mapping right."""
+    paths: dict[str, str] = field(default_factory=dict)
+    """By mapping key: how to name it to people."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """By mapping key: why it differs, for the first few that do."""
+    given_up: set[str] = field(default_factory=set)
+    """Jobs (casefolded names) that ran longer than they may; they are not adopted again."""
+    run: Run | None = None
+    interrupted: bool = False
+    """Whether this process found a run that another one had not finished."""
+    taken_over: bool = False
+    """Whether another pass has left jobs in flight that may undo what is right now: those are to be looked for."""
+    omitted: tuple[int, Attempt] | None = None
+    """After a restart: how many failures the status had no room for, and one of those that it had."""
+    errors_in_a_row: int = 0
+    goal: Goal | None = None
+    """What the mappings should have been at the last look."""
+    agents: AgentReport | None = None
+    """The agents of the vault's machines when they were last looked at; None while nobody knows."""
+    agents_problem: Explanation | None = None
+    """Why nobody knows."""
+    agents_looked: bool = False
+    """Whether this process has looked at the agents. Until then they are those of the status."""
+    agents_due: datetime | None = None
+    """When they are to be looked at again; None before this process has thought about it."""
+    account: AccountReport | None = None
+    """The Automation account when it was last looked at; None while nobody knows, or it does not matter."""
+    account_problem: Explanation | None = None
+    """Why nobody knows."""
+    account_looked: bool = False
+    """Whether this process has looked at the account. Until then it is that of the status."""
+    account_due: datetime | None = None
+    """When it is to be looked at again; None before this process has thought about it."""
+    rollout: Rollout | None = None
+    """Updates of agents in windows; None for a vault without ``spec.agentUpdates`` and without any left over."""
+    rollout_decision: RolloutDecision | None = None
+    """What was last decided about them."""
+    next_window: Window | None = None
+    """The next window to open."""
+    machines: tuple[Machine, ...] = ()
+    """All machines as they were last looked at; kept only for a vault whose agents are updated in windows."""
+    machines_at: datetime | None = None
+    """When they were looked at."""
+    artifacts_missing: dict[str, LostArtifact] = field(default_factory=dict)
+    """By mapping key: what the Automation account has lost that the mapping needs."""
+    artifacts_renewed: dict[str, datetime] = field(default_factory=dict)
+    """By mapping key: when that was last done, so that it is not done again and again in vain."""
+    settled_until: datetime | None = None
+    """Until when the mappings need no look, as far as is known."""
+    reverts: int = 0
+    """Looks that found something changed by somebody else after it had been as declared."""
+
+    @property
+    def counts(self) -> Counter[Action]:
+        """How many mappings stand where."""
+        return Counter(self.actions.values())
+
+    def look_anew(self, now: datetime) -> None:
+        """Somebody wants to know how things stand: all of it is due."""
+        self.settled_until = None
+        self.agents_due = self.account_due = now
+        self.artifacts_renewed.clear()
+
+    def take_over(self, left: Mapping[str, Operation]) -> None:
+        """Track the jobs that another pass over the vault has left in flight, by mapping key.
+
+        What Site Recovery says of a job may not name its mapping, so that it could not be found again.
+        """
+        self.taken_over = True
+        self.operations = {**{key: replace(each, adopted=True) for key, each in left.items()}, **self.operations}
+
+    def assume_omitted(self, plan: Plan) -> bool:
+        """After a restart, treat mappings that differ like the failures that the status had no room for.
+
+        Otherwise every restart would try them all at once, however often they failed. Returns whether any was.
+        """
+        if self.omitted is None:
+            return False
+        count, like = self.omitted
+        self.omitted = None
+        unknown = [d.mapping.key for d in plan.actionable if d.mapping.key not in self.attempts]
+        self.attempts.update((key, like) for key in unknown[:count])
+        return bool(unknown)
+
+    def look(self, plan: Plan, goal: Goal | None = None) -> None:
+        """Take over what an observation found. What is right again needs no further attempts."""
+        self.looked = True
+        if goal == self.goal and any(self.actions.get(d.mapping.key) is Action.KEEP for d in plan.actionable):
+            self.reverts += 1
+        self.goal = goal
+        self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
+        present = {decision.mapping.key: decision for decision in plan.decisions}
+        self.attempts = {
+            key: attempt
+            for key, attempt in self.attempts.items()
+            if key in present and present[key].action not in {Action.KEEP, Action.IGNORE}
+        }
+        for key, attempt in self.attempts.items():
+            unhealthy = present[key].unhealthy
+            if unhealthy is not None and attempt.reason in {FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY}:
+                self.attempts[key] = replace(attempt, reason=FailureReason.UNHEALTHY, explanation=unhealthy)
+        differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
+        self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
+        self.samples = {d.mapping.path: d.reason for d in differing[:3]}
+
+
+def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> VaultState:
+    """Rebuild the state from the status that an earlier process wrote.
+
+    A status that cannot be read is as good as none: the vault itself tells what is to be done, and jobs are
+    found again in its list.
+    """
+    state = VaultState()
+    if not isinstance(status, Mapping):
+        return state
+    state.location = read_text(status.get("location"))
+    state.vault_name = read_text(status.get("vaultName"))
+    state.run = _run(status.get("lastRun"))
+    state.interrupted = state.run is not None and state.run.completed_at is None
+    state.agents = restore_agents(status)
+    state.account = restore_account(status)
+    state.rollout = restore_rollout(status, vault, now)
+    for entry in read_entries(status.get("operations")):
+        path = read_text(entry.get("mapping"))
+        if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
+            operation = Operation(
+                restored,
+                read_text(entry.get("jobId")),
+                min(read_time(entry.get("startedAt")) or now, now),
+                adopted=entry.get("adopted") is True,
+            )
+            state.operations[operation.key] = operation
+            state.paths[operation.key] = path
+    for entry in read_entries(status.get("failures")):
+        if (attempt := _attempt(entry)) and (path := read_text(entry.get("mapping"))):
+            key = mapping_id(vault, path).casefold()
+            state.attempts[key] = attempt
+            state.paths[key] = path
+    if (omitted := read_count(status.get("failuresOmitted"))) and state.attempts:
+        state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
+    return state
+
+
+def _run(entry: object) -> Run | None:
+    if not isinstance(entry, Mapping) or not (started_at := read_time(entry.get("startedAt"))):
+        return None
+    run_id = read_text(entry.get("id"))
+    return Run(
+        id=run_id if is_guid(run_id) else "",  # it goes into a header of every call
+        started_at=started_at,
+        completed_at=read_time(entry.get("completedAt")),
+        patched=read_count(entry.get("patched")),
+        succeeded=read_count(entry.get("succeeded")),
+        failed=read_count(entry.get("failed")),
+        failed_to_start=read_count(entry.get("failedToStart")),
+        timed_out=read_count(entry.get("timedOut")),
+    )
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
+    last_at, next_at = read_time(entry.get("lastAttemptAt")), read_time(entry.get("nextAttemptAt"))
+    reason = entry.get("reason")
+    if not last_at or not next_at or not isinstance(reason, str) or reason not in set(FailureReason):
+        return None
+    return Attempt(
+        count=max(1, read_count(entry.get("attempts"))),
+        last_at=last_at,
+        next_at=next_at,
+        reason=FailureReason(reason),
+        explanation=Explanation(
+            code=read_text(entry.get("code")),
+            message=read_text(entry.get("message")),
+            possible_causes=read_text(entry.get("possibleCauses")),
+            recommended_action=read_text(entry.get("recommendedAction")),
+        ),
+        job_id=read_text(entry.get("jobId")),
+    )

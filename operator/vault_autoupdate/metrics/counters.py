@@ -1,0 +1,173 @@
+"""Prometheus metrics: what happens is counted here; what stands is read by `collector` when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.metrics import MetricWrapperBase
+
+from vault_autoupdate import __version__
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.metrics.collector import StateCollector
+from vault_autoupdate.metrics.specs import CODES, OPERATIONS, UPDATE_OUTCOMES, spec
+from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.reconcile.reconciler import Outcome
+
+M = TypeVar("M", bound=MetricWrapperBase)
+
+__all__ = ["Metrics"]
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each one there is
+
+
+class Metrics:
+    """Everything that is counted. Implements `CallObserver`, `RunObserver` and `PassObserver`."""
+
+    def __init__(self, *, leading: Callable[[], bool] = lambda: True) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._jobs = self._counter("jobs_total")
+        self._job_seconds = self._histogram("job_duration_seconds")
+        self._agent_updates = self._counter("agent_updates_total")
+        self._agent_update_seconds = self._histogram("agent_update_duration_seconds")
+        self._unknown_states = self._counter("job_unknown_states_total")
+        self._drift = self._counter("drift_detected_total")
+        self._repairs = self._counter("repairs_total")
+        self._passes = self._counter("reconcile_total")
+        self._pass_seconds = self._histogram("reconcile_duration_seconds")
+        self._calls = self._counter("arm_requests_total")
+        self._call_seconds = self._histogram("arm_request_duration_seconds")
+        self._waits = self._histogram("arm_throttle_wait_seconds")
+        self._throttled = self._counter("arm_throttled_total")
+        self._reported = self._gauge("arm_quota_reported")
+        self._tokens = self._counter("arm_token_requests_total")
+        self._token_expiry = self._gauge("arm_token_expiry_timestamp_seconds")
+        self._gauge("leading").set_function(lambda: float(leading()))
+        self._gauge("build_info").labels(__version__).set(1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Make the label sets known from the start, so that a rate sees the first event."""
+        for outcome in UPDATE_OUTCOMES:
+            self._jobs.labels(outcome)
+            self._agent_updates.labels(outcome)
+        for result in ("success", "error", "superseded"):
+            self._passes.labels(result)
+        for result in ("success", "error"):
+            self._tokens.labels(result)
+        for operation in OPERATIONS:
+            for code in CODES:
+                self._calls.labels(operation, code)
+            self._call_seconds.labels(operation)
+        for kind in CallKind:
+            self._waits.labels(kind)
+            self._throttled.labels(kind)
+
+    # RunObserver
+
+    def drift_found(self, drifted: int, unhealthy: int) -> None:
+        """See `RunObserver`."""
+        self._drift.inc(drifted)
+        self._repairs.inc(unhealthy)
+
+    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._jobs.labels("failed_to_start").inc()
+
+    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._jobs.labels(str(verdict)).inc()
+        self._job_seconds.observe(max(0.0, seconds))
+
+    def job_state_unknown(self, state: str) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._unknown_states.inc()
+
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._agent_updates.labels("failed_to_start").inc()
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+        """See `RunObserver`."""
+        self._agent_updates.labels(str(verdict)).inc()
+        self._agent_update_seconds.observe(max(0.0, seconds))
+
+    def pass_ended(self, outcome: Outcome, seconds: float) -> None:
+        """A pass over a vault has ended."""
+        result = "error" if outcome.error else "superseded" if outcome.superseded else "success"
+        self._passes.labels(result).inc()
+        self._pass_seconds.observe(seconds)
+
+    # CallObserver
+
+    def call_finished(self, operation: str, code: str, seconds: float) -> None:
+        """See `CallObserver`."""
+        self._calls.labels(operation, code).inc()
+        self._call_seconds.labels(operation).observe(seconds)
+
+    def call_waited(self, kind: CallKind, seconds: float) -> None:
+        """See `CallObserver`."""
+        self._waits.labels(kind).observe(seconds)
+
+    def call_throttled(self, kind: CallKind) -> None:
+        """See `CallObserver`."""
+        self._throttled.labels(kind).inc()
+
+    def quota_reported(self, kind: CallKind, remaining: int) -> None:
+        """See `CallObserver`."""
+        self._reported.labels(kind).set(remaining)
+
+    def token_fetched(self, expires_on: float | None) -> None:
+        """A token was asked for; ``expires_on`` is the Unix time of its end, None if there was none to be had."""
+        self._tokens.labels("error" if expires_on is None else "success").inc()
+        if expires_on is not None:
+            self._token_expiry.set(expires_on)
+
+    def credential_expires(self, at: float) -> None:
+        """The credential itself ends at this Unix time."""
+        self._gauge("credential_expiry_timestamp_seconds").set(at)
+
+    def watch(
+        self,
+        fleet: Fleet,
+        queue: WorkQueue[ResourceKey],
+        throttle: Throttle,
+        watching: WatchHealth,
+        *,
+        now: Callable[[], datetime],
+        resources: bool = True,
+    ) -> None:
+        """Serve what stands in the fleet, the queue and the throttle whenever somebody asks.
+
+        Args:
+            fleet: the resources.
+            queue: the resources that are due.
+            throttle: the budgets.
+            watching: whether the API server is heard of.
+            now: tells the time.
+            resources: whether there are series for each resource.
+        """
+        self.registry.register(StateCollector(fleet, queue, throttle, watching, now=now, resources=resources))
+
+    def _counter(self, name: str) -> Counter:
+        return self._make(Counter, name)
+
+    def _gauge(self, name: str) -> Gauge:
+        return self._make(Gauge, name)
+
+    def _histogram(self, name: str) -> Histogram:
+        wanted = spec(name)
+        return Histogram(wanted.name, wanted.text, list(wanted.labels), buckets=wanted.buckets, registry=self.registry)
+
+    def _make(self, kind: type[M], name: str) -> M:
+        wanted = spec(name)
+        return kind(wanted.name, wanted.text, list(wanted.labels), registry=self.registry)

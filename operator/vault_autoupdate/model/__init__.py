@@ -1,0 +1,1 @@
+"""What is declared, what Azure says, and the words for it. Pure."""

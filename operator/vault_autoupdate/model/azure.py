@@ -1,0 +1,139 @@
+"""What Azure says: container mappings, their health errors, jobs, and replicated machines. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from vault_autoupdate.model.arm_id import mapping_path
+
+__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "LostArtifact", "Machine", "Vault"]
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A Recovery Services vault, as far as it matters here."""
+
+    id: str
+    name: str
+    location: str
+
+
+@dataclass(frozen=True)
+class HealthError:
+    """One entry of ``healthErrorDetails``."""
+
+    code: str = ""
+    category: str = ""
+    message: str = ""
+    possible_causes: str = ""
+    recommended_action: str = ""
+
+
+@dataclass(frozen=True)
+class ContainerMapping:
+    """One protection container mapping. Provider details are empty texts where the reply has none."""
+
+    id: str
+    name: str
+    state: str
+    instance_type: str = ""
+    auto_update_status: str = ""
+    automation_account_id: str = ""
+    authentication_type: str = ""
+    schedule_name: str = ""
+    """Of the schedule in the Automation account."""
+    job_schedule_name: str = ""
+    """Of what binds that schedule to the runbook, a GUID."""
+    target_container_id: str = ""
+    health_errors: tuple[HealthError, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """The id for comparing: ARM does not keep letter case."""
+        return self.id.casefold()
+
+    @cached_property
+    def path(self) -> str:
+        """``fabric/container/mapping``: the id as people read it."""
+        return mapping_path(self.id)
+
+
+@dataclass(frozen=True)
+class LostArtifact:
+    """What a mapping names and its Automation account no longer has. A PATCH of the mapping makes it anew."""
+
+    name: str
+    """The schedule or job schedule, as the mapping names it."""
+    what: str
+    """What is missing, in words."""
+
+    def is_named_by(self, mapping: ContainerMapping) -> bool:
+        """Whether ``mapping`` needs it still: set anew, a mapping has a schedule of another name."""
+        return self.name.casefold() in {mapping.schedule_name.casefold(), mapping.job_schedule_name.casefold()}
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed, as Site Recovery explains it."""
+
+    code: str = ""
+    message: str = ""
+    possible_causes: str = ""
+    recommended_action: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One Site Recovery job."""
+
+    name: str
+    """The job's GUID, which is that of the operation that made it."""
+    state: str
+    state_description: str = ""
+    started_at: datetime | None = None
+    target_id: str = ""
+    target_name: str = ""
+    target_type: str = ""
+    errors: tuple[JobError, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """The name for comparing."""
+        return self.name.casefold()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine that is replicated between Azure regions, as far as its Mobility service goes.
+
+    None stands for what Site Recovery does not say: most of these fields are missing before api-version 2025-08-01.
+    """
+
+    id: str
+    """Of the replicated item."""
+    name: str
+    """Of the machine, as people know it."""
+    target_container_id: str = ""
+    agent_version: str = ""
+    update_required: bool | None = None
+    certificate_update_required: bool | None = None
+    agent_expires_at: datetime | None = None
+    """None also for never, which Site Recovery writes as the year 9999."""
+    certificate_expires_at: datetime | None = None
+    upgrade_in_progress: bool | None = None
+    retries_exhausted: bool | None = None
+    reinstall_required: bool | None = None
+    blockers: tuple[HealthError, ...] = ()
+    """Why the agent cannot be installed anew."""
+
+    @cached_property
+    def key(self) -> str:
+        """The id for comparing."""
+        return self.id.casefold()
+
+    @property
+    def container_id(self) -> str:
+        """The source container that it is in, for comparing."""
+        return self.key.partition("/replicationprotecteditems/")[0]

@@ -1,0 +1,339 @@
+"""The ``VaultAutoUpdate`` resource as types: a Kubernetes object goes in, a `VaultAutoUpdate` comes out.
+
+The API server has applied the schema, its defaults and its CEL rules before the controller sees an object, but
+the command line reads the same manifest from a file, and a resource may be older than a rule. So everything is
+checked here too, all problems at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from vault_autoupdate.decide.rollout import RolloutRules
+from vault_autoupdate.model.arm_id import ArmId, parse_automation_account_id, parse_vault_id
+from vault_autoupdate.model.durations import format_duration, parse_duration
+from vault_autoupdate.model.text import clean
+from vault_autoupdate.model.windows import LONGEST, SHORTEST, WindowSchedule
+
+GROUP: Final = "asr.vault-autoupdate.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "VaultAutoUpdate"
+PLURAL: Final = "vaultautoupdates"
+REQUESTED_AT: Final = f"{GROUP}/requestedAt"
+"""Annotation: any change of its value means "look now"."""
+UPDATE_AGENTS_NOW: Final = f"{GROUP}/updateAgentsNow"
+"""Annotation: any change of its value opens a window for updates of agents now, once."""
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+FINALIZER: Final = f"{GROUP}/disable-auto-update"
+"""Held only by resources with ``deletionPolicy: Disable``."""
+
+__all__ = [
+    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "UPDATE_AGENTS_NOW",
+    "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource", "DeletionPolicy", "InvalidSpec", "Mode",
+    "NotWritten", "ObjectChanged", "ObjectGone", "ObjectRef", "ResourceKey", "Spec", "VaultAutoUpdate",
+    "parse_resource",
+]  # fmt: skip
+
+
+class InvalidSpec(ValueError):
+    """A manifest that cannot be acted on; ``problems`` has one sentence for each thing to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class AutoUpdate(StrEnum):
+    """What ``agentAutoUpdateStatus`` of every mapping in scope should be."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class Mode(StrEnum):
+    """Whether differences are mended or only reported."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+class DeletionPolicy(StrEnum):
+    """What happens to the vault when its resource is deleted."""
+
+    RETAIN = "Retain"
+    DISABLE = "Disable"
+
+
+_OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+_ONE_SOURCE: Final = (
+    "must name exactly one of secretName and serviceAccountName; without spec.credential the operator's own identity "
+    "is used"
+)
+_UPDATES_BY_ITSELF: Final = (
+    "Site Recovery updates the agents by itself when autoUpdate is Enabled: set autoUpdate to Disabled to have them "
+    "updated in windows, or remove agentUpdates"
+)
+
+
+class CredentialSource(BaseModel):
+    """``spec.credential``: the Secret or the ServiceAccount by which the resource logs in to Azure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    secret_name: Annotated[str, Field(pattern=_OBJECT_NAME)] | None = None
+    service_account_name: Annotated[str, Field(pattern=_OBJECT_NAME)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CredentialSource:
+        if (self.secret_name is None) == (self.service_account_name is None):
+            raise ValueError(_ONE_SOURCE)
+        return self
+
+
+def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
+    def validate(value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        duration = parse_duration(str(value))
+        if not at_least <= duration <= at_most:
+            raise ValueError(
+                f"{value} is out of bounds: at least {format_duration(at_least)}, at most {format_duration(at_most)}"
+            )
+        return duration
+
+    return BeforeValidator(validate)
+
+
+def _name_pattern(pattern: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._*?-]{1,64}", pattern):
+        raise ValueError(
+            f"{pattern[:64]!r} is no pattern of machine names: write 1 to 64 letters, digits, periods, underscores and "
+            "hyphens, with * for any text and ? for any one character"
+        )
+    return pattern
+
+
+class AgentUpdatesSpec(BaseModel):
+    """``spec.agentUpdates``: when the operator updates the agents, how many at once, and when it stops."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    schedule: str
+    time_zone: str = "UTC"
+    duration: Annotated[timedelta, _duration(SHORTEST, LONGEST)]
+    max_concurrent: Annotated[int, Field(strict=True, ge=1, le=50)] = 10
+    max_failures: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
+    order: Annotated[tuple[Annotated[str, AfterValidator(_name_pattern)], ...], Field(max_length=20)] = ()
+    pause: StrictBool = False
+
+    # Each of the two is checked with a partner that is right, so that both are told, each under its own name.
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, schedule: str) -> str:
+        WindowSchedule(schedule, "UTC", SHORTEST).check()
+        return schedule
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, time_zone: str) -> str:
+        WindowSchedule("0 0 * * *", time_zone, SHORTEST).check()
+        return time_zone
+
+    def rules(self) -> RolloutRules:
+        """The same in the terms of `vault_autoupdate.decide.rollout`."""
+        return RolloutRules(
+            WindowSchedule(self.schedule, self.time_zone, self.duration),
+            max_concurrent=self.max_concurrent,
+            max_failures=self.max_failures,
+            order=self.order,
+            pause=self.pause,
+        )
+
+
+class Spec(BaseModel):
+    """``spec`` of the resource, checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, arbitrary_types_allowed=True)
+
+    vault_resource_id: Annotated[ArmId, BeforeValidator(lambda value: parse_vault_id(str(value)))]
+    auto_update: AutoUpdate
+    automation_account_resource_id: (
+        Annotated[ArmId, BeforeValidator(lambda value: parse_automation_account_id(str(value)))] | None
+    ) = Field(None, validate_default=True)
+    mode: Mode = Mode.ENFORCE
+    suspend: StrictBool = False
+    interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
+    job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    credential: CredentialSource | None = None
+    agent_updates: AgentUpdatesSpec | None = None
+    automation_account_checks: StrictBool = True
+
+    @field_validator("automation_account_resource_id")
+    @classmethod
+    def _account_fits(cls, account: ArmId | None, info: ValidationInfo) -> ArmId | None:
+        vault: ArmId | None = info.data.get("vault_resource_id")
+        if account is None and info.data.get("auto_update") is AutoUpdate.ENABLED:
+            raise ValueError("required when autoUpdate is Enabled")
+        if account and vault and account.subscription.casefold() != vault.subscription.casefold():
+            raise ValueError(
+                f"must be in the vault's subscription ({vault.subscription}): Site Recovery accepts no other"
+            )
+        return account
+
+    @field_validator("agent_updates", mode="wrap")
+    @classmethod
+    def _one_of_us_updates(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> AgentUpdatesSpec | None:
+        problems: list[InitErrorDetails] = []
+        updates: AgentUpdatesSpec | None = None
+        try:
+            updates = validate(value)
+        except ValidationError as error:  # what is wrong inside is told as well
+            problems += [
+                InitErrorDetails(type=entry["type"], loc=entry["loc"], input=entry["input"], ctx=entry.get("ctx", {}))
+                for entry in error.errors()
+            ]
+        if value is not None and info.data.get("auto_update") is AutoUpdate.ENABLED:
+            conflict = PydanticCustomError("value_error", "{error}", {"error": _UPDATES_BY_ITSELF})
+            problems.insert(0, InitErrorDetails(type=conflict, input=value))
+        if problems:
+            raise ValidationError.from_exception_data("agentUpdates", problems)
+        return updates
+
+
+@dataclass(frozen=True, order=True)
+class ResourceKey:
+    """Names one resource in the cluster."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """Names one object in the cluster: this very one, and not a later namesake."""
+
+    key: ResourceKey
+    uid: str
+
+
+class ObjectGone(Exception):
+    """The object is no longer in the cluster, or another one has its name."""
+
+
+class ObjectChanged(Exception):
+    """The object is not as it was when it was last seen; how it is by now is about to be seen."""
+
+
+class NotWritten(Exception):
+    """The API server would not take what was to be written, or gave no answer, also after several tries."""
+
+
+@dataclass(frozen=True)
+class VaultAutoUpdate:
+    """One resource: what the user declared, and what the API server says of the object."""
+
+    key: ResourceKey
+    spec: Spec
+    uid: str = ""
+    generation: int = 0
+    created_at: datetime = LONG_AGO
+    deleting: bool = False
+    requested_at: str | None = None
+    """Value of the `REQUESTED_AT` annotation, cut to what the status can answer with."""
+    update_agents_now: str | None = None
+    """Value of the `UPDATE_AGENTS_NOW` annotation, cut likewise."""
+
+
+class _Metadata(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+    name: str = Field(min_length=1)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    creation_timestamp: datetime = LONG_AGO
+    deletion_timestamp: datetime | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    api_version: Literal["asr.vault-autoupdate.io/v1alpha1"]
+    kind: Literal["VaultAutoUpdate"]
+    metadata: _Metadata
+    spec: Spec
+    status: dict[str, Any] | None = None
+
+
+def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
+    """Turn a Kubernetes object or a manifest into a `VaultAutoUpdate`.
+
+    Raises:
+        InvalidSpec: something in it cannot be acted on; every problem is named with its field.
+    """
+    try:
+        manifest = _Manifest.model_validate(dict(body))
+    except ValidationError as error:
+        raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
+    metadata = manifest.metadata
+    annotations = metadata.annotations or {}
+    return VaultAutoUpdate(
+        key=ResourceKey(metadata.namespace, metadata.name),
+        spec=manifest.spec,
+        uid=metadata.uid,
+        generation=metadata.generation,
+        created_at=metadata.creation_timestamp,
+        deleting=metadata.deletion_timestamp is not None,
+        requested_at=_request(annotations.get(REQUESTED_AT)),
+        update_agents_now=_request(annotations.get(UPDATE_AGENTS_NOW)),
+    )
+
+
+def _request(value: str | None) -> str | None:
+    return None if value is None else clean(value, 256)
+
+
+def _problem(entry: Any) -> str:
+    """One sentence for one of pydantic's errors, in the words of the manifest."""
+    is_default = entry["type"] == "value_error"
+    # A default that does not do is named as its field is in Python; other fields as they are in the manifest.
+    where = ".".join(to_camel(part) if part in Spec.model_fields and is_default else str(part) for part in entry["loc"])
+    match entry["type"]:
+        case "extra_forbidden":
+            return f"{where}: unknown field"
+        case "missing":
+            return f"{where}: required"
+        case "value_error":
+            return f"{where}: {entry['ctx']['error']}"
+        case _:
+            return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"

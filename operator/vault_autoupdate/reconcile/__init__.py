@@ -1,0 +1,1 @@
+"""The flow over one vault: observe, plan, apply, track, report."""

@@ -1,0 +1,180 @@
+"""One pass over one vault: what its steps share."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from vault_autoupdate.arm.automation import AutomationAccounts
+from vault_autoupdate.arm.client import CallContext
+from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.site_recovery import SiteRecovery
+from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.decide.attempts import BackoffPolicy, Explanation
+from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.plan import Goal
+from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.azure import ContainerMapping, Job
+from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.report import readiness as situation
+from vault_autoupdate.report.readiness import Situation
+
+__all__ = ["LogIn", "NewestAgent", "Report", "RunObserver", "Timing", "VaultPass"]
+
+Report = Callable[[Situation], Awaitable[None]]
+"""Takes how things stand while a pass goes on, to show it to people."""
+
+
+LogIn = Callable[[], Awaitable[TokenSource | None]]
+"""Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
+
+
+class RunObserver(Protocol):
+    """Is told what happens to mappings and jobs, for metrics."""
+
+    def drift_found(self, drifted: int, unhealthy: int) -> None:
+        """A look at a vault found mappings that have to be changed."""
+
+    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:
+        """ARM did not accept the change of a mapping, or gave no answer."""
+
+    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
+        """The job of a mapping is not waited for any longer."""
+
+    def job_state_unknown(self, state: str) -> None:
+        """A job is in a state that nobody has documented."""
+
+    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
+        """ARM did not accept the update of a machine's agent, or gave no answer."""
+
+    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
+        """The update of a machine's agent is not waited for any longer."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things wait."""
+
+    poll_min: timedelta
+    poll_max: timedelta
+    retry_pause: timedelta
+    retry_min: timedelta
+    retry_max: timedelta
+    status_interval: timedelta
+    agent_interval: timedelta
+    """Between two looks at a vault's agents and at its Automation account; nothing for none."""
+    changes_at_once: int
+    """PATCHes of one vault that may be under way or waiting for their turn."""
+
+
+@dataclass
+class NewestAgent:
+    """The newest version of the agent that was seen on any machine: Site Recovery does not tell what the newest is."""
+
+    version: str = ""
+
+
+@dataclass
+class VaultPass:
+    """What the steps of one pass work on, and with."""
+
+    resource: VaultAutoUpdate
+    state: VaultState
+    site_recovery: SiteRecovery
+    accounts: AutomationAccounts
+    timing: Timing
+    observer: RunObserver
+    report_to: Report
+    superseded: asyncio.Event
+    """Set when the resource has changed or the process is to stop: start nothing more, end soon."""
+    now: Callable[[], datetime]
+    scope: Callable[[VaultAutoUpdate, str], str]
+    """From resource and region to what shares a quota."""
+    newest_agent: NewestAgent
+    """Of all vaults that the process has seen."""
+    mappings: Sequence[ContainerMapping] = ()
+    """As this pass has seen them last."""
+    put_off: bool = False
+    """Whether a look that is due has to wait for better times."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """The identity that the resource brings along; None for the process's own."""
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What cannot be done for the moment, and why, in words."""
+    unidentified: list[Job] = field(default_factory=list)
+    """Running jobs that an earlier process may have started, found after a restart in mid-run."""
+    _reported_at: float = 0.0
+
+    @property
+    def goal(self) -> Goal:
+        """What the mappings should be. A resource that is being deleted wants them disabled."""
+        spec = self.resource.spec
+        if self.resource.deleting:
+            return Goal(AutoUpdate.DISABLED)
+        return Goal(spec.auto_update, spec.automation_account_resource_id)
+
+    @property
+    def context(self) -> CallContext:
+        """On whose behalf calls are made."""
+        run = self.state.run
+        run_id = run.id if run and run.completed_at is None and run.id else self.id
+        return CallContext(
+            scope=self.scope(self.resource, self.state.location),
+            key=self.resource.spec.vault_resource_id.key,
+            run_id=run_id,
+            tokens=self.tokens,
+        )
+
+    @property
+    def backoff(self) -> BackoffPolicy:
+        """How long mappings wait after a failure."""
+        return BackoffPolicy(
+            retry_min=self.timing.retry_min,
+            repair_min=max(self.timing.retry_min, self.resource.spec.interval),
+            retry_max=self.timing.retry_max,
+        )
+
+    def begin_run(self) -> Run:
+        """The run under way; a new one unless an earlier pass left one unfinished."""
+        run = self.state.run
+        if run is None or run.completed_at is not None:
+            run = self.state.run = Run(self.id, self.now())
+        return run
+
+    def log_fields(self, **more: object) -> Mapping[str, object]:
+        """Fields for every log line of this pass."""
+        return {
+            "resource": str(self.resource.key),
+            "vault": self.resource.spec.vault_resource_id.name,
+            "run": self.context.run_id,
+            **more,
+        }
+
+    async def report(self, *, at_once: bool = False, note: str = "") -> None:
+        """Show how far the work is, unless that was done a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if at_once or now - self._reported_at >= self.timing.status_interval.total_seconds():
+            self._reported_at = now
+            await self.report_to(situation.working(self.resource, self.state, note=note or self._hindrance()))
+
+    def _hindrance(self) -> str:
+        """What keeps the work from going on, in words; empty when nothing does."""
+        throttle, scope = self.site_recovery.client.throttle, self.context.scope
+        pause = max(throttle.paused_for(scope, kind) for kind in CallKind)
+        until = self.now() + timedelta(seconds=pause)
+        waiting = f"Azure wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ}." if pause > 0 else ""
+        first, more = list(self.troubles.values())[:2], len(self.troubles) - 2
+        rest = f"So for {more:,} more." if more > 0 else ""
+        return " ".join(filter(None, (waiting, *first, rest)))
+
+    async def pause(self, duration: timedelta) -> None:
+        """Wait, but not beyond the moment when the pass is superseded."""
+        try:
+            async with asyncio.timeout(max(0.0, duration.total_seconds())):
+                await self.superseded.wait()
+        except TimeoutError:
+            return

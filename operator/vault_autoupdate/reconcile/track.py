@@ -1,0 +1,215 @@
+"""Track: find out what has become of the jobs in flight. One list of jobs answers for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason, failed, started
+from vault_autoupdate.decide.jobs import JobPhase, Operation, Verdict, judge, phase_of, unidentified_running
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.schedule import poll_delay
+from vault_autoupdate.model.arm_id import mapping_path
+from vault_autoupdate.model.azure import Job
+from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION, look_at_one
+
+log = logging.getLogger(__name__)
+
+_LOOK: Final = "look at jobs"
+_NOT_FOUND: Final = 404
+_FAILURES_IN_A_LOOK: Final = 3
+"""Jobs that cannot be read after which a look is over: each has been asked for several times."""
+_JOBS_ON_A_PAGE: Final = 100
+"""About: what Site Recovery puts on one is not documented."""
+
+__all__ = ["end_polls", "explanation_of", "jobs_named", "next_poll", "poll", "with_errors"]
+
+
+def next_poll(vault_pass: VaultPass) -> timedelta:
+    """How long to wait before the next `poll`: by the age of the oldest job, which is the next one to end.
+
+    Where many vaults of one scope have jobs in flight, they look less often, so that the scope's reads suffice.
+    """
+    timing, operations = vault_pass.timing, vault_pass.state.operations
+    oldest = min(operation.started_at for operation in operations.values())
+    delay = poll_delay(vault_pass.now() - oldest, timing.poll_min, timing.poll_max)
+    return max(delay, timedelta(seconds=_rhythm(vault_pass, 1 + len(operations) // _JOBS_ON_A_PAGE)))
+
+
+def end_polls(vault_pass: VaultPass) -> None:
+    """Say that there will be no further `poll` for now, so that other vaults may look more often."""
+    _rhythm(vault_pass, 0)
+
+
+def _rhythm(vault_pass: VaultPass, calls: int) -> float:
+    context = vault_pass.context
+    return vault_pass.site_recovery.client.throttle.rhythm(context.scope, CallKind.READ, context.key, calls)
+
+
+async def poll(vault_pass: VaultPass) -> None:
+    """Look at all jobs in flight and settle those that have ended or taken too long.
+
+    What cannot be looked at for a passing reason is left as it is for the next round, and the pass says why.
+
+    Raises:
+        AzureError: one that will not pass by itself.
+    """
+    operations = list(vault_pass.state.operations.values())
+    failures = 0
+    vault_pass.troubles.pop(_LOOK, None)
+    try:
+        listed = await _listed(vault_pass, operations)
+    except AzureError as error:
+        _note_trouble(vault_pass, error)
+        return
+    for operation in operations:
+        try:
+            await _settle(vault_pass, operation, listed)
+        except AzureError as error:
+            _note_trouble(vault_pass, error)
+            failures += 1
+            if failures == _FAILURES_IN_A_LOOK:
+                return
+
+
+async def _listed(vault_pass: VaultPass, operations: Iterable[Operation]) -> dict[str, Job]:
+    """The jobs of ``operations`` that the vault lists, and others, by name.
+
+    Of a change for which Azure has named no job, any job may be the one, so more of the list is read.
+    """
+    return await jobs_named(vault_pass, {operation.job_id.casefold() for operation in operations})
+
+
+async def jobs_named(vault_pass: VaultPass, names: Collection[str]) -> dict[str, Job]:
+    """The vault's jobs by casefolded name, those in ``names`` among them as far as the vault lists them.
+
+    An empty name stands for any job, so then more of the list is read. Raises `AzureError`.
+    """
+    site_recovery, vault_id = vault_pass.site_recovery, vault_pass.resource.spec.vault_resource_id
+    if "" in names:
+        jobs = await site_recovery.jobs(vault_pass.context, vault_id, most_pages=PAGES_FOR_ADOPTION)
+    else:
+        jobs = await site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
+    return {job.key: job for job in jobs}
+
+
+def _note_trouble(vault_pass: VaultPass, error: AzureError) -> None:
+    """Take note of an error that may pass by itself; raises the others."""
+    if error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
+        raise error
+    vault_pass.troubles[_LOOK] = f"Jobs cannot be looked at now: {error}"
+    log.warning("jobs could not be looked at, they are again: %s", error, extra=vault_pass.log_fields())
+
+
+async def _settle(vault_pass: VaultPass, operation: Operation, listed: Mapping[str, Job]) -> None:
+    """Decide about one operation; where the list does not show its job, ask for it singly."""
+    vault_id, job = vault_pass.resource.spec.vault_resource_id, listed.get(operation.job_id.casefold())
+    if job is None and operation.job_id:
+        job = await vault_pass.site_recovery.job(vault_pass.context, vault_id, operation.job_id)
+    explanation = Explanation()
+    if job:
+        phase = phase_of(job.state)
+    else:
+        phase, explanation = await _judge_by_mapping(vault_pass, operation, listed.values())
+    if phase is JobPhase.UNKNOWN and job:
+        vault_pass.observer.job_state_unknown(job.state)
+    verdict = judge(operation, phase, vault_pass.now(), vault_pass.resource.spec.job_timeout)
+    if verdict is Verdict.RUNNING:
+        return
+    if verdict is Verdict.FAILED and job:
+        explanation = explanation_of(await with_errors(vault_pass, job))
+    elif verdict is Verdict.TIMED_OUT:
+        explanation = Explanation(
+            code="JobTimeout",
+            message=f"The job is {job.state if job else 'unknown'} after spec.jobTimeout and is waited for no longer.",
+            recommended_action="Look at the job in the vault's Site Recovery jobs; cancel it there if it hangs.",
+        )
+    _conclude(vault_pass, operation, verdict, explanation)
+
+
+async def _judge_by_mapping(
+    vault_pass: VaultPass, operation: Operation, listed: Iterable[Job]
+) -> tuple[JobPhase, Explanation]:
+    """What a change comes to whose job is unknown or forgotten: the mapping itself tells.
+
+    A job that has only just begun may not be known everywhere yet, and is given the time between two looks. One that
+    was never named is over when nothing runs any more that it could be.
+    """
+    try:
+        action = await look_at_one(vault_pass, operation.mapping_id)
+    except ArmError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
+    if action is Action.KEEP:
+        return JobPhase.SUCCEEDED, Explanation()
+    if vault_pass.now() - operation.started_at < vault_pass.timing.poll_max:
+        return JobPhase.RUNNING, Explanation()
+    if not operation.job_id:
+        state = vault_pass.state
+        identified = {each.job_id.casefold(): each for each in state.operations.values()}
+        identified |= dict.fromkeys(state.given_up, operation)
+        if unidentified_running(listed, identified=identified, since=operation.started_at):
+            return JobPhase.RUNNING, Explanation()
+    if action is Action.REPAIR:  # it was as declared before, too: now it is the job that is over
+        return JobPhase.SUCCEEDED, Explanation()
+    return JobPhase.FAILED, Explanation(
+        "JobNotFound", "Site Recovery does not know the job any more, and the mapping is not as declared."
+    )
+
+
+async def with_errors(vault_pass: VaultPass, job: Job) -> Job:
+    """A job with its errors. The list does not tell them; the job itself does. Raises `AzureError`."""
+    if job.errors:
+        return job
+    vault_id = vault_pass.resource.spec.vault_resource_id
+    return await vault_pass.site_recovery.job(vault_pass.context, vault_id, job.name) or job
+
+
+def explanation_of(job: Job) -> Explanation:
+    """Why a job failed, in the words of its first error."""
+    if not job.errors:
+        return Explanation(
+            code=job.state, message=f"The job ended as {job.state} {job.state_description}".strip() + "."
+        )
+    error = job.errors[0]
+    return Explanation(error.code, error.message, error.possible_causes, error.recommended_action)
+
+
+def _conclude(vault_pass: VaultPass, operation: Operation, verdict: Verdict, explanation: Explanation) -> None:
+    """Note how an operation ended."""
+    state, now, key = vault_pass.state, vault_pass.now(), operation.key
+    run = vault_pass.begin_run()
+    state.operations.pop(key, None)
+    path = mapping_path(operation.mapping_id)
+    seconds = (now - operation.started_at).total_seconds()
+    vault_pass.observer.job_ended(path, verdict, seconds, explanation)
+    if verdict is Verdict.SUCCEEDED:
+        run.succeeded += 1
+        state.actions[key] = Action.KEEP
+        log.debug("job succeeded", extra=vault_pass.log_fields(mapping=path, job=operation.job_id))
+        return
+    if verdict is Verdict.TIMED_OUT:
+        run.timed_out += 1
+        state.given_up.add(operation.job_id.casefold())
+        reason = FailureReason.TIMED_OUT
+    else:
+        run.failed += 1
+        reason = FailureReason.JOB_FAILED
+    attempt: Attempt = state.attempts.get(key) or started(None, now, vault_pass.backoff)
+    state.attempts[key] = failed(attempt, reason, explanation, now, vault_pass.backoff, job_id=operation.job_id)
+    state.paths[key] = path
+    state.actions[key] = Action.WAIT
+    log.warning(
+        "job of %s: %s: %s %s",
+        path,
+        verdict,
+        explanation.code,
+        explanation.message,
+        extra=vault_pass.log_fields(mapping=path, job=operation.job_id, reason=str(verdict)),
+    )

@@ -1,0 +1,1 @@
+"""From facts to words, and back from the words after a restart. Pure."""

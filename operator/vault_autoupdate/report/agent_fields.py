@@ -1,0 +1,290 @@
+"""What the status says of agents, their updates and the Automation account, and what a restart gets back. Pure.
+
+Bounded like the rest of the status, see `vault_autoupdate.report.document`: every list by its length and by its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from vault_autoupdate.decide.account_report import AccountReport, Problem, RunbookRun
+from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout, RolloutDecision
+from vault_autoupdate.model.arm_id import ArmId, is_below, item_id, item_path
+from vault_autoupdate.model.text import clean
+from vault_autoupdate.model.windows import Window
+from vault_autoupdate.report.values import fitting, format_time, read_count, read_entries, read_text, read_time
+
+MOST_UPDATES: Final = 50
+MOST_MACHINE_FAILURES: Final = 50
+MOST_PLANNED: Final = 20
+_NAMED: Final = (
+    ("expired", Concern.EXPIRED),
+    ("expiring", Concern.EXPIRING),
+    ("reinstallRequired", Concern.REINSTALL_REQUIRED),
+    ("retriesExhausted", Concern.RETRIES_EXHAUSTED),
+    ("farBehind", Concern.FAR_BEHIND),
+    ("certificateUpdate", Concern.CERTIFICATE_UPDATE),
+    ("upgrading", Concern.UPGRADING),
+)
+"""Fields of ``status.agents`` that count machines with a concern."""
+_MOST_WORST: Final = 10
+_MOST_VERSIONS: Final = 10
+_MOST_PROBLEMS: Final = 5
+_WORST_BYTES: Final = 4_000
+_UPDATES_BYTES: Final = 12_000
+_FAILURES_BYTES: Final = 10_000
+
+__all__ = [
+    "MOST_MACHINE_FAILURES",
+    "MOST_UPDATES",
+    "agent_fields",
+    "restore_account",
+    "restore_agents",
+    "restore_rollout",
+]
+
+
+def agent_fields(
+    agents: AgentReport | None,
+    account: AccountReport | None,
+    rollout: Rollout | None,
+    decision: RolloutDecision | None,
+    next_window: Window | None,
+) -> dict[str, Any]:
+    """Build ``agents``, ``automationAccount``, ``agentUpdates`` and ``lastHandledUpdateAgentsNow``, where known."""
+    fields: dict[str, Any] = {}
+    if agents:
+        fields["agents"] = _agents(agents)
+    if account:
+        fields["automationAccount"] = _account(account)
+    if rollout and (decision or rollout.window or rollout.updates or rollout.failures):
+        fields["agentUpdates"] = _updates(rollout, decision, next_window)
+    if rollout and rollout.handled_request is not None:
+        fields["lastHandledUpdateAgentsNow"] = clean(rollout.handled_request, 256)
+    return fields
+
+
+def restore_agents(status: Mapping[str, Any]) -> AgentReport | None:
+    """Rebuild what an earlier process counted, the machines themselves aside: those it saw are in the status still."""
+    entry = status.get("agents")
+    if not isinstance(entry, Mapping):
+        return None
+    versions = (
+        (read_text(each.get("version")), read_count(each.get("machines")))
+        for each in read_entries(entry.get("versions"))
+    )
+    behind = read_count(entry.get("behind"))
+    counted = {concern: read_count(entry.get(name)) for name, concern in _NAMED} | {Concern.UPDATE_REQUIRED: behind}
+    return AgentReport(
+        total=read_count(entry.get("total")),
+        behind=behind,
+        unknown=read_count(entry.get("unknown")),
+        concerns={concern: count for concern, count in counted.items() if count},
+        versions=tuple(versions),
+        other_versions=read_count(entry.get("otherVersions")),
+    )
+
+
+def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
+    """Rebuild what an earlier process found about the account."""
+    entry = status.get("automationAccount")
+    if not isinstance(entry, Mapping):
+        return None
+    problems = tuple(
+        Problem(read_text(each.get("reason")), read_text(each.get("message")))
+        for each in read_entries(entry.get("problems"))
+    )
+    return AccountReport(
+        name=read_text(entry.get("name")),
+        healthy=not problems,
+        problems=problems,
+        state=read_text(entry.get("state")),
+        next_run=read_time(entry.get("nextRun")),
+        schedules_missing=read_count(entry.get("schedulesMissing")),
+        schedules_disabled=read_count(entry.get("schedulesDisabled")),
+    )
+
+
+def restore_rollout(status: Mapping[str, Any], vault: ArmId, now: datetime) -> Rollout | None:
+    """Rebuild what an earlier process wrote about updates of agents; None when it wrote nothing.
+
+    What cannot be read is left out: updates under way are found again among the vault's jobs and by the machines.
+    """
+    handled = status.get("lastHandledUpdateAgentsNow")
+    entry = status.get("agentUpdates")
+    if not isinstance(entry, Mapping):
+        return Rollout(handled_request=handled) if isinstance(handled, str) else None
+    rollout = Rollout(handled_request=handled if isinstance(handled, str) else None)
+    window = entry.get("window")
+    if isinstance(window, Mapping):
+        opens_at, closes_at = read_time(window.get("opensAt")), read_time(window.get("closesAt"))
+        if opens_at and closes_at:
+            rollout.window = Window(opens_at, closes_at)
+            request = window.get("request")
+            rollout.request = request if isinstance(request, str) else None
+    for each in read_entries(entry.get("operations")):
+        if restored := _below(vault, each):
+            update = AgentUpdate(
+                restored,
+                read_text(each.get("machine")),
+                read_text(each.get("jobId")),
+                _past(each.get("startedAt"), now) or now,
+            )
+            rollout.updates[update.key] = update
+    for each in read_entries(entry.get("failures")):
+        last_at = _past(each.get("lastAttemptAt"), now)
+        if last_at and (restored := _below(vault, each)):
+            rollout.failures[restored.casefold()] = MachineFailure(
+                restored,
+                read_text(each.get("machine")),
+                max(1, read_count(each.get("attempts"))),
+                last_at,
+                Explanation(
+                    read_text(each.get("code")),
+                    read_text(each.get("message")),
+                    read_text(each.get("possibleCauses")),
+                    read_text(each.get("recommendedAction")),
+                ),
+                read_text(each.get("jobId")),
+            )
+    rollout.started = read_count(entry.get("started"))
+    rollout.succeeded = read_count(entry.get("succeeded"))
+    rollout.failed = read_count(entry.get("failed"))
+    rollout.timed_out = read_count(entry.get("timedOut"))
+    rollout.reboots = read_count(entry.get("rebootsPending"))
+    return rollout
+
+
+def _agents(report: AgentReport) -> dict[str, Any]:
+    versions = [{"version": clean(version, 64), "machines": count} for version, count in report.versions]
+    worst = fitting(map(_machine_concern, report.worst), _MOST_WORST, _WORST_BYTES)
+    return {
+        "total": report.total,
+        "behind": report.behind,
+        "unknown": report.unknown,
+        **{name: report.concerns.get(concern, 0) for name, concern in _NAMED},
+        "versions": versions[:_MOST_VERSIONS],
+        **({"otherVersions": report.other_versions} if report.other_versions else {}),
+        **({"worst": worst} if worst else {}),
+    }
+
+
+def _machine_concern(entry: MachineConcern) -> dict[str, Any]:
+    texts = {
+        "mapping": clean(entry.mapping, 400),
+        "version": clean(entry.version, 64),
+        "message": clean(entry.explanation.message, 400),
+        "recommendedAction": clean(entry.explanation.recommended_action, 400),
+    }
+    return {
+        "machine": clean(entry.machine, 128),
+        "concern": "".join(word.capitalize() for word in entry.concern.split("_")),
+        **{key: text for key, text in texts.items() if text},
+    }
+
+
+def _account(report: AccountReport) -> dict[str, Any]:
+    optional: dict[str, Any] = {
+        "state": clean(report.state, 64) or None,
+        "nextRun": format_time(report.next_run) if report.next_run else None,
+        "lastRun": _runbook_run(report.last_run) if report.last_run else None,
+        "minutesUsed": report.minutes_used,
+        "minutesLimit": report.minutes_limit,
+    }
+    problems = [
+        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 600)}
+        for problem in report.problems[:_MOST_PROBLEMS]
+    ]
+    return {
+        "name": clean(report.name, 128),
+        **{key: value for key, value in optional.items() if value is not None},
+        "schedulesMissing": report.schedules_missing,
+        "schedulesDisabled": report.schedules_disabled,
+        **({"problems": problems} if problems else {}),
+    }
+
+
+def _runbook_run(run: RunbookRun) -> dict[str, Any]:
+    return {
+        "status": clean(run.status, 64),
+        **({"startedAt": format_time(run.started_at)} if run.started_at else {}),
+        **({"endedAt": format_time(run.ended_at)} if run.ended_at else {}),
+    }
+
+
+def _updates(rollout: Rollout, decision: RolloutDecision | None, next_window: Window | None) -> dict[str, Any]:
+    waiting = decision.waiting if decision else ()
+    oldest_first = sorted(rollout.updates.values(), key=lambda update: (update.started_at, update.key))
+    operations = fitting(map(_update, oldest_first), MOST_UPDATES, _UPDATES_BYTES)
+    newest_first = sorted(
+        rollout.failures.values(), key=lambda failure: (-failure.last_at.timestamp(), failure.machine)
+    )
+    failures = fitting(map(_failure, newest_first), MOST_MACHINE_FAILURES, _FAILURES_BYTES)
+    omitted = len(rollout.failures) - len(failures)
+    planned = [clean(machine.name, 128) for machine in waiting[:MOST_PLANNED]]
+    return {
+        **({"phase": str(decision.phase)} if decision else {}),
+        **({"message": clean(decision.reason, 400)} if decision and decision.reason else {}),
+        **({"window": _window(rollout.window, rollout.request)} if rollout.window else {}),
+        **({"nextWindow": _window(next_window)} if next_window else {}),
+        "started": rollout.started,
+        "succeeded": rollout.succeeded,
+        "failed": rollout.failed,
+        "timedOut": rollout.timed_out,
+        "rebootsPending": rollout.reboots,
+        "waiting": len(waiting),
+        **({"planned": planned} if planned else {}),
+        **({"operations": operations} if operations else {}),
+        **({"failures": failures} if failures else {}),
+        **({"failuresOmitted": omitted} if omitted else {}),
+    }
+
+
+def _window(window: Window, request: str | None = None) -> dict[str, Any]:
+    return {
+        "opensAt": format_time(window.opens_at),
+        "closesAt": format_time(window.closes_at),
+        **({"request": clean(request, 256)} if request is not None else {}),
+    }
+
+
+def _update(update: AgentUpdate) -> dict[str, Any]:
+    return {
+        "machine": clean(update.machine, 128),
+        "item": clean(item_path(update.machine_id), 400),
+        **({"jobId": clean(update.job_id, 64)} if update.job_id else {}),
+        "startedAt": format_time(update.started_at),
+    }
+
+
+def _failure(failure: MachineFailure) -> dict[str, Any]:
+    explanation = failure.explanation
+    texts = {
+        "code": clean(explanation.code, 120),
+        "message": clean(explanation.message, 300),
+        "possibleCauses": clean(explanation.possible_causes, 300),
+        "recommendedAction": clean(explanation.recommended_action, 300),
+        "jobId": clean(failure.job_id, 64),
+    }
+    return {
+        "machine": clean(failure.machine, 128),
+        "item": clean(item_path(failure.machine_id), 400),
+        "attempts": failure.attempts,
+        **{key: text for key, text in texts.items() if text},
+        "lastAttemptAt": format_time(failure.last_at),
+    }
+
+
+def _below(vault: ArmId, entry: Mapping[str, Any]) -> str:
+    """The item that an entry of the status names; empty when it would lead out of the vault."""
+    restored = item_id(vault, read_text(entry.get("item")))
+    return restored if is_below(restored, vault.key) else ""
+
+
+def _past(value: object, now: datetime) -> datetime | None:
+    time = read_time(value)
+    return min(time, now) if time else None

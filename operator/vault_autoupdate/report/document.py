@@ -1,0 +1,252 @@
+"""The status document: from a `VaultState` and a `Situation` to what ``kubectl get -o yaml`` shows. Pure.
+
+Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` failures, every text cut to size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from vault_autoupdate.decide import account_report as automation
+from vault_autoupdate.decide import agent_report as agents
+from vault_autoupdate.decide.agent_report import ConditionValue
+from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.arm_id import mapping_path
+from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.model.text import clean
+from vault_autoupdate.report.agent_fields import agent_fields
+from vault_autoupdate.report.readiness import Situation, is_worst_first
+from vault_autoupdate.report.values import fitting, format_time
+
+AGENTS_CURRENT: Final = "AgentsCurrent"
+ACCOUNT_HEALTHY: Final = "AutomationAccountHealthy"
+MOST_OPERATIONS: Final = 150
+MOST_FAILURES: Final = 20
+_LIST_BYTES: Final = 30_000
+"""Most bytes of JSON for each of the two lists: texts full of quotes take twice their size."""
+_TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"})
+
+__all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs"]
+
+
+def build_status(
+    resource: VaultAutoUpdate | None,
+    state: VaultState,
+    situation: Situation,
+    previous: Mapping[str, Any],
+    now: datetime,
+    *,
+    generation: int | None = None,
+    handled_request: str | None = None,
+) -> dict[str, Any]:
+    """Build the whole status.
+
+    Args:
+        resource: what is declared; None when it could not be read.
+        state: what is known of the vault. Before the first look at it, what ``previous`` says of the mappings stays.
+        situation: what the conditions are to say.
+        previous: the status as it is now, for transition times and for what is kept.
+        now: the present.
+        generation: the generation spoken about, where there is no ``resource``.
+        handled_request: value of the ``requestedAt`` annotation that this status answers.
+    """
+    observed = resource.generation if resource else (generation or 0)
+    before: dict[str, Mapping[str, Any]] = {
+        str(condition.get("type")): condition
+        for condition in previous.get("conditions") or ()
+        if isinstance(condition, Mapping)
+    }
+    status: dict[str, Any] = {
+        "observedGeneration": observed,
+        "conditions": _conditions(_wanted(resource, state, situation), observed, before, now)
+        + _kept(resource, state, before),
+    }
+    if state.looked:
+        status.update(_mappings(state))
+    else:
+        status.update({key: previous[key] for key in ("mappings", "compliantSummary") if key in previous})
+    for key, value in (("vaultName", state.vault_name), ("location", state.location)):
+        if value or key in previous:
+            status[key] = clean(value or previous[key], 64)
+    status.update(_agents_and_account(resource, state, previous))
+    status.update(_operations(state))
+    status.update(_failures(state))
+    if state.run:
+        status["lastRun"] = _run(state.run)
+    handled = handled_request if handled_request is not None else previous.get("lastHandledReconcileAt")
+    if handled is not None:
+        status["lastHandledReconcileAt"] = clean(handled, 256)
+    return status
+
+
+def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Tell whether ``new`` says anything that ``old`` does not, points in time apart.
+
+    ``completedAt`` counts: that it is there at all is news.
+    """
+    return bool(_without_times(old) != _without_times(new))
+
+
+def _conditions(
+    wanted: list[ConditionValue], generation: int, before: Mapping[str, Mapping[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": each.type,
+            "status": each.status,
+            "observedGeneration": generation,
+            "lastTransitionTime": (
+                before[each.type]["lastTransitionTime"]
+                if before.get(each.type, {}).get("status") == each.status and "lastTransitionTime" in before[each.type]
+                else format_time(now)
+            ),
+            "reason": each.reason,
+            "message": each.message,
+        }
+        for each in wanted
+    ]
+
+
+def _wanted(resource: VaultAutoUpdate | None, state: VaultState, situation: Situation) -> list[ConditionValue]:
+    """The conditions that there is something to say about."""
+    kinds = ["Ready", *(["Reconciling"] if situation.reconciling else []), *(["Stalled"] if situation.stalled else [])]
+    wanted = [
+        ConditionValue(kind, situation.ready if kind == "Ready" else "True", situation.reason, situation.message)
+        for kind in kinds
+    ]
+    if state.agents_looked:
+        enabled = resource is not None and resource.spec.auto_update is AutoUpdate.ENABLED
+        wanted.append(agents.condition(state.agents, state.agents_problem, auto_update=enabled))
+    if state.account_looked and _account_matters(resource):
+        wanted.append(automation.condition(state.account, state.account_problem))
+    return wanted
+
+
+def _kept(
+    resource: VaultAutoUpdate | None, state: VaultState, before: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The conditions that an earlier process has seen to, as long as this one has not."""
+    kinds = [
+        *([AGENTS_CURRENT] if not state.agents_looked else []),
+        *([ACCOUNT_HEALTHY] if not state.account_looked and _account_matters(resource) else []),
+    ]
+    return [dict(before[kind]) for kind in kinds if kind in before]
+
+
+def _account_matters(resource: VaultAutoUpdate | None) -> bool:
+    """Whether the Automation account has anything to do; of a resource that cannot be read, what was said stays."""
+    spec = resource.spec if resource else None
+    return spec is None or (spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks)
+
+
+def _agents_and_account(
+    resource: VaultAutoUpdate | None, state: VaultState, previous: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is known of the agents and the account; until this process has looked, what an earlier one has seen."""
+    fields = agent_fields(
+        state.agents if state.agents_looked else None,
+        state.account if state.account_looked and _account_matters(resource) else None,
+        state.rollout,
+        state.rollout_decision,
+        state.next_window,
+    )
+    kept = {
+        "agents": not state.agents_looked,
+        "automationAccount": not state.account_looked and _account_matters(resource),
+        "agentUpdates": state.rollout is not None and state.rollout_decision is None,
+    }
+    fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})
+    return fields
+
+
+def _mappings(state: VaultState) -> dict[str, Any]:
+    counts = state.counts
+    total = sum(counts.values())
+    in_scope = total - counts[Action.IGNORE]
+    return {
+        "mappings": {
+            "total": total,
+            "inScope": in_scope,
+            "compliant": counts[Action.KEEP],
+            "drifted": counts[Action.PATCH] + counts[Action.REPAIR],
+            "updating": counts[Action.TRACK],
+            "failed": counts[Action.WAIT],
+            "ignored": counts[Action.IGNORE],
+        },
+        "compliantSummary": f"{counts[Action.KEEP]}/{in_scope}",
+    }
+
+
+def _operations(state: VaultState) -> dict[str, Any]:
+    oldest_first = sorted(state.operations.values(), key=lambda operation: operation.started_at)
+    entries = fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS, _LIST_BYTES)
+    omitted = len(state.operations) - len(entries)
+    return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "mapping": clean(mapping_path(operation.mapping_id), 400),
+        "startedAt": format_time(operation.started_at),
+        **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
+        **({"adopted": True} if operation.adopted else {}),
+    }
+
+
+def _failures(state: VaultState) -> dict[str, Any]:
+    waiting = [
+        (key, attempt)
+        for key, attempt in state.attempts.items()
+        if not state.looked or state.actions.get(key) is Action.WAIT
+    ]
+    waiting.sort(key=lambda item: (is_worst_first(item[1]), item[0]))
+    shown = fitting(
+        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _LIST_BYTES
+    )
+    omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
+    return {**({"failures": shown} if shown else {}), **({"failuresOmitted": omitted} if omitted else {})}
+
+
+def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
+    explanation = attempt.explanation
+    texts = {
+        "code": clean(explanation.code, 120),
+        "message": clean(explanation.message, 400),
+        "possibleCauses": clean(explanation.possible_causes, 400),
+        "recommendedAction": clean(explanation.recommended_action, 400),
+        "jobId": clean(attempt.job_id, 64),
+    }
+    return {
+        "mapping": clean(path, 400),
+        "reason": str(attempt.reason),
+        **{key: text for key, text in texts.items() if text},
+        "attempts": attempt.count,
+        "lastAttemptAt": format_time(attempt.last_at),
+        "nextAttemptAt": format_time(attempt.next_at),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": clean(run.id, 64),
+        "startedAt": format_time(run.started_at),
+        **({"completedAt": format_time(run.completed_at)} if run.completed_at else {}),
+        "patched": run.patched,
+        "succeeded": run.succeeded,
+        "failed": run.failed,
+        "failedToStart": run.failed_to_start,
+        "timedOut": run.timed_out,
+    }
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_times(entry) for key, entry in value.items() if key not in _TIMES}
+    if isinstance(value, list):
+        return [_without_times(entry) for entry in value]
+    return value

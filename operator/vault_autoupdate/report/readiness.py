@@ -1,0 +1,221 @@
+"""Where a resource stands, as one (status, reason, message): the source of its conditions and Events. Pure.
+
+Steps never set conditions. They leave facts in the `VaultState`; the functions here turn facts into words, in one
+place, so that the same state always reads the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.decide.tenancy import Refusal
+from vault_autoupdate.model.errors import AzureError, Disposition
+from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode, ResourceKey, VaultAutoUpdate
+from vault_autoupdate.model.text import clean, plural
+
+_MESSAGE_BYTES: Final = 1000
+
+__all__ = [
+    "Situation",
+    "already_managed",
+    "failing",
+    "invalid",
+    "is_worst_first",
+    "looking",
+    "not_allowed",
+    "not_held",
+    "settled",
+    "suspended",
+    "updating_agents",
+    "working",
+]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the conditions say."""
+
+    ready: str
+    """``True``, ``False`` or ``Unknown``."""
+    reason: str
+    message: str
+    reconciling: bool = False
+    """Work is going on or will go on by itself."""
+    stalled: bool = False
+    """Nothing goes on until somebody changes something."""
+    related: ResourceKey | None = None
+    """Another resource that has to do with it."""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether an Event about it is a warning."""
+        return self.ready != "True" and not (self.reconciling and self.reason == "Progressing") and not self.is_pause
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether somebody wanted it like this."""
+        return self.reason == "Suspended"
+
+
+def invalid(error: InvalidSpec) -> Situation:
+    """The resource cannot be acted on."""
+    return Situation("False", "InvalidSpec", clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True)
+
+
+def already_managed(owner: ResourceKey) -> Situation:
+    """Another, older resource names the same vault."""
+    return Situation(
+        "False",
+        "VaultAlreadyManaged",
+        f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
+        stalled=True,
+        related=owner,
+    )
+
+
+def not_allowed(refusal: Refusal) -> Situation:
+    """The operator's settings do not let the resource's namespace have this done."""
+    return Situation("False", refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
+
+
+def not_held(why: str) -> Situation:
+    """The finalizer that ``deletionPolicy: Disable`` needs cannot be set."""
+    return Situation(
+        "False",
+        "FinalizerNotSet",
+        clean(
+            f"Nothing is done: the finalizer for deletionPolicy Disable could not be set ({why}). Allow the operator "
+            "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain.",
+            _MESSAGE_BYTES,
+        ),
+        stalled=True,
+    )
+
+
+def suspended(state: VaultState) -> Situation:
+    """``spec.suspend`` is set."""
+    seen = f" When last seen, {_compliant(state)}." if state.actions else ""
+    return Situation("Unknown", "Suspended", f"The vault is left alone.{seen} Set spec.suspend to false to go on.")
+
+
+def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> Situation:
+    """A call without which nothing can be done has failed."""
+    waiting = error.disposition in {Disposition.RETRY, Disposition.WAIT}
+    tracked = f" {plural(len(state.operations), 'job')} in flight." if state.operations else ""
+    if deleting:
+        tracked += " To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
+    return Situation(
+        "Unknown" if waiting else "False",
+        "Throttled" if error.disposition is Disposition.WAIT else error.reason,
+        clean(error, _MESSAGE_BYTES - len(tracked)) + tracked,
+        reconciling=waiting,
+        stalled=not waiting,
+    )
+
+
+def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> Situation:
+    """A run goes on."""
+    counts = state.counts
+    left = counts[Action.PATCH] + counts[Action.REPAIR]
+    parts = [plural(len(state.operations), "job") + " in flight", f"{left:,} to start"]
+    if counts[Action.WAIT]:
+        parts.append(f"{counts[Action.WAIT]:,} failed")
+    what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
+    said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {note}".strip()
+    return Situation("False", "Progressing", clean(said, _MESSAGE_BYTES), reconciling=True)
+
+
+def updating_agents(state: VaultState) -> Situation:
+    """Updates of agents that were asked for on the command line: how far they are."""
+    rollout, decision = state.rollout, state.rollout_decision
+    if rollout is None or decision is None:
+        return Situation("Unknown", "Progressing", "Reading the machines of the vault.", reconciling=True)
+    failed = rollout.failed + rollout.timed_out
+    parts = [
+        f"{rollout.succeeded:,} updated",
+        f"{len(rollout.updates):,} under way",
+        f"{len(decision.waiting):,} to go",
+    ]
+    if failed:
+        parts.append(f"{failed:,} failed")
+    message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), _MESSAGE_BYTES)
+    if rollout.updates or decision.phase is Phase.ROLLING:
+        return Situation("False", "Progressing", message, reconciling=True)
+    if failed or decision.phase is not Phase.DONE:
+        return Situation("False", "AgentUpdatesFailed" if failed else "AgentUpdatesWaiting", message)
+    return Situation("True", "AgentsUpdated", message)
+
+
+def looking(resource: VaultAutoUpdate) -> Situation:
+    """A generation of the resource is looked at for the first time."""
+    return Situation(
+        "Unknown",
+        "Progressing",
+        f"Reading the mappings of vault {resource.spec.vault_resource_id.name}.",
+        reconciling=True,
+    )
+
+
+def settled(resource: VaultAutoUpdate, state: VaultState) -> Situation:
+    """A pass is over and no job is left."""
+    counts = state.counts
+    in_scope = sum(counts.values()) - counts[Action.IGNORE]
+    differing = counts[Action.PATCH] + counts[Action.REPAIR]
+    only_reported = resource.spec.mode is Mode.AUDIT and not resource.deleting
+    if only_reported and differing + counts[Action.WAIT] + counts[Action.TRACK]:
+        examples = "; ".join(f"{path}: {reason}" for path, reason in state.samples.items())
+        return Situation(
+            "False",
+            "DriftDetected",
+            clean(
+                f"{plural(differing + counts[Action.WAIT], 'mapping')} of {in_scope:,} would be changed. "
+                f"Mode Audit changes nothing; set spec.mode to Enforce to mend it. {examples}",
+                _MESSAGE_BYTES,
+            ),
+        )
+    if counts[Action.WAIT]:
+        return _some_failed(state, in_scope)
+    if differing or counts[Action.TRACK]:
+        return working(resource, state)
+    wanted = AutoUpdate.DISABLED if resource.deleting else resource.spec.auto_update
+    if not in_scope:
+        none = "The vault has no paired Azure-to-Azure mapping, so there is nothing to set."
+        return Situation("True", "Compliant", f"{none} New ones are found at the interval.")
+    return Situation("True", "Compliant", f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.")
+
+
+def is_worst_first(attempt: Attempt) -> tuple[bool, float]:
+    """Order of failures: those of Azure before those that are only slow, the newest first."""
+    return (attempt.reason is FailureReason.STILL_DIFFERS, -attempt.last_at.timestamp())
+
+
+def _some_failed(state: VaultState, in_scope: int) -> Situation:
+    waiting = {key: attempt for key, attempt in state.attempts.items() if state.actions.get(key) is Action.WAIT}
+    if not waiting:
+        return Situation("False", "MappingsFailed", "Some mappings could not be set.", reconciling=True)
+    key, worst = min(waiting.items(), key=lambda item: is_worst_first(item[1]))
+    explanation = worst.explanation
+    said = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
+    action = f" Recommended: {explanation.recommended_action}" if explanation.recommended_action else ""
+    soonest = min(attempt.next_at for attempt in waiting.values())
+    return Situation(
+        "False",
+        "MappingsFailed",
+        clean(
+            f"{len(waiting):,} of {plural(in_scope, 'mapping')} in scope failed. "
+            f"{state.paths.get(key, key)}: {said.rstrip('.')}.{action} Next try at {soonest:%Y-%m-%dT%H:%M:%SZ}.",
+            _MESSAGE_BYTES,
+        ),
+        reconciling=True,
+    )
+
+
+def _compliant(state: VaultState) -> str:
+    counts = state.counts
+    in_scope = sum(counts.values()) - counts[Action.IGNORE]
+    return f"{counts[Action.KEEP]:,} of {plural(in_scope, 'mapping')} as declared"

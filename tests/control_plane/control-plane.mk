@@ -1,5 +1,0 @@
-# Included by the Makefile.
-
-.PHONY: control-plane
-control-plane: $(STAMP) ## Build kube-apiserver and etcd for the tests (once, a few minutes; needs Go)
-	@$(BIN)/python -m tests.support.build_control_plane

@@ -1,0 +1,26 @@
+"""What the conftest files of tests on a real API server have in common."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
+
+__all__ = ["namespace_name", "require_control_plane"]
+
+
+def require_control_plane() -> None:
+    """Skip the test where there is no kube-apiserver; in CI, fail it."""
+    if find_binaries() is None:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"no kube-apiserver and etcd, and in CI this test must not be skipped: {HOW_TO_ENABLE}")
+        pytest.skip(f"needs a real kube-apiserver: {HOW_TO_ENABLE}")
+
+
+def namespace_name(request: pytest.FixtureRequest) -> str:
+    """A name for a namespace that nobody else has, after the name of the test."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    return f"{name}-{os.urandom(3).hex()}"

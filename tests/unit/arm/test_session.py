@@ -1,0 +1,518 @@
+"""HTTP to ARM, against a real server: where the token goes, and that every call ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from tests.unit.arm_server import ArmServer, Exchange, open_server
+from vault_autoupdate.arm import session as session_module
+from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
+from vault_autoupdate.model.errors import (
+    ArmError,
+    CredentialError,
+    Disposition,
+    MalformedReply,
+    NotLeading,
+    Unreachable,
+    UntrustedLink,
+)
+from workbench.azure.entra import open_entra
+
+VERSION = "2025-08-01"
+
+
+class Credentials:
+    """Makes credentials, each of which has a token of its own: token-1, token-2, …."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.scopes: list[str] = []
+
+    def __call__(self) -> Any:
+        self.made += 1
+        token, scopes = f"token-{self.made}", self.scopes
+
+        class _Credential:
+            def get_token(self, *wanted: str, **_: Any) -> AccessToken:
+                scopes.extend(wanted)
+                return AccessToken(token, int(time.time()) + 3600)
+
+        return _Credential()
+
+
+@pytest.fixture
+def arm() -> Iterator[ArmServer]:
+    with open_server() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ArmServer]:
+    with open_server() as server:
+        yield server
+
+
+@pytest.fixture
+def session(arm: ArmServer) -> Iterator[ArmSession]:
+    with_tokens = _session(arm)
+    yield with_tokens
+    with_tokens.close()
+
+
+def _session(arm: ArmServer, **more: Any) -> ArmSession:
+    tokens = TokenSource(Credentials(), "https://management.azure.com")
+    settings: dict[str, Any] = {
+        "endpoint": arm.url,
+        "api_version": VERSION,
+        "tokens": tokens,
+        "timeout": 5.0,
+        "connections": 4,
+    }
+    return ArmSession(**settings | more)
+
+
+def _get(target: str = "/subscriptions/x") -> ArmCall:
+    return ArmCall("GET", target, "run/call")
+
+
+# What goes out.
+
+
+def test_a_call_goes_to_the_endpoint_with_token_version_and_request_id(arm: ArmServer, session: ArmSession) -> None:
+    session.send(_get("/subscriptions/x"))
+    request = arm.seen[0]
+
+    assert (request.method, request.path) == ("GET", f"/subscriptions/x?api-version={VERSION}")
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.headers["x-ms-client-request-id"] == "run/call"
+    assert request.headers["x-ms-return-client-request-id"] == "true"
+    assert request.headers["user-agent"].startswith("vault-autoupdate/")
+    assert request.headers["accept"] == "application/json"
+    assert request.body == b""
+
+
+def test_a_call_that_names_its_own_version_keeps_it(arm: ArmServer, session: ArmSession) -> None:
+    session.send(_get("/subscriptions/x?api-version=2024-01-01&x=%2F"))
+
+    assert arm.seen[0].path == "/subscriptions/x?api-version=2024-01-01&x=%2F"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_a_replica_that_does_not_lead_reads_but_changes_nothing(arm: ArmServer, method: str) -> None:
+    session = _session(arm, may_write=lambda: False)
+    with pytest.raises(NotLeading):
+        session.send(ArmCall(method, "/m", "run/call", {}))
+    assert arm.seen == []
+
+    assert session.send(_get()).status == 200
+    session.close()
+
+
+def test_a_replica_that_loses_the_lead_between_401_and_repetition_changes_nothing(arm: ArmServer) -> None:
+    answers = iter([True, False])
+    session = _session(arm, may_write=lambda: next(answers))
+    arm.answer = lambda exchange: exchange.reply(401)
+    with pytest.raises(NotLeading):
+        session.send(ArmCall("PATCH", "/m", "run/call", {}))
+    session.close()
+
+    assert len(arm.seen) == 1
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_a_write_sends_json(arm: ArmServer, session: ArmSession, method: str) -> None:
+    session.send(ArmCall(method, "/m", "run/call", {"properties": {"é": None}}))
+
+    assert (arm.seen[0].method, arm.seen[0].path) == (method, f"/m?api-version={VERSION}")
+    assert arm.seen[0].headers["content-type"] == "application/json"
+    assert json.loads(arm.seen[0].body) == {"properties": {"é": None}}
+
+
+def test_the_token_is_for_the_audience(arm: ArmServer) -> None:
+    credentials = Credentials()
+    tokens = TokenSource(credentials, "https://management.azure.com/")
+    session = ArmSession(endpoint=arm.url + "/", api_version=VERSION, tokens=tokens)
+    session.send(_get())
+    session.close()
+
+    assert credentials.scopes == ["https://management.azure.com/.default"]
+
+
+def _identity(name: str) -> TokenSource:
+    made = 0
+
+    def make() -> Any:
+        nonlocal made
+        made += 1
+        token = f"{name}-{made}"
+
+        class _Named:
+            def get_token(self, *_: str) -> AccessToken:
+                return AccessToken(token, int(time.time()) + 3600)
+
+        return _Named()
+
+    return TokenSource(make, "https://a")
+
+
+class _Nobody:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        raise OSError("no such identity")
+
+
+def test_each_call_carries_the_token_of_its_own_identity_also_the_one_after_a_401(
+    arm: ArmServer, session: ArmSession
+) -> None:
+    blue, green = _identity("blue"), _identity("green")
+    arm.answer = lambda exchange: exchange.reply(401 if exchange.headers["Authorization"].endswith("-1") else 200)
+    for tokens in (blue, green, blue):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    sent = [request.headers["authorization"].removeprefix("Bearer ") for request in arm.seen]
+    assert sent == ["blue-1", "blue-2", "green-1", "green-2", "blue-2"]
+
+
+def test_an_identity_that_gets_no_token_calls_as_nobody_else(arm: ArmServer, session: ArmSession) -> None:
+    broken = TokenSource(_Nobody, "https://a", failure_pause=0)
+    with pytest.raises(CredentialError):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=broken))
+
+    assert arm.seen == []
+
+
+def test_what_azure_tells_one_identity_in_a_cookie_goes_out_with_no_call(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(200, b"{}", Set_Cookie="session=blue; Path=/")
+    for tokens in (_identity("blue"), _identity("green")):
+        session.send(ArmCall("GET", "/m", "run/call", tokens=tokens))
+
+    assert all("cookie" not in request.headers for request in arm.seen)
+
+
+def test_no_token_is_in_what_a_call_or_its_answer_says_of_itself(arm: ArmServer, session: ArmSession) -> None:
+    call = ArmCall("GET", "/m", "run/call", tokens=_identity("blue"))
+
+    assert "blue" not in repr(call)
+    assert "blue" not in repr(session.send(call))
+
+
+def test_connections_are_used_again(arm: ArmServer, session: ArmSession) -> None:
+    for _ in range(5):
+        session.send(_get())
+
+    assert len(arm.connections) == 1
+
+
+# Where the token does not go.
+
+
+def test_a_link_of_the_endpoint_is_followed_as_it_is(arm: ArmServer, session: ArmSession) -> None:
+    session.send(_get(f"{arm.url}/page?api-version=old&skipToken=a%2Fb"))
+
+    assert arm.seen[0].path == "/page?api-version=old&skipToken=a%2Fb"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "{elsewhere}/page",
+        "//{host}/page",
+        "{arm}@{host}/page",
+        "https://127.0.0.1/page",
+        "HTTP://evil.example/page",
+        "ftp://127.0.0.1/page",
+        "page",
+        "",
+        "?x=1",
+        "http://[",
+        "http://127.0.0.1:99999/page",
+        "http://127.0.0.1:x/page",
+        "{elsewhere}\\@{arm_host}/page",
+        "{elsewhere}#@{arm_host}/page",
+    ],
+)
+def test_a_link_to_anywhere_else_is_refused_and_nobody_is_asked(
+    arm: ArmServer, elsewhere: ArmServer, session: ArmSession, link: str
+) -> None:
+    host, arm_host = elsewhere.url.removeprefix("http://"), arm.url.removeprefix("http://")
+    with pytest.raises(UntrustedLink) as refused:
+        session.send(_get(link.format(elsewhere=elsewhere.url, host=host, arm=arm.url, arm_host=arm_host)))
+
+    assert arm.seen == elsewhere.seen == []
+    assert refused.value.disposition is Disposition.SLOW
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_error_and_not_followed(
+    arm: ArmServer, elsewhere: ArmServer, session: ArmSession, status: int
+) -> None:
+    arm.answer = lambda exchange: exchange.reply(status, b"", Location=f"{elsewhere.url}/page")
+    with pytest.raises(ArmError) as refused:
+        session.send(_get())
+
+    assert (refused.value.status, refused.value.disposition) == (status, Disposition.SLOW)
+    assert elsewhere.seen == []
+    assert len(arm.seen) == 1
+
+
+def test_an_endpoint_whose_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    with open_entra(tmp_path, {}) as impostor:
+        endpoint = f"https://{impostor.host}"
+        session = ArmSession(endpoint=endpoint, api_version=VERSION, tokens=_identity("own"), timeout=5)
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            session.send(_get())
+        session.close()
+
+        assert impostor.paths == []
+
+
+def test_a_netrc_file_has_no_say(
+    arm: ArmServer, session: ArmSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\ndefault login other password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    session.send(_get())
+
+    assert arm.seen[0].headers["authorization"] == "Bearer token-1"
+
+
+# A token that is not taken.
+
+
+def test_a_401_is_answered_once_with_the_token_of_a_new_credential(arm: ArmServer, session: ArmSession) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.reply(200 if exchange.headers["Authorization"] == "Bearer token-2" else 401, b"{}")
+
+    arm.answer = answer
+    assert session.send(_get()).status == 200
+    assert session.send(_get()).status == 200
+
+    assert [request.headers["authorization"] for request in arm.seen] == [
+        "Bearer token-1", "Bearer token-2", "Bearer token-2",
+    ]  # fmt: skip
+
+
+def test_a_401_to_the_new_token_as_well_is_an_error(arm: ArmServer, session: ArmSession) -> None:
+    body = b'{"error":{"code":"InvalidAuthenticationToken","message":"No."}}'
+    arm.answer = lambda exchange: exchange.reply(401, body)
+    with pytest.raises(ArmError) as refused:
+        session.send(_get())
+
+    assert (refused.value.status, refused.value.reason) == (401, "InvalidAuthenticationToken")
+    assert len(arm.seen) == 2
+
+
+def test_without_a_token_nobody_is_asked(arm: ArmServer) -> None:
+    class _Broken:
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            raise OSError("no identity endpoint")
+
+    session = ArmSession(endpoint=arm.url, api_version=VERSION, tokens=TokenSource(_Broken, "https://a"))
+    with pytest.raises(CredentialError, match="no identity endpoint"):
+        session.send(_get())
+    session.close()
+
+    assert arm.seen == []
+
+
+# What comes back.
+
+
+def test_an_answer_is_its_status_headers_and_document(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(202, b'{"a": 1}', Azure_AsyncOperation="https://h/x?sig=secret")
+    reply = session.send(_get())
+
+    assert (reply.status, reply.document()) == (202, {"a": 1})
+    assert reply.headers["azure-asyncoperation"] == "https://h/x?sig=secret"
+    assert "secret" not in repr(reply), "signed links stay out of logs"
+
+
+def test_an_accepted_change_has_no_body(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(202, b"")
+
+    assert session.send(_get()).body == b""
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_answer_is_read(arm: ArmServer, session: ArmSession, encoding: str) -> None:
+    text = json.dumps({"value": list(range(20_000))}).encode()
+    packed = gzip.compress(text) if encoding == "gzip" else zlib.compress(text)
+    arm.answer = lambda exchange: exchange.reply(200, packed, Content_Encoding=encoding)
+
+    assert session.send(_get()).body == text
+
+
+def test_an_answer_in_chunks_is_read(arm: ArmServer, session: ArmSession) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.begin(Transfer_Encoding="chunked")
+        exchange.wfile.write(b'5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n')
+
+    arm.answer = answer
+    assert session.send(_get()).document() == {"a": 1}
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"", b'{"a":', b"\xff\xfe", b"[" * 100_000])
+def test_a_success_that_is_not_json_is_malformed(arm: ArmServer, session: ArmSession, body: bytes) -> None:
+    arm.answer = lambda exchange: exchange.reply(200, body, Content_Type="text/html")
+    with pytest.raises(MalformedReply, match=rf"ARM answered 200 with {len(body)} bytes \(text/html\) that are not"):
+        session.send(_get()).document()
+
+
+def test_an_error_page_of_a_proxy_is_told_by_its_status(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(502, b"<html>Bad Gateway</html>", Content_Type="text/html")
+    with pytest.raises(ArmError) as refused:
+        session.send(_get())
+
+    assert (refused.value.reason, refused.value.disposition) == ("Http502", Disposition.RETRY)
+
+
+def test_a_429_tells_how_long_to_wait(arm: ArmServer, session: ArmSession) -> None:
+    arm.answer = lambda exchange: exchange.reply(429, b"{}", Retry_After="17")
+    with pytest.raises(ArmError) as refused:
+        session.send(_get())
+
+    assert (refused.value.disposition, refused.value.retry_after) == (Disposition.WAIT, 17)
+
+
+# What does not come back as a whole.
+
+
+def _cut_off(exchange: Exchange) -> None:
+    exchange.begin(Content_Length="1000")
+    exchange.wfile.write(b'{"value": [')
+    exchange.close_connection = True
+
+
+def _cut_off_at_nothing(exchange: Exchange) -> None:
+    exchange.begin(Content_Length="1000")
+    exchange.close_connection = True
+
+
+def _cut_off_in_a_chunk(exchange: Exchange) -> None:
+    exchange.begin(Transfer_Encoding="chunked")
+    exchange.wfile.write(b"100\r\n{")
+    exchange.close_connection = True
+
+
+def _cut_off_between_chunks(exchange: Exchange) -> None:
+    exchange.begin(Transfer_Encoding="chunked")
+    exchange.wfile.write(b"2\r\n{}\r\n")
+    exchange.close_connection = True
+
+
+def _cut_off_in_gzip(exchange: Exchange) -> None:
+    exchange.begin(Content_Encoding="gzip", Content_Length="1000")
+    exchange.wfile.write(gzip.compress(b"{}" * 1000)[:15])
+    exchange.close_connection = True
+
+
+def _no_gzip(exchange: Exchange) -> None:
+    exchange.reply(200, b"{}", Content_Encoding="gzip")
+
+
+def _nonsense(exchange: Exchange) -> None:
+    exchange.wfile.write(b"SMTP ready\r\n\r\n")
+    exchange.close_connection = True
+
+
+def _hang_up(exchange: Exchange) -> None:
+    exchange.close_connection = True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [_cut_off, _cut_off_at_nothing, _cut_off_in_a_chunk, _cut_off_between_chunks, _cut_off_in_gzip, _no_gzip,
+     _nonsense, _hang_up, Exchange.reset],
+)  # fmt: skip
+def test_an_answer_that_is_not_whole_is_no_answer(arm: ArmServer, session: ArmSession, answer: Any) -> None:
+    arm.answer = answer
+    with pytest.raises(Unreachable) as lost:
+        session.send(_get("/subscriptions/hidden"))
+
+    assert lost.value.message.startswith("No answer from 127.0.0.1: ")
+    assert "token-1" not in str(lost.value)
+    assert "hidden" not in str(lost.value)
+    arm.answer = Exchange.reply
+    assert session.send(_get()).status == 200, "the next call has a connection again"
+
+
+def test_nobody_there_is_told_with_the_cause(session: ArmSession) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        lonely = _session(ArmServer(), endpoint=f"http://127.0.0.1:{free.getsockname()[1]}")
+        with pytest.raises(Unreachable, match="Connection refused") as lost:
+            lonely.send(_get("/subscriptions/hidden"))
+        lonely.close()
+
+    assert "hidden" not in str(lost.value)
+    assert "HTTPS_PROXY" in lost.value.recommended_action
+
+
+def _silent(exchange: Exchange) -> None:
+    exchange.arm.closing.wait(5)
+
+
+def _trickling(exchange: Exchange) -> None:
+    exchange.begin(Content_Length="1000000")
+    exchange.trickle(b"x")
+
+
+def _trickling_chunks(exchange: Exchange) -> None:
+    exchange.begin(Transfer_Encoding="chunked")
+    exchange.trickle(b"1\r\nx\r\n")
+
+
+def _trickling_head(exchange: Exchange) -> None:
+    exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    exchange.trickle(b".")
+
+
+@pytest.mark.parametrize("answer", [_silent, _trickling, _trickling_chunks, _trickling_head])
+def test_a_call_ends_in_time_also_when_its_answer_comes_drop_by_drop(arm: ArmServer, answer: Any) -> None:
+    arm.answer = answer
+    session = _session(arm, timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(Unreachable):
+        session.send(_get())
+    session.close()
+
+    assert 0.2 < time.monotonic() - began < 5
+
+
+def test_a_call_through_a_proxy_ends_in_time_too(arm: ArmServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", arm.url)
+    arm.answer = _trickling_head
+    session = _session(arm, timeout=0.3, endpoint="http://management.azure.invalid")
+    with pytest.raises(Unreachable):
+        session.send(_get())
+    session.close()
+
+    assert [request.path for request in arm.seen] == [
+        f"http://management.azure.invalid/subscriptions/x?api-version={VERSION}"
+    ]
+
+
+def test_an_answer_without_end_is_given_up(
+    arm: ArmServer, session: ArmSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "_LARGEST_BODY", 100_000)
+    arm.answer = lambda exchange: exchange.reply(200, gzip.compress(b" " * 10_000_000), Content_Encoding="gzip")
+    with pytest.raises(Unreachable, match="too large"):
+        session.send(_get())
+
+
+def test_a_reply_does_not_show_its_content() -> None:
+    assert repr(ArmReply(200, {"location": "secret"}, b"secret")) == "ArmReply(status=200)"

@@ -1,0 +1,326 @@
+"""From any answer of ARM that is no success to what to do about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault_autoupdate.model.errors import (
+    ArmError,
+    AzureError,
+    CredentialError,
+    CredentialUnusable,
+    Disposition,
+    MalformedReply,
+    Unreachable,
+    UntrustedLink,
+    classify,
+    retry_after,
+)
+
+RETRY, WAIT, SLOW, STALL = Disposition.RETRY, Disposition.WAIT, Disposition.SLOW, Disposition.STALL
+MAPPING = (
+    "/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/resourceGroups/rg-disaster-recovery-weu/providers"
+    "/Microsoft.RecoveryServices/vaults/dr-vault-weu/replicationFabrics/asr-a2a-default-westeurope"
+    "/replicationProtectionContainers/asr-a2a-default-westeurope-container"
+    "/replicationProtectionContainerMappings/westeurope-northeurope-24-hour-retention-policy"
+)
+ACTION = (
+    "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers"
+    "/replicationProtectionContainerMappings/write"
+)
+DENIED = (
+    "The client '8d1c1b0e-4f3a-4a53-9d3b-0f2b3c4d5e6f' with object id '8d1c1b0e-4f3a-4a53-9d3b-0f2b3c4d5e6f' does not "
+    f"have authorization to perform action '{ACTION}' over scope '{MAPPING}' or the scope is invalid. If access was "
+    "recently granted, please refresh your credentials."
+)
+
+
+def _classify(status: int, code: str = "", message: str = "", headers: dict[str, str] | None = None) -> ArmError:
+    body = json.dumps({"error": {"code": code, "message": message}}).encode() if code or message else b""
+    return classify(status, body, headers or {})
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "disposition"),
+    [
+        (429, "SubscriptionRequestsThrottled", WAIT),
+        (429, "TooManyRequests", WAIT),
+        (429, "OperationThrottled", WAIT),
+        (429, "NobodyKnows", WAIT),
+        (429, "", WAIT),
+        (429, "RetryableErrorDueToAnotherOperation", RETRY),
+        (401, "InvalidAuthenticationToken", SLOW),
+        (401, "ExpiredAuthenticationToken", SLOW),
+        (401, "AuthenticationFailed", SLOW),
+        (401, "InvalidAuthenticationTokenTenant", SLOW),
+        (401, "", SLOW),
+        (403, "AuthorizationFailed", SLOW),
+        (403, "LinkedAuthorizationFailed", SLOW),
+        (403, "ScopeLocked", SLOW),
+        (409, "ScopeLocked", SLOW),
+        (403, "", SLOW),
+        (404, "SubscriptionNotFound", STALL),
+        (404, "ResourceGroupNotFound", STALL),
+        (404, "ResourceNotFound", STALL),
+        (404, "", STALL),
+        (404, "MappingGone", STALL),
+        (400, "InvalidApiVersionParameter", SLOW),
+        (400, "NoRegisteredProviderFound", SLOW),
+        (400, "BadRequest", SLOW),
+        (400, "", SLOW),
+        (405, "", SLOW),
+        (418, "Teapot", SLOW),
+        (408, "", RETRY),
+        (409, "ConflictingJob", RETRY),
+        (409, "", RETRY),
+        (412, "", RETRY),
+        (425, "", RETRY),
+        (500, "InternalServerError", RETRY),
+        (502, "", RETRY),
+        (503, "ServerBusy", RETRY),
+        (504, "GatewayTimeout", RETRY),
+        (599, "", RETRY),
+        (301, "", SLOW),
+        (302, "", SLOW),
+        (307, "", SLOW),
+        (304, "", SLOW),
+        (0, "", RETRY),
+        (100, "", RETRY),
+        (999, "", RETRY),
+    ],
+)
+def test_status_and_code_decide_what_to_do(status: int, code: str, disposition: Disposition) -> None:
+    error = _classify(status, code, "Words.")
+
+    assert (error.status, error.disposition) == (status, disposition)
+    assert _classify(status, code.swapcase(), "Words.").disposition is disposition
+    assert error.code == (code or f"Http{status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "action"),
+    [
+        (401, "InvalidAuthenticationTokenTenant", "AZURE_TENANT_ID"),
+        (401, "InvalidAuthenticationToken", "cloud, audience"),
+        (403, "ScopeLocked", "spec.suspend"),
+        (409, "ScopeLocked", "Remove the lock"),
+        (403, "AuthorizationFailed", "Grant"),
+        (403, "Other", "identity"),
+        (404, "SubscriptionNotFound", "Check the subscription in spec.vaultResourceId"),
+        (404, "ResourceNotFound", "if the vault is gone for good, delete this resource"),
+        (404, "", "if the vault is gone for good, delete this resource"),
+        (404, "Other", "Check spec.vaultResourceId"),
+        (400, "InvalidApiVersionParameter", "VAULT_AUTOUPDATE_API_VERSION"),
+        (307, "", "redirect"),
+    ],
+)
+def test_what_somebody_has_to_do_is_said(status: int, code: str, action: str) -> None:
+    assert action in _classify(status, code, "Words.").recommended_action
+
+
+def test_a_refusal_names_the_action_and_the_scope_that_are_missing_however_long_both_are() -> None:
+    error = _classify(403, "AuthorizationFailed", DENIED)
+
+    assert ACTION in error.recommended_action
+    assert "/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/resourceGroups/rg-disaster-recovery-weu" in (
+        error.recommended_action
+    )
+    assert error.recommended_action.startswith(f"Grant the calling identity the action {ACTION} on /subscriptions/")
+    assert error.recommended_action.endswith("; a new assignment takes some minutes to work.")
+    assert len(DENIED) > 600, "as long as real ones are"
+
+
+def test_a_refusal_without_words_still_says_what_kind_of_thing_to_do() -> None:
+    assert "Grant the calling identity this action" in _classify(403, "AuthorizationFailed").recommended_action
+
+
+# Whose words are told.
+
+
+def _envelope(**error: Any) -> ArmError:
+    return classify(400, json.dumps({"error": error}).encode(), {})
+
+
+def test_arms_own_envelope() -> None:
+    error = _envelope(code="BadRequest", message="No.", details=[{"code": "Inner", "message": "Inner."}])
+
+    assert (error.code, error.message, error.reason) == ("BadRequest", "No.", "BadRequest")
+
+
+def test_site_recoverys_envelope_explains_itself_in_the_first_detail() -> None:
+    error = _envelope(
+        code="400",
+        message="Outer.",
+        details=[
+            {"code": "AccountMissing", "message": "No account.", "possibleCauses": "It is gone.",
+             "recommendedAction": "Make one.", "activityId": "x"},
+            {"code": "Second", "message": "Second."},
+        ],
+    )  # fmt: skip
+
+    assert (error.code, error.message) == ("AccountMissing", "No account.")
+    assert (error.possible_causes, error.recommended_action) == ("It is gone.", "Make one.")
+    assert str(error) == "No account. Make one."
+
+
+@pytest.mark.parametrize(
+    ("explained", "causes", "action"),
+    [({"possibleCauses": "It is gone."}, "It is gone.", ""), ({"recommendedAction": "Make one."}, "", "Make one.")],
+)
+def test_a_detail_that_explains_anything_speaks_for_the_whole(
+    explained: dict[str, str], causes: str, action: str
+) -> None:
+    detail = {"code": "AccountMissing", "message": "No account.", **explained}
+    error = _envelope(code="400", message="Outer.", details=[detail])
+
+    assert (error.code, error.message) == ("AccountMissing", "No account.")
+    assert (error.possible_causes, error.recommended_action) == (causes, action)
+
+
+def test_what_is_no_text_in_a_detail_is_not_told() -> None:
+    error = _envelope(code="BadRequest", details=[{"code": 7, "message": {"x": 1}}])
+
+    assert (error.code, error.message) == ("BadRequest", "ARM answered 400 without saying why.")
+
+
+def test_a_credential_that_cannot_be_used_is_looked_at_rarely_unless_that_is_likely_to_pass() -> None:
+    lasting = CredentialUnusable("CredentialInvalid", "No.", recommended_action="Mend it.")
+    passing = CredentialUnusable("CredentialUnknown", "Not now.", recommended_action="Wait.", passing=True)
+
+    assert (lasting.disposition, passing.disposition) == (SLOW, RETRY)
+    assert (lasting.reason, str(lasting)) == ("CredentialInvalid", "No. Mend it.")
+
+
+def test_an_error_says_no_more_than_it_was_told() -> None:
+    plain = Unreachable("Nobody there.")
+    of_arm = ArmError(500, "X", "Broken.", disposition=RETRY)
+
+    for error, message in ((plain, "Nobody there."), (of_arm, "Broken.")):
+        assert (str(error), error.args) == (message, (message,))
+        assert (error.possible_causes, error.recommended_action) == ("", "")
+
+
+def test_the_detail_speaks_where_the_error_itself_says_nothing() -> None:
+    error = _envelope(code="BadRequest", details=[{"code": "Inner", "message": "Inner."}])
+
+    assert (error.code, error.message) == ("Inner", "Inner.")
+
+
+def test_a_numeric_code_is_no_reason_for_a_condition() -> None:
+    error = _envelope(code="151083", message="Reboot.")
+
+    assert (error.code, error.reason) == ("151083", "Http400")
+
+
+@pytest.mark.parametrize("code", ["has space", "a_b", "1A", "A" * 65, "ä"])
+def test_only_one_plain_word_becomes_a_reason(code: str) -> None:
+    assert _envelope(code=code, message="m").reason == "Http400"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>502 Bad Gateway</body></html>",
+        b'{"error":',
+        b'"text"',
+        b"[]",
+        b"null",
+        b'{"error": null}',
+        b'{"error": "invalid_grant"}',
+        b'{"error": {"details": [1]}}',
+        b'{"error": {"code": 7, "message": ["x"]}}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"error": {"code": ' + b"1" * 5000 + b"}}",
+    ],
+)
+def test_a_body_that_says_nothing_is_told_by_its_status(body: bytes) -> None:
+    error = classify(502, body, {})
+
+    assert (error.code, error.reason, error.message) == ("Http502", "Http502", "ARM answered 502 without saying why.")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "code", "message", "details", "possibleCauses", "recommendedAction", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+_BODIES = st.binary(max_size=200) | _JSON.map(lambda value: json.dumps(value).encode())
+_HEADERS = st.dictionaries(
+    st.sampled_from(["retry-after", "retry-after-ms", "x-ms-retry-after-ms", "content-type"]), st.text(max_size=20)
+)
+
+
+@given(st.integers(-1, 1000), _BODIES, _HEADERS)
+def test_any_answer_at_all_is_classified(status: int, body: bytes, headers: dict[str, str]) -> None:
+    error = classify(status, body, headers)
+
+    assert error.disposition in set(Disposition)
+    assert error.message
+    for text in (error.message, error.possible_causes, error.recommended_action, error.code, str(error)):
+        assert len(text.encode()) <= 1500
+        assert text.isprintable() or not any(ord(character) < 32 for character in text)
+    assert error.retry_after is None or 0 <= error.retry_after <= 3600
+
+
+# How long the server wants to be left alone.
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "17"}, 17),
+        ({"retry-after": " 17 "}, 17),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"x-ms-retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "250", "x-ms-retry-after-ms": "1", "retry-after": "9"}, 0.25),
+        ({"x-ms-retry-after-ms": "1000", "retry-after": "9"}, 1),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
+        ({"retry-after": "3600"}, 3600),
+        ({"retry-after": "86400"}, 3600),
+        ({"retry-after": "999999999999"}, 3600),
+        ({"retry-after": "9999999999999"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "1e3"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Sun, 01 Mar 2026 12:00:00 GMT"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+    assert _classify(429, headers=headers).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "disposition"),
+    [
+        (AzureError("m"), "AzureError", RETRY),
+        (Unreachable("m"), "ArmUnreachable", RETRY),
+        (MalformedReply("m"), "MalformedReply", RETRY),
+        (UntrustedLink("m"), "UntrustedLink", SLOW),
+        (CredentialError("m"), "AuthenticationFailed", RETRY),
+    ],
+)
+def test_errors_without_an_answer_have_a_reason_and_a_disposition_too(
+    error: AzureError, reason: str, disposition: Disposition
+) -> None:
+    assert (error.reason, error.disposition, str(error)) == (reason, disposition, "m")

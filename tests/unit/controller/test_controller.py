@@ -1,0 +1,141 @@
+"""What cannot be timed on a real API server: refused writes, news amid a write, whom it wakes. Else: tests/cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from tests.unit.builders import ACCOUNT_ID, VAULT_ID
+from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.reconcile.context import Timing
+from vault_autoupdate.reconcile.reconciler import Reconciler
+from vault_autoupdate.report.readiness import Situation
+
+KEY = ResourceKey("team", "dr")
+
+
+class RefusingWriter:
+    """An API server that takes the status and refuses the finalizer. Implements `Writer`."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+        self.events: list[Situation] = []
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        self.status = dict(status)
+
+    async def check_present(self, ref: ObjectRef) -> None:
+        return
+
+    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        raise NotWritten("403 Forbidden")
+
+    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        raise NotWritten("403 Forbidden")
+
+    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
+        self.events.append(situation)
+
+
+class InterruptedWriter(RefusingWriter):
+    """An API server that has news while a status is being written."""
+
+    def __init__(self, news: Callable[[], None]) -> None:
+        super().__init__()
+        self._news = news
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        await super().write_status(ref, status, patient=patient)
+        self._news()
+
+
+def _object(name: str = KEY.name, metadata: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    spec = {"vaultResourceId": VAULT_ID, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT_ID}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": name,
+            "namespace": KEY.namespace,
+            "uid": f"uid-{name}",
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            **(metadata or {}),
+        },
+        "spec": {**spec, **changes},
+    }
+
+
+def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Fleet:
+    second = timedelta(seconds=1)
+    return Fleet(
+        reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
+        writer=writer,
+        timing=Timing(second, second, second, second, second, second, second, 1),
+        observer=cast("Any", None),
+        wake=wake,
+        startup_spread=second,
+        paused_for=lambda *_: 0.0,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+async def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow_and_nothing_is_done() -> None:
+    writer = RefusingWriter()
+    fleet = _fleet(writer)
+    fleet.seen(_object(deletionPolicy="Disable"))
+    again = await fleet.work(KEY)
+    assert again is not None
+    conditions = {condition["type"]: condition for condition in writer.status["conditions"]}
+    assert conditions["Ready"]["status"] == "False"
+    assert conditions["Stalled"]["reason"] == "FinalizerNotSet"
+    assert "403 Forbidden" in conditions["Ready"]["message"]
+    assert "rbac.finalizers" in conditions["Ready"]["message"]
+    assert [event.reason for event in writer.events] == ["FinalizerNotSet"]
+
+
+async def test_an_owner_that_goes_while_the_status_that_names_it_is_written_leaves_the_vault_to_the_next_at_once() -> (
+    None
+):
+    owner, younger = ResourceKey(KEY.namespace, "older"), ResourceKey(KEY.namespace, "younger")
+    fleet: Fleet
+    writer = InterruptedWriter(lambda: fleet.gone(owner))
+    fleet = _fleet(writer)
+    fleet.seen(_object("older"))
+    fleet.seen(_object("younger", {"creationTimestamp": "2026-01-02T00:00:00Z"}))
+    again = await fleet.work(younger)
+    assert writer.status["conditions"][0]["reason"] == "VaultAlreadyManaged"
+    assert again == 0.0
+    assert fleet.owner(fleet.entries[younger]) == younger
+
+
+def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
+    woken: list[str] = []
+    fleet = _fleet(RefusingWriter(), lambda key, _: woken.append(key.name))
+    leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
+    fleet.seen(_object("leaving", leaving, deletionPolicy="Disable"))
+    fleet.seen(_object("older"))
+    woken.clear()
+
+    fleet.seen(_object("new"))
+
+    assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"
+
+
+async def test_news_that_are_older_than_the_status_that_was_sent_do_not_bring_an_older_status_back() -> None:
+    writer = RefusingWriter()
+    fleet = _fleet(writer)
+    fleet.seen(_object("older"))
+    fleet.seen(_object("younger"))
+    younger = ResourceKey(KEY.namespace, "younger")
+    await fleet.work(younger)
+    entry, sent = fleet.entries[younger], writer.status
+
+    fleet.seen(_object("younger", {"labels": {"changed": "just before"}}) | {"status": {}})
+    assert entry.status == sent, "else the next status would be compared with what is not there any more"
+
+    fleet.seen(_object("younger") | {"status": sent})
+    fleet.seen(_object("younger") | {"status": {"observedGeneration": 0}})
+    assert entry.status == {"observedGeneration": 0}, "somebody else's change that came after ours"

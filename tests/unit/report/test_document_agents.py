@@ -1,0 +1,118 @@
+"""When the status speaks of agents and the account: as this process has seen them, else as an earlier one has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import ACCOUNT_ID, NOW, resource
+from vault_autoupdate.decide.account_report import AccountReport, Problem
+from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.attempts import Explanation
+from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.model.windows import Window
+from vault_autoupdate.report.document import build_status
+from vault_autoupdate.report.readiness import Situation
+
+READY = Situation("True", "Compliant", "All is well.")
+ENABLED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID)
+DISABLED = resource(autoUpdate="Disabled", automationAccountResourceId=None)
+UNCHECKED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID, automationAccountChecks=False)
+AGENTS, ACCOUNT = "AgentsCurrent", "AutomationAccountHealthy"
+BEFORE: dict[str, Any] = {
+    "agents": {"total": 1},
+    "automationAccount": {"name": "before"},
+    "agentUpdates": {"phase": "Rolling"},
+    "conditions": [
+        {"type": kind, "status": "Unknown", "reason": "Before", "message": "As it was."} for kind in (AGENTS, ACCOUNT)
+    ],
+}
+
+
+def _build(
+    declared: VaultAutoUpdate | None, state: VaultState, previous: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    status = build_status(declared, state, READY, previous or {}, NOW)
+    return status, {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+
+def _seen(**more: Any) -> VaultState:
+    return VaultState(
+        agents_looked=True,
+        agents=AgentReport(3, 1, concerns={Concern.UPDATE_REQUIRED: 1}),
+        account_looked=True,
+        account=AccountReport("aa", healthy=False, problems=(Problem("AccountNotOk", "It is suspended."),)),
+        **more,
+    )
+
+
+def test_what_this_process_has_seen_takes_the_place_of_what_was_said_before() -> None:
+    status, conditions = _build(ENABLED, _seen(), BEFORE)
+
+    assert status["agents"]["total"] == 3
+    assert status["automationAccount"]["name"] == "aa"
+    assert conditions == {
+        "Ready": ("True", "Compliant"),
+        AGENTS: ("False", "UpdatesWaiting"),
+        ACCOUNT: ("False", "AccountNotOk"),
+    }
+
+
+def test_until_this_process_has_looked_what_was_said_before_stays() -> None:
+    told = VaultState(agents=AgentReport(3), account=AccountReport("aa", healthy=True))
+    for declared in (ENABLED, None):
+        status, conditions = _build(declared, told, BEFORE)
+
+        assert status["agents"] == BEFORE["agents"]
+        assert status["automationAccount"] == BEFORE["automationAccount"]
+        assert conditions == {
+            "Ready": ("True", "Compliant"),
+            AGENTS: ("Unknown", "Before"),
+            ACCOUNT: ("Unknown", "Before"),
+        }
+    status, conditions = _build(ENABLED, told)
+    assert not {"agents", "automationAccount"} & status.keys()
+    assert conditions.keys() == {"Ready"}
+
+
+@pytest.mark.parametrize("declared", [DISABLED, UNCHECKED])
+def test_of_an_account_that_does_not_matter_nothing_is_said(declared: VaultAutoUpdate) -> None:
+    for state in (_seen(), VaultState()):
+        status, conditions = _build(declared, state, BEFORE)
+
+        assert "automationAccount" not in status
+        assert "agents" in status
+        assert conditions.keys() == {"Ready", AGENTS}
+
+
+def test_why_nothing_is_known_is_said_in_the_conditions() -> None:
+    problem = Explanation("AuthorizationFailed", "It may not be read.", "", "Grant the role.")
+    state = VaultState(agents_looked=True, agents_problem=problem, account_looked=True, account_problem=problem)
+    status, conditions = _build(ENABLED, state)
+
+    assert conditions[AGENTS] == conditions[ACCOUNT] == ("Unknown", "AuthorizationFailed")
+    assert not {"agents", "automationAccount"} & status.keys()
+
+
+def test_what_to_do_about_agents_behind_depends_on_who_is_to_update_them() -> None:
+    by_itself, in_windows, unreadable = (
+        next(each["message"] for each in _build(declared, _seen())[0]["conditions"] if each["type"] == AGENTS)
+        for declared in (ENABLED, DISABLED, None)
+    )
+
+    assert "an agentUpdates window" in in_windows
+    assert by_itself != in_windows == unreadable
+
+
+def test_updates_are_told_as_decided_and_before_that_as_an_earlier_process_has() -> None:
+    window = Window(NOW, NOW)
+    decided = _seen(rollout=Rollout(), rollout_decision=RolloutDecision(Phase.CLOSED), next_window=window)
+    status, _ = _build(ENABLED, decided, BEFORE)
+
+    assert status["agentUpdates"]["phase"] == "Closed"
+    assert status["agentUpdates"]["nextWindow"]["opensAt"] == "2026-03-01T12:00:00Z"
+    assert _build(ENABLED, _seen(rollout=Rollout()), BEFORE)[0]["agentUpdates"] == BEFORE["agentUpdates"]
+    assert "agentUpdates" not in _build(ENABLED, _seen(), BEFORE)[0]

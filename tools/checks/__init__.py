@@ -1,0 +1,1 @@
+"""Checks beside the tests: vulnerabilities, mutants, what the operator consists of."""

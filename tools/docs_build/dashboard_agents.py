@@ -1,0 +1,136 @@
+"""The dashboard's row about agents."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.docs_build.dashboard_queries import P, of
+from tools.docs_build.grafana import Panel, heatmap, series, stat, table
+
+_HEALTHY: Final = of("automation_account_healthy")
+_NEXT_RUN: Final = of("automation_account_next_run_timestamp_seconds")
+_UNDER_WAY: Final = of("agent_updates_in_flight")
+_WAITING: Final = of("agent_updates_waiting")
+_NOT_UPDATED: Final = of("agent_updates_failed_machines")
+_EXPIRING: Final = of("agents_concern", 'concern=~"expired|expiring"')
+_FAR_BEHIND: Final = of("agents_concern", 'concern="far_behind"')
+_STATES: Final = {"current": "green", "behind": "yellow", "unknown": "#8e8e8e"}
+_CONCERNS: Final = {
+    "expired": "dark-red",
+    "expiring": "red",
+    "far_behind": "orange",
+    "update_required": "yellow",
+    "upgrading": "blue",
+}
+_UPDATES: Final = {"under way": "blue", "waiting": "yellow", "failed": "red"}
+_PHASES: Final = {"Rolling": "blue", "Done": "green", "Stopped": "red", "Paused": "orange", "Closed": "#8e8e8e"}
+
+__all__ = ["agents_row"]
+
+
+def agents_row() -> list[Panel]:
+    """Agents, their updates in windows, and the Automation accounts."""
+    by_state, by_version = of("agents", 'state=~".+"'), of("agent_versions", 'version=~".+"')
+    by_concern, by_phase = of("agents_concern", 'concern=~".+"'), of("agent_updates_phase", 'phase=~".+"')
+    return [
+        stat(
+            "Expired, or within 60 days",
+            f"sum({_EXPIRING})",
+            width=4,
+            steps=[("green", None), ("red", 1)],
+            text="Machines whose agent Site Recovery supports no longer, or not for long.",
+        ),
+        stat(
+            "More than four releases behind",
+            f"sum({_FAR_BEHIND})",
+            width=4,
+            steps=[("green", None), ("orange", 1)],
+            text="Machines whose agent Microsoft does not support.",
+        ),
+        stat("Updates under way", f"sum({_UNDER_WAY})", width=3, text="In windows: spec.agentUpdates."),
+        stat("Waiting for a window", f"sum({_WAITING})", width=3, text="Machines that a window would still update."),
+        stat(
+            "Updates failed",
+            f"sum({_NOT_UPDATED})",
+            width=3,
+            steps=[("green", None), ("red", 1)],
+            text="Machines whose last update in a window failed.",
+        ),
+        stat(
+            "Accounts unhealthy",
+            f"count({_HEALTHY} == 0) or vector(0)",
+            width=3,
+            steps=[("green", None), ("red", 1)],
+            text="Automation accounts that cannot update agents. The condition AutomationAccountHealthy says why.",
+        ),
+        stat(
+            "Next run of an account",
+            f"min({_NEXT_RUN}) - time()",
+            width=4,
+            unit="s",
+            text="Of all accounts, the run that comes first, as it was when the account was last looked at.",
+        ),
+        series(
+            "Machines by state", [(f"sum by (state) ({by_state})", "{{state}}")], stacked=True, width=8, colours=_STATES
+        ),
+        series(
+            "Machines by version",
+            [(f"sum by (version) ({by_version})", "{{version}}")],
+            stacked=True,
+            width=8,
+            colours={},
+        ),
+        series(
+            "What is wrong with agents",
+            [(f"sum by (concern) ({by_concern}) > 0", "{{concern}}")],
+            width=8,
+            colours=_CONCERNS,
+            text="A machine may have several concerns.",
+        ),
+        series(
+            "Updates in windows",
+            [
+                (f"sum({_UNDER_WAY})", "under way"),
+                (f"sum({_WAITING})", "waiting"),
+                (f"sum({_NOT_UPDATED})", "failed"),
+            ],
+            width=8,
+            colours=_UPDATES,
+        ),
+        series(
+            "Updates by outcome",
+            [(f"sum by (outcome) (increase({P}_agent_updates_total[$__rate_interval]))", "{{outcome}}")],
+            bars=True,
+            stacked=True,
+            width=8,
+        ),
+        heatmap(
+            "Duration of updates",
+            f"sum by (le) (increase({P}_agent_update_duration_seconds_bucket[$__rate_interval]))",
+            width=8,
+        ),
+        series(
+            "Resources by phase",
+            [(f"sum by (phase) ({by_phase})", "{{phase}}")],
+            stacked=True,
+            width=8,
+            colours=_PHASES,
+            text="Where updates in windows stand. Stopped: maxFailures was reached.",
+        ),
+        table(
+            "Windows and accounts",
+            [
+                ("Window open", of("agent_window_open")),
+                ("Next window in", f"{of('agent_next_window_timestamp_seconds')} - time()"),
+                ("Waiting", _WAITING),
+                ("Failed", _NOT_UPDATED),
+                ("Account healthy", _HEALTHY),
+                ("Next run in", f"{_NEXT_RUN} - time()"),
+                ("Run time used", of("automation_account_run_time_used_seconds")),
+                ("Run time limit", of("automation_account_run_time_limit_seconds")),
+            ],
+            width=16,
+            sort="Account healthy",
+            text="Windows of vaults with autoUpdate: Disabled, Automation accounts of those with Enabled.",
+        ),
+    ]

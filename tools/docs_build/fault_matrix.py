@@ -1,0 +1,267 @@
+"""Writes the fault matrix in docs/reliability.md from the tests' own table: ``python -m tools.docs_build.fault_matrix``.
+
+With ``--check`` it only tells, by its exit code, whether the page is up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.faults.matrix import AGENT_CELLS, CELLS, FAULTS, excuse, told
+from tests.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, Simulated
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs/reliability.md"
+BEGIN: Final = "<!-- fault matrix: written by tools/docs_build/fault_matrix.py -->"
+END: Final = "<!-- end of fault matrix -->"
+
+_COLUMNS: Final = {
+    Group.OBSERVE: "observe",
+    Group.TRACK: "track",
+    Group.APPLY: "apply",
+    Group.MAKE_SURE: "make sure",
+    Group.LOGIN: "log in",
+}
+_PURPOSES: Final = {
+    Call.GET_VAULT: "the vault, for its region",
+    Call.LIST_MAPPINGS: "all mappings",
+    Call.LIST_MAPPINGS_PAGE_2: "their second page",
+    Call.LIST_JOBS: "jobs that are at work already",
+    Call.LIST_JOBS_POLL: "the jobs of this run",
+    Call.GET_JOB: "a job that the list does not show",
+    Call.GET_MAPPING: "a mapping whose job is not known",
+    Call.UPDATE_MAPPING: "the PATCH",
+    Call.LIST_JOBS_LOST_ANSWER: "whether a PATCH got through whose answer was lost",
+    Call.GET_TOKEN: "a token, from the managed identity endpoint",
+}
+_AGENT_PURPOSES: Final = {
+    AgentCall.LIST_ITEMS: "all machines and their agents",
+    AgentCall.UPDATE_AGENT: "the POST that has an agent updated",
+    AgentCall.GET_ITEM: "whether a POST got through whose answer was lost",
+    AgentCall.GET_ACCOUNT: "the Automation account",
+    AgentCall.LIST_SCHEDULES: "its schedules",
+    AgentCall.LIST_JOB_SCHEDULES: "what binds them to the runbook",
+    AgentCall.LIST_ACCOUNT_JOBS: "the last runs of the runbook",
+    AgentCall.LIST_USAGES: "the minutes used",
+}
+_AGENT_COLUMNS: Final = {
+    "agents": (AgentCall.LIST_ITEMS,),
+    "account": tuple(call for call in AgentCall if call.is_about_account),
+    "update": (AgentCall.UPDATE_AGENT,),
+}
+_TEXT: Final = """
+{calls} calls and {faults} faults: {cells} cells, each tested with a fault that strikes once and with one that lasts; the other
+{left_out} make no sense, and are listed with the reason. `make faults` runs them: the operator's core, fleet and queue as
+they are, over real HTTP to the [simulator](simulator.md), or to a closed port, an unknown name, a server with an
+untrusted certificate. In every cell
+
+- nothing is lost: in the end all mappings are as declared, no job is forgotten, and the run in the status is complete;
+- nothing is done twice: Site Recovery accepts one PATCH for each mapping, and has to refuse none because of a job;
+- the reason is in the condition Ready while the fault lasts;
+- the token goes nowhere else: another host that redirects and links lead to is never asked, and no secret is in the
+  status or the log;
+- when the fault is gone, the next look puts things right, without a restart.
+
+The calls, by what they are for:
+
+| column | calls |
+| --- | --- |
+{groups}
+
+What is shown: *absorbed* means that a fault that strikes once goes unnoticed. The rest is what Ready says while the fault lasts, reason and status; *Azure's code* is the one in
+the answer. `Progressing` has the cause in its message, `MappingsFailed` the cause of the mapping that it concerns: the
+others are changed. *unnoticed*: the work goes on as if nothing were, also while the fault lasts.
+
+| fault | {columns} |
+| --- |{dashes}
+{rows}
+
+These differ from their column:
+
+| call | fault | |
+| --- | --- | --- |
+{exceptions}
+
+When the next look is due, without a restart:
+
+| Ready | next look |
+| --- | --- |
+| `Unknown`, passing faults | after `VAULT_AUTOUPDATE_RETRY_MIN`, doubled each time, at most `spec.interval` |
+| `Throttled` | when the pause is over that Azure asked for; more than an hour counts as an hour, and a date is not read |
+| `False`, somebody has to mend it | at `spec.interval`, or sooner while jobs are in flight |
+| `MappingsFailed` | at the next try of the mapping, by its own backoff |
+| `Progressing` | the same pass goes on |
+
+A call that is sent again in place waits 2, 4, and 8 s before that (`VAULT_AUTOUPDATE_RETRY_PAUSE`). Before a PATCH is sent
+again, the jobs and the mapping are looked at; as long as they cannot be, it is not.
+
+Cells that make no sense:
+
+| fault | calls | why |
+| --- | --- | --- |
+{excuses}
+
+### Agents and the Automation account
+
+{agent_calls} more calls are about agents, their updates and the Automation account: {agent_cells} cells, each tested with a fault
+that lasts and then is gone, and the updates also with one that strikes once ({agent_left_out} cells are left out, for the reasons
+above). In every cell
+
+- Ready stays `True`, and the vault's own work is done;
+- where something cannot be seen, its condition says so, and the other one is as ever, after a 429 from the next look on;
+- each agent is updated once: Site Recovery accepts one POST for each machine, also when an answer is lost and nobody can
+  look what became of it; then the machine itself tells later on;
+- no job is forgotten, the token goes nowhere else, and when the fault is gone, all comes right without a restart.
+
+| column | calls |
+| --- | --- |
+{agent_groups}
+
+*as before*: what may pass by itself is looked at again at the next look, and the condition stays as it is until then; an
+update is tried again at the next step. *noted for the machine*: after four tries at the most its update counts as failed, with the
+reason, and the window stops at `maxFailures`. *said*: the reason is in `status.agentUpdates.message`, nothing counts as failed, and it goes on by
+itself.
+
+| fault | {agent_columns} |
+| --- |{agent_dashes}
+{agent_rows}
+
+`{get_item}` after a lost answer: whatever the fault, the POST is not sent again. With a 404 the machine counts as failed: it
+is not replicated any more.
+"""
+
+
+def render() -> str:
+    """What stands between the marks."""
+    left_out = len(Call) * len(FAULTS) - len(CELLS)
+    return _TEXT.format(
+        calls=len(Call),
+        faults=len(FAULTS),
+        cells=len(CELLS),
+        left_out=left_out,
+        groups="\n".join(f"| {title} | {_calls_of(group)} |" for group, title in _COLUMNS.items()),
+        columns=" | ".join(_COLUMNS.values()),
+        dashes=" --- |" * len(_COLUMNS),
+        rows="\n".join(_rows()),
+        exceptions="\n".join(_exceptions()),
+        excuses="\n".join(_excuses()),
+        agent_calls=len(AgentCall),
+        agent_cells=len(AGENT_CELLS),
+        agent_left_out=len(AgentCall) * len(FAULTS) - len(AGENT_CELLS),
+        agent_groups="\n".join(
+            f"| {title} | {'<br>'.join(f'`{call}`: {_AGENT_PURPOSES[call]}' for call in calls)} |"
+            for title, calls in {**_AGENT_COLUMNS, "make sure": (AgentCall.GET_ITEM,)}.items()
+        ),
+        agent_columns=" | ".join(_AGENT_COLUMNS),
+        agent_dashes=" --- |" * len(_AGENT_COLUMNS),
+        agent_rows="\n".join(_agent_rows()),
+        get_item=AgentCall.GET_ITEM,
+    )
+
+
+def rewrite(page: str) -> str:
+    """Return ``page`` with what is new between the two marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page needs the lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{render()}\n{END}{after}"
+
+
+def _calls_of(group: Group) -> str:
+    return "<br>".join(f"`{call}`: {_PURPOSES[call]}" for call in Call if call.group is group)
+
+
+def _rows() -> Iterator[str]:
+    """One row for all faults that come to the same."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for fault in FAULTS:
+        cells = tuple(
+            _shown(fault.expected[group], fault)
+            if any(call.group is group and not excuse(call, fault) for call in Call)
+            else "-"
+            for group in _COLUMNS
+        )
+        alike.setdefault(cells, []).append(fault.title)
+    for cells, titles in alike.items():
+        yield f"| {'<br>'.join(titles)} | {' | '.join(cells)} |"
+
+
+def _shown(expected: Expected, fault: Fault) -> str:
+    if expected.ready == "True":
+        return "unnoticed"
+    codes = fault.injection.parameters if isinstance(fault.injection, Simulated) else {}
+    reason = "Azure's code" if expected.reason == codes.get("code") else f"`{expected.reason}`"
+    return f"{'absorbed; ' if expected.absorbed else ''}{reason}, {expected.ready}"
+
+
+def _exceptions() -> Iterator[str]:
+    for fault in FAULTS:
+        for call, expected in fault.exceptions.items():
+            yield f"| `{call}` | {fault.title} | {_shown(expected, fault)} |"
+
+
+def _excuses() -> Iterator[str]:
+    for fault in FAULTS:
+        reasons: dict[str, list[str]] = {}
+        for call in Call:
+            if reason := excuse(call, fault):
+                reasons.setdefault(reason, []).append(f"`{call}`")
+        for reason, calls in reasons.items():
+            yield f"| {fault.title} | {', '.join(calls)} | {reason} |"
+
+
+def _agent_rows() -> Iterator[str]:
+    """One row for all faults that come to the same."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for fault in FAULTS:
+        cells = tuple(_agent_cell(calls, fault) for calls in _AGENT_COLUMNS.values())
+        if any(cell != "-" for cell in cells):
+            alike.setdefault(cells, []).append(fault.title)
+    for cells, titles in alike.items():
+        yield f"| {'<br>'.join(titles)} | {' | '.join(cells)} |"
+
+
+def _agent_cell(calls: tuple[AgentCall, ...], fault: Fault) -> str:
+    shown: dict[str, list[str]] = {}
+    for call in calls:
+        if not excuse(call, fault):
+            what = _update(call, fault) if call is AgentCall.UPDATE_AGENT else _condition(call, fault)
+            shown.setdefault(what, []).append(f"`{call}`")
+    if len(shown) <= 1:
+        return next(iter(shown), "-")
+    return "; ".join(f"{', '.join(names)}: {what}" for what, names in shown.items())
+
+
+def _condition(call: AgentCall, fault: Fault) -> str:
+    expected = told(call, fault)
+    return _shown(expected, fault) if expected else "as before"
+
+
+def _update(call: AgentCall, fault: Fault) -> str:
+    expected = Cell(call, fault).expected
+    match expected.reason:
+        case "Compliant":
+            return "unnoticed"
+        case "Progressing":
+            return "as before"
+        case "MappingsFailed":
+            return "noted for the machine"
+        case _:
+            return "said"
+
+
+def main() -> int:
+    """Write the page, or with ``--check`` tell whether it is as it should be."""
+    old = PAGE.read_text()
+    new = rewrite(old)
+    if "--check" in sys.argv[1:]:
+        return 0 if old == new else 1
+    PAGE.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Kubernetes API servers to work against: a real one, or an emulator."""

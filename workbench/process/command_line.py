@@ -1,0 +1,50 @@
+"""The command line as people run it: a process, a manifest, a simulated Azure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from asr_simulator import SimulatorThread
+from vault_autoupdate.model.resource import API_VERSION, KIND
+from workbench.core import ACCOUNT, SCALE, VAULT
+from workbench.process.operator import scaled_settings
+
+COMMAND: Final = (sys.executable, "-P", "-m", "vault_autoupdate")
+
+__all__ = ["COMMAND", "environment", "run", "write_manifest"]
+
+
+def write_manifest(path: Path, **spec: Any) -> Path:
+    """Write a resource that wants auto-update Enabled, with some fields of its spec changed; None leaves one out."""
+    wanted = {"vaultResourceId": VAULT, "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT, **spec}
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "dr"},
+        "spec": {name: value for name, value in wanted.items() if value is not None},
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def environment(sim: SimulatorThread | None, **more: str) -> dict[str, str]:
+    """The variables of a command that talks to ``sim``, with settings as fast as its clock."""
+    base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    if sim is not None:
+        base |= sim.identity_env | scaled_settings(SCALE)
+        base |= {"VAULT_AUTOUPDATE_ARM_ENDPOINT": sim.url, "VAULT_AUTOUPDATE_CREDENTIAL": "managed-identity"}
+    return base | more
+
+
+def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment(sim, **more), capture_output=True, text=True, timeout=60, check=False
+    )
