@@ -1,9 +1,9 @@
 """A stand-in for Azure Resource Manager and Site Recovery over real HTTP."""
 
-from .clock import Clock, ManualTime
-from .control_client import ControlClient, ControlRefusedError
-from .scenario import Scenario, ScenarioError, load_scenario, parse_scenario
-from .server import WORLD, SimulatorThread, Tls, create_app
+from asr_simulator.clock import Clock, ManualTime
+from asr_simulator.control_client import ControlClient, ControlRefusedError
+from asr_simulator.scenario import Scenario, ScenarioError, load_scenario, parse_scenario
+from asr_simulator.server import WORLD, SimulatorThread, Tls, create_app
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,7 @@
 """Entry point of the ``asr-simulator`` command."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
@@ -13,11 +15,13 @@ from pathlib import Path
 
 import click
 
-from . import Scenario, ScenarioError, __version__, create_app, load_scenario
-from .clock import Clock
-from .server import Tls, start, stop
+from asr_simulator import Scenario, ScenarioError, __version__, create_app, load_scenario
+from asr_simulator.clock import Clock
+from asr_simulator.server import Tls, start, stop
 
 USAGE_ERROR = 2
+
+__all__ = ["USAGE_ERROR", "check", "main", "serve"]
 
 
 @click.group()

@@ -5,21 +5,22 @@ belong. An account only keeps which of them somebody has deleted or disabled. Ne
 enables, so that is how such a PATCH makes anew what is gone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from .mapping import ENABLED, MANAGED_IDENTITY, Mapping
-from .scenario import AccountSpec, RunSpec, Scenario
-
-if TYPE_CHECKING:
-    from .vault import Vault
+from asr_simulator.mapping import ENABLED, MANAGED_IDENTITY, ContainerMapping
+from asr_simulator.scenario import AccountSpec, RunSpec, Scenario
+from asr_simulator.vault import Vault
 
 RUNBOOK = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
 """The runbook that updates agents, as users report its name; it is not listed among the account's own."""
 SYSTEM_ASSIGNED = ("SystemAssigned", "SystemAssigned, UserAssigned")
+
+__all__ = ["RUNBOOK", "SYSTEM_ASSIGNED", "Account", "Accounts", "Binding", "Run", "make_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Run:
 class Binding:
     """What a mapping has in its account. Either half may be gone."""
 
-    mapping: Mapping
+    mapping: ContainerMapping
     schedule: str | None
     job_schedule: str | None
     is_enabled: bool
@@ -75,7 +76,7 @@ class Account:
         """Whether the runbook could do its work."""
         return self.state == "Ok" and self.identity in SYSTEM_ASSIGNED
 
-    def binding(self, mapping: Mapping) -> Binding:
+    def binding(self, mapping: ContainerMapping) -> Binding:
         """Tell what is here of a mapping that uses this account."""
         setting = mapping.auto_update
         schedule, job_schedule = setting.schedule, setting.job_schedule
@@ -119,7 +120,7 @@ class Accounts:
                 return account
         return None
 
-    def bindings(self, account: Account, vaults: Iterable["Vault"]) -> Iterator[Binding]:
+    def bindings(self, account: Account, vaults: Iterable[Vault]) -> Iterator[Binding]:
         """Yield what the mappings of all vaults have in an account."""
         wanted = account.id.lower()
         for vault in vaults:
@@ -128,7 +129,7 @@ class Accounts:
                 if setting.status == ENABLED and (setting.account or "").lower() == wanted:
                     yield account.binding(mapping)
 
-    def can_update(self, mapping: Mapping) -> bool:
+    def can_update(self, mapping: ContainerMapping) -> bool:
         """Tell whether the VMs of a mapping would get updates by themselves (inferred from what each part is for)."""
         setting = mapping.auto_update
         if setting.status != ENABLED or setting.authentication != MANAGED_IDENTITY or mapping.is_unhealthy:

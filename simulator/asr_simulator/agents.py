@@ -3,11 +3,13 @@
 What a VM shows follows from its mapping and its number there, so only VMs that differ from that have an entry here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from .jobs import SUCCESSFUL_ENDINGS, Job
+from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Job
 
 FIRST_VERSION = "9.55.6808.1"
 """From a recording: the newest version before any release."""
@@ -16,6 +18,8 @@ OLDER_VERSION = "9.54.0.1"
 
 Key = tuple[int, int]
 """A VM of a vault: its mapping's ordinal, and its number among the mapping's VMs."""
+
+__all__ = ["FIRST_VERSION", "OLDER_VERSION", "AgentRecord", "AgentState", "Agents", "Blocker", "Key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class AgentState:
     certificate_expires_at: datetime | None = None
     """None for never."""
 
-    def updated(self, version: str) -> "AgentState":
+    def updated(self, version: str) -> AgentState:
         """Return what the agent is after an update: a new certificate or a new installation is another matter."""
         return replace(
             self,

@@ -1,5 +1,7 @@
 """API versions that exist, as far as they were seen in published specifications, SDKs and recordings."""
 
+from __future__ import annotations
+
 SITE_RECOVERY_VERSIONS = (
     "2016-08-10",
     "2018-01-10",
@@ -40,3 +42,5 @@ AUTOMATION_VERSIONS = (
     "2024-10-23",
 )
 """Versions of Automation; what is sent has the form of the newest."""
+
+__all__ = ["AUTOMATION_VERSIONS", "SITE_RECOVERY_VERSIONS", "VAULT_VERSIONS"]

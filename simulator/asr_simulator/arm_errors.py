@@ -1,11 +1,35 @@
 """Errors as Resource Manager and Site Recovery send them, and the answer type of every call."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 JSON_TYPE = "application/json; charset=utf-8"
+
+__all__ = [
+    "JSON_TYPE",
+    "Answer",
+    "ArmError",
+    "authorization_failed",
+    "bad_signature",
+    "dumps",
+    "entity_missing",
+    "invalid_request_content",
+    "method_not_allowed",
+    "missing_api_version",
+    "no_such_route",
+    "operation_in_progress",
+    "resource_group_not_found",
+    "resource_not_found",
+    "site_recovery_error",
+    "subscription_not_found",
+    "subscription_requests_throttled",
+    "too_many_requests",
+    "unknown_api_version",
+]
 
 
 def dumps(document: Any) -> bytes:

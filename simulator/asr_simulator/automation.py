@@ -3,6 +3,8 @@
 The forms of all bodies are those of published examples, at version 2024-10-23; identities are of the published model.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,16 +13,18 @@ from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
-from .accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
-from .arm_errors import Answer, ArmError, dumps, resource_not_found
-from .calls import Call, page_answer
-from .routes import RouteKind
-from .world import World
+from asr_simulator.accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
+from asr_simulator.arm_errors import Answer, ArmError, dumps, resource_not_found
+from asr_simulator.calls import Call, page_answer
+from asr_simulator.routes import RouteKind
+from asr_simulator.world import World
 
 _ACCOUNT_TYPE = "Microsoft.Automation/AutomationAccounts"
 _OF_RUNBOOK = re.compile(r"properties/runbook/name eq '([^']*)'")
 _NEVER = "9999-12-31T23:59:00+00:00"
 """Inferred: when a schedule without an end ends."""
+
+__all__ = ["Automation", "account_document", "job_schedule_document", "run_document", "schedule_document"]
 
 
 class Automation:

@@ -1,12 +1,16 @@
 """A call that has passed the gateway, and the pages of the lists that answer one."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from .arm_errors import Answer, dumps
-from .faults import Fault, FaultKind
-from .routes import Route
+from asr_simulator.arm_errors import Answer, dumps
+from asr_simulator.faults import Fault, FaultKind
+from asr_simulator.routes import Route
+
+__all__ = ["Call", "escaped", "page_answer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ lies in a throttling window, how fast a token bucket refills. *Wall* time is wha
 so that a client can compare it with its own clock whatever the time scale is.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+__all__ = ["Clock", "ManualTime", "seven_digits", "trimmed", "whole_second"]
 
 
 class _Segment(NamedTuple):
@@ -58,7 +62,7 @@ class Clock:
         self._segments = [_Segment(0.0, self._origin_real, time_scale)]
 
     @classmethod
-    def manual(cls, manual: ManualTime, time_scale: float = 1.0) -> "Clock":
+    def manual(cls, manual: ManualTime, time_scale: float = 1.0) -> Clock:
         """Make a clock that only moves when ``manual`` does."""
         return cls(time_scale, monotonic=manual.monotonic, wall=manual.wall)
 

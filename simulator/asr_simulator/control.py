@@ -1,5 +1,7 @@
 """The control endpoint below ``/_simulator/``: look behind the curtain and change what is there. Loopback only."""
 
+from __future__ import annotations
+
 import ipaddress
 from collections import Counter
 from collections.abc import Callable
@@ -8,10 +10,16 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from .arm_errors import dumps
-from .control_accounts import AccountRequest, SchedulesRequest, account_infos, apply_account, apply_schedules
-from .control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
-from .control_requests import (
+from asr_simulator.arm_errors import dumps
+from asr_simulator.control_accounts import (
+    AccountRequest,
+    SchedulesRequest,
+    account_infos,
+    apply_account,
+    apply_schedules,
+)
+from asr_simulator.control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
+from asr_simulator.control_requests import (
     ClockRequest,
     ControlError,
     DriftRequest,
@@ -22,7 +30,7 @@ from .control_requests import (
     apply_settings,
     find_vault,
 )
-from .control_types import (
+from asr_simulator.control_types import (
     ItemState,
     KindStats,
     MappingState,
@@ -33,15 +41,17 @@ from .control_types import (
     Stats,
     VaultState,
 )
-from .faults import Fault
-from .mapping import PAIRED, Mapping
-from .scenario import problems_of
-from .throttle import Counters, ScopeLimits, SlidingWindow
-from .vault import Vault
-from .world import World
+from asr_simulator.faults import Fault
+from asr_simulator.mapping import PAIRED, ContainerMapping
+from asr_simulator.scenario import problems_of
+from asr_simulator.throttle import Counters, ScopeLimits, SlidingWindow
+from asr_simulator.vault import Vault
+from asr_simulator.world import World
 
 PREFIX = "/_simulator"
 Wish = TypeVar("Wish", bound=BaseModel)
+
+__all__ = ["PREFIX", "Control", "Wish"]
 
 
 class Control:
@@ -227,7 +237,7 @@ def _vault_state(vault: Vault, now: float) -> VaultState:
     )
 
 
-def _mapping_state(mapping: Mapping) -> MappingState:
+def _mapping_state(mapping: ContainerMapping) -> MappingState:
     setting = mapping.auto_update
     return MappingState(
         id=mapping.id,

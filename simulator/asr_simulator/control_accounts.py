@@ -1,16 +1,20 @@
 """Control requests about Automation accounts: what somebody does to them behind everybody's back."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
-from .accounts import Account, Binding, make_runs
-from .control_requests import ControlError
-from .control_types import AccountInfo, ScheduleInfo
-from .scenario import AccountState, IdentityType, RunSpec, Section, matches_any
-from .world import World
+from asr_simulator.accounts import Account, Binding, make_runs
+from asr_simulator.control_requests import ControlError
+from asr_simulator.control_types import AccountInfo, ScheduleInfo
+from asr_simulator.scenario import AccountState, IdentityType, RunSpec, Section, matches_any
+from asr_simulator.world import World
+
+__all__ = ["AccountRequest", "ScheduleChange", "SchedulesRequest", "account_infos", "apply_account", "apply_schedules"]
 
 
 class AccountRequest(Section):

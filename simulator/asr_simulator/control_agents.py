@@ -1,5 +1,7 @@
 """Control requests about agents: releases, and the state of the agents on VMs."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,13 +9,24 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from .agents import AgentRecord, Blocker
-from .control_requests import ControlError, find_vault
-from .control_types import ItemState
-from .protected_items import ProtectedItem, select_items
-from .scenario import Section, matches_any
-from .vault import Vault
-from .world import World
+from asr_simulator.agents import AgentRecord, Blocker
+from asr_simulator.control_requests import ControlError, find_vault
+from asr_simulator.control_types import ItemState
+from asr_simulator.protected_items import ProtectedItem, select_items
+from asr_simulator.scenario import Section, matches_any
+from asr_simulator.vault import Vault
+from asr_simulator.world import World
+
+__all__ = [
+    "AgentFields",
+    "BlockerFields",
+    "ItemsRequest",
+    "Moment",
+    "ReleaseRequest",
+    "apply_items",
+    "apply_release",
+    "item_states",
+]
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -1,5 +1,7 @@
 """A synchronous client of the control endpoint; needs nothing but the standard library."""
 
+from __future__ import annotations
+
 import json
 import ssl
 import urllib.error
@@ -8,9 +10,20 @@ import urllib.request
 from pathlib import Path
 from typing import Any, cast
 
-from .control_types import AccountInfo, FaultState, ItemState, MappingState, PatchRecord, RequestRecord, State, Stats
+from asr_simulator.control_types import (
+    AccountInfo,
+    FaultState,
+    ItemState,
+    MappingState,
+    PatchRecord,
+    RequestRecord,
+    State,
+    Stats,
+)
 
 _TIMEOUT = 30.0
+
+__all__ = ["ControlClient", "ControlRefusedError"]
 
 
 class ControlRefusedError(Exception):

@@ -1,17 +1,33 @@
 """What can be asked of the control endpoint, and how it is done."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from .clock import trimmed
-from .generate import enabled, make_ailment, other_account
-from .mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, Mapping
-from .scenario import AgentUpdates, Jobs, Mix, Range, Section, Throttling
+from asr_simulator.clock import trimmed
+from asr_simulator.generate import enabled, make_ailment, other_account
+from asr_simulator.mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, ContainerMapping
+from asr_simulator.scenario import AgentUpdates, Jobs, Mix, Range, Section, Throttling
+from asr_simulator.vault import Vault
+from asr_simulator.world import World
+
 from .scenario.behaviour import Share
-from .vault import Vault
-from .world import World
+
+__all__ = [
+    "ClockRequest",
+    "ControlError",
+    "DriftKind",
+    "DriftRequest",
+    "MappingsRequest",
+    "SettingsRequest",
+    "apply_drift",
+    "apply_mappings",
+    "apply_settings",
+    "find_vault",
+]
 
 
 class ControlError(Exception):
@@ -120,7 +136,7 @@ def apply_drift(world: World, wish: DriftRequest) -> dict[str, Any]:
     return {"changed": [mapping.name for mapping in changed]}
 
 
-def _by_name(vault: Vault, names: tuple[str, ...]) -> list[Mapping]:
+def _by_name(vault: Vault, names: tuple[str, ...]) -> list[ContainerMapping]:
     wanted = {name.lower() for name in names}
     chosen = [mapping for mapping in vault.ordered if mapping.name.lower() in wanted]
     missing = sorted(wanted - {mapping.name.lower() for mapping in chosen})
@@ -129,7 +145,7 @@ def _by_name(vault: Vault, names: tuple[str, ...]) -> list[Mapping]:
     return chosen
 
 
-def _drift(world: World, vault: Vault, mapping: Mapping, wish: DriftRequest) -> bool:
+def _drift(world: World, vault: Vault, mapping: ContainerMapping, wish: DriftRequest) -> bool:
     """Apply one change; tells whether there was anything to change."""
     before = (mapping.state, mapping.auto_update, mapping.ailment)
     if wish.change in (DriftKind.UNPAIR, DriftKind.PAIR):
@@ -141,7 +157,7 @@ def _drift(world: World, vault: Vault, mapping: Mapping, wish: DriftRequest) -> 
     return (mapping.state, mapping.auto_update, mapping.ailment) != before
 
 
-def _drift_setting(world: World, vault: Vault, mapping: Mapping, wish: DriftRequest) -> None:
+def _drift_setting(world: World, vault: Vault, mapping: ContainerMapping, wish: DriftRequest) -> None:
     account, setting = vault.spec.automation_account, mapping.auto_update
     is_enabled = setting.status == ENABLED
     match wish.change:

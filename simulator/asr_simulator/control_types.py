@@ -1,6 +1,24 @@
 """Documents of the control endpoint, shared by the server and the client."""
 
+from __future__ import annotations
+
 from typing import Any, TypedDict
+
+__all__ = [
+    "AccountInfo",
+    "FaultState",
+    "ItemState",
+    "KindStats",
+    "MappingState",
+    "PatchRecord",
+    "RequestLogPage",
+    "RequestRecord",
+    "ScheduleInfo",
+    "ScopeStats",
+    "State",
+    "Stats",
+    "VaultState",
+]
 
 
 class RequestRecord(TypedDict):

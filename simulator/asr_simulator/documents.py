@@ -1,11 +1,15 @@
 """Bodies about a vault as a whole."""
 
+from __future__ import annotations
+
 from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
-from .protected_items import count_items
-from .vault import Vault
+from asr_simulator.protected_items import count_items
+from asr_simulator.vault import Vault
+
+__all__ = ["vault_document", "vault_health", "vault_setting"]
 
 
 def vault_document(vault: Vault) -> dict[str, Any]:

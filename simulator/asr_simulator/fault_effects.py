@@ -1,5 +1,7 @@
 """What each fault does to a request or to its answer."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -10,13 +12,15 @@ from typing import Any
 
 from aiohttp import web
 
-from .arm_errors import JSON_TYPE, Answer, ArmError, dumps
-from .faults import Fault, FaultKind
-from .identity import TokenAuthority
+from asr_simulator.arm_errors import JSON_TYPE, Answer, ArmError, dumps
+from asr_simulator.faults import Fault, FaultKind
+from asr_simulator.identity import TokenAuthority
 
 _HTML = "<html><head><title>Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _PIECES = 20
 _DROP_SECONDS = 0.02
+
+__all__ = ["after_processing", "instead_of_processing", "render"]
 
 
 async def instead_of_processing(

@@ -1,5 +1,7 @@
 """Faults: things that go wrong on request."""
 
+from __future__ import annotations
+
 import random
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,9 +10,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from .control_types import FaultState
-from .routes import LOGIN, Route, RouteKind
-from .scenario import JobFailure, Section
+from asr_simulator.control_types import FaultState
+from asr_simulator.routes import LOGIN, Route, RouteKind
+from asr_simulator.scenario import JobFailure, Section
+
+__all__ = ["Fault", "FaultBook", "FaultKind"]
 
 
 class FaultKind(StrEnum):

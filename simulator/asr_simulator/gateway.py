@@ -4,6 +4,8 @@ Order (inferred): authentication, API version, subscription and group, limits, a
 Faults that stand for the network or the gateway strike before all of that.
 """
 
+from __future__ import annotations
+
 import asyncio
 import math
 from dataclasses import replace
@@ -11,18 +13,18 @@ from uuid import UUID
 
 from aiohttp import web
 
-from . import arm_errors
-from .api_versions import AUTOMATION_VERSIONS, SITE_RECOVERY_VERSIONS, VAULT_VERSIONS
-from .arm_errors import Answer, ArmError
-from .automation import Automation
-from .calls import Call
-from .fault_effects import after_processing, instead_of_processing
-from .faults import Fault
-from .request_log import LogEntry
-from .routes import AUTOMATION, LOGIN, Route, RouteKind, action_of, match_path
-from .signing import Claims
-from .site_recovery import SiteRecovery
-from .world import World
+from asr_simulator import arm_errors
+from asr_simulator.api_versions import AUTOMATION_VERSIONS, SITE_RECOVERY_VERSIONS, VAULT_VERSIONS
+from asr_simulator.arm_errors import Answer, ArmError
+from asr_simulator.automation import Automation
+from asr_simulator.calls import Call
+from asr_simulator.fault_effects import after_processing, instead_of_processing
+from asr_simulator.faults import Fault
+from asr_simulator.request_log import LogEntry
+from asr_simulator.routes import AUTOMATION, LOGIN, Route, RouteKind, action_of, match_path
+from asr_simulator.signing import Claims
+from asr_simulator.site_recovery import SiteRecovery
+from asr_simulator.world import World
 
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
 _VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS})
@@ -35,6 +37,8 @@ _COMMON_HEADERS = {  # in user reports of real answers
     "Server": "Kestrel",
     "X-Content-Type-Options": "nosniff",
 }
+
+__all__ = ["Gateway"]
 
 
 class Gateway:

@@ -1,12 +1,14 @@
 """Builds the mappings of a vault from its scenario section, the same ones for the same seed."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterable, Iterator
-from uuid import UUID
 
-from .mapping import ENABLED, MANAGED_IDENTITY, RUN_AS_ACCOUNT, Ailment, AutoUpdate, Mapping
-from .regions import REGIONS
-from .scenario import MappingKind, MappingSpec, Mix, VaultSpec
+from asr_simulator.ids import guid
+from asr_simulator.mapping import ENABLED, MANAGED_IDENTITY, RUN_AS_ACCOUNT, Ailment, AutoUpdate, ContainerMapping
+from asr_simulator.regions import REGIONS
+from asr_simulator.scenario import MappingKind, MappingSpec, Mix, VaultSpec
 
 _POLICIES = (
     "24-hour-retention-policy",
@@ -50,10 +52,7 @@ _AILMENTS = (
     ),
 )
 
-
-def guid(rng: random.Random) -> str:
-    """Draw a GUID."""
-    return str(UUID(int=rng.getrandbits(128), version=4))
+__all__ = ["MappingFactory", "enabled", "make_ailment", "other_account"]
 
 
 def make_ailment(rng: random.Random, since: str, *, curable: bool) -> Ailment:
@@ -83,12 +82,12 @@ class MappingFactory:
         self._next_ordinal = 0
         self._places = self._endless_places()
 
-    def initial(self) -> list[Mapping]:
+    def initial(self) -> list[ContainerMapping]:
         """Make the mappings that the scenario asks for: the listed ones, then the mix in random order."""
         listed = [self._build(spec, curable=spec.curable) for spec in self._spec.mappings]
         return listed + self.generate(self._spec.mix or Mix(), taken={mapping.key for mapping in listed})
 
-    def generate(self, mix: Mix, taken: Iterable[tuple[str, str, str]]) -> list[Mapping]:
+    def generate(self, mix: Mix, taken: Iterable[tuple[str, str, str]]) -> list[ContainerMapping]:
         """Make the mappings of a mix, kinds interleaved, with names that are not ``taken``."""
         kinds = [kind for kind, count in mix.counts().items() for _ in range(count)]
         self._rng.shuffle(kinds)
@@ -115,9 +114,9 @@ class MappingFactory:
                     yield source, target, f"{source}-{target}-{policy}{suffix}"
             number += 1
 
-    def _build(self, spec: MappingSpec, *, curable: bool) -> Mapping:
+    def _build(self, spec: MappingSpec, *, curable: bool) -> ContainerMapping:
         policy = next((policy for policy in _POLICIES if policy in spec.name), _POLICIES[0])
-        mapping = Mapping(
+        mapping = ContainerMapping(
             ordinal=self._next_ordinal,
             vault_path=self._vault_path,
             fabric=spec.fabric or _fabric(spec.source),
@@ -131,7 +130,7 @@ class MappingFactory:
         self._apply_kind(mapping, spec.kind, curable=curable)
         return mapping
 
-    def _apply_kind(self, mapping: Mapping, kind: MappingKind, *, curable: bool) -> None:
+    def _apply_kind(self, mapping: ContainerMapping, kind: MappingKind, *, curable: bool) -> None:
         account = self._spec.automation_account
         match kind:
             case MappingKind.DISABLED:

@@ -4,16 +4,20 @@ The endpoint is the one of App Service: ``GET ...?api-version=2019-08-01&resourc
 Tokens live in real time, because clients compare ``expires_on`` with their own clock.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from .arm_errors import Answer, ArmError, dumps
-from .scenario import Identity, IdentitySpec
-from .signing import Claims, Signer, TokenReader
+from asr_simulator.arm_errors import Answer, ArmError, dumps
+from asr_simulator.scenario import Identity, IdentitySpec
+from asr_simulator.signing import Claims, Signer, TokenReader
 
 MSI_API_VERSION = "2019-08-01"
+
+__all__ = ["MSI_API_VERSION", "IssuedToken", "TokenAuthority"]
 
 
 def _normal(audience: str) -> str:

@@ -1,13 +1,17 @@
 """The ``$filter`` of the job list."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .clock import Clock
-from .jobs import FINISHED_STATES, Job
-from .odata_filter import bad_filter, read_conditions
-from .vault import Vault
+from asr_simulator.clock import Clock
+from asr_simulator.jobs import FINISHED_STATES, Job
+from asr_simulator.odata_filter import bad_filter, read_conditions
+from asr_simulator.vault import Vault
+
+__all__ = ["JobFilter", "parse_filter"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,17 @@
 A job's whole course is drawn when it starts; its state at any moment follows from the clock, so nothing has to tick.
 """
 
+from __future__ import annotations
+
 import math
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from .arm_errors import dumps
-from .clock import Clock, seven_digits, trimmed, whole_second
-from .generate import guid
-from .scenario import JobFailure, Jobs
-
-if TYPE_CHECKING:
-    from .agents import AgentRecord
-    from .mapping import AutoUpdate, Mapping
+from asr_simulator.arm_errors import dumps
+from asr_simulator.clock import Clock, seven_digits, trimmed, whole_second
+from asr_simulator.ids import guid
+from asr_simulator.scenario import JobFailure, Jobs
 
 NOT_STARTED = "NotStarted"
 IN_PROGRESS = "InProgress"
@@ -33,6 +31,24 @@ Ending = Literal[
     "Completed", "PartiallySucceeded", "CompletedWithInformation", "Failed", "Cancelled", "Suspended", "NeverEnds"
 ]
 SUCCESSFUL_ENDINGS = ("Completed", "PartiallySucceeded", "CompletedWithInformation")
+
+__all__ = [
+    "CANCELLED",
+    "CANCELLING",
+    "CANCEL_SECONDS",
+    "FAILED",
+    "FINISHED_STATES",
+    "IN_PROGRESS",
+    "NOT_STARTED",
+    "SUCCEEDED",
+    "SUCCESSFUL_ENDINGS",
+    "SUSPENDED",
+    "Course",
+    "Ending",
+    "Job",
+    "Phase",
+    "draw_course",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,7 @@ def _draw_ending(rng: random.Random, settings: Jobs) -> Ending:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A job of a vault. It also holds what changes when it ends: a mapping, or the agent of a VM."""
+    """A job of a vault. What changes when it ends, the vault knows."""
 
     number: int
     """Rises with every job of the vault: the list is sorted by it, newest first."""
@@ -133,9 +149,8 @@ class Job:
     course: Course
     activity_id: str
     task_names: tuple[str, ...]
-    mapping: "Mapping | None" = None
-    wanted: "AutoUpdate | None" = None
-    agent: "AgentRecord | None" = None
+    affected: dict[str, str] = field(default_factory=dict)
+    """What the details of the job name besides its target, by role."""
     _listed: tuple[Phase, bytes] | None = None
     """Body for the list in the phase for which it was rendered."""
 
@@ -167,10 +182,9 @@ class Job:
 
     def document(self, now: float, clock: Clock) -> dict[str, Any]:
         """Build the answer to a GET of this job."""
-        affected = {"PrimaryCloudName": self.mapping.container} if self.mapping else {}
         extra = {
             "activityId": f"{self.activity_id} ActivityId: {self.activity_id}",
-            "customDetails": {"instanceType": "AsrJobDetails", "affectedObjectDetails": affected},
+            "customDetails": {"instanceType": "AsrJobDetails", "affectedObjectDetails": self.affected},
         }
         return self._document(now, clock, tasks=self._tasks(now, clock), errors=self._errors(now, clock), extra=extra)
 

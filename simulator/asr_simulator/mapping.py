@@ -1,13 +1,13 @@
 """A protection container mapping: its state and how it looks on the wire."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .arm_errors import dumps
-from .regions import friendly_name
-
-if TYPE_CHECKING:
-    from .jobs import Job
+from asr_simulator.arm_errors import dumps
+from asr_simulator.jobs import Job
+from asr_simulator.regions import friendly_name
 
 MAPPING_TYPE = (
     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/"
@@ -23,6 +23,20 @@ DISABLED = "Disabled"
 PAIRED = "Paired"
 ELSEWHERE = "Microsoft Azure"
 """Target of a mapping that is not between Azure regions (published example)."""
+
+__all__ = [
+    "DISABLED",
+    "ELSEWHERE",
+    "ENABLED",
+    "LISTED_TYPE",
+    "MANAGED_IDENTITY",
+    "MAPPING_TYPE",
+    "PAIRED",
+    "RUN_AS_ACCOUNT",
+    "Ailment",
+    "AutoUpdate",
+    "ContainerMapping",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class AutoUpdate:
 
 
 @dataclass(slots=True, eq=False)
-class Mapping:
+class ContainerMapping:
     """One mapping. Whoever changes a field calls `changed` afterwards."""
 
     ordinal: int
@@ -87,7 +101,7 @@ class Mapping:
     auto_update: AutoUpdate = field(default_factory=AutoUpdate)
     state: str = PAIRED
     ailment: Ailment | None = None
-    active_job: "Job | None" = None
+    active_job: Job | None = None
     patches_accepted: int = 0
     patches_refused: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)

@@ -5,6 +5,8 @@ that Microsoft's libraries read first. Nothing is verified cryptographically: an
 sender would send, in time and for this audience. Microsoft's libraries only come here over TLS.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import json
@@ -15,13 +17,15 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid5
 
-from .arm_errors import Answer, dumps
-from .identity import TokenAuthority
-from .scenario import Identity, IdentitySpec
+from asr_simulator.arm_errors import Answer, dumps
+from asr_simulator.identity import TokenAuthority
+from asr_simulator.scenario import Identity, IdentitySpec
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 FEDERATION_AUDIENCE = "api://AzureADTokenExchange"
 _SCOPE_SUFFIX = "/.default"
+
+__all__ = ["ASSERTION_TYPE", "FEDERATION_AUDIENCE", "OAuthEndpoint"]
 
 
 @dataclass

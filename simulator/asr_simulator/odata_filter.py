@@ -4,11 +4,15 @@ Only the names of the fields and what they mean are published. The text form is 
 by ``and``; an empty value means "any".
 """
 
+from __future__ import annotations
+
 import re
 
-from .arm_errors import ArmError
+from asr_simulator.arm_errors import ArmError
 
 _CONDITION = re.compile(r"\s*(\w+)\s+(\w+)\s+'((?:[^']|'')*)'\s*(and\b|$)", re.IGNORECASE)
+
+__all__ = ["bad_filter", "read_conditions"]
 
 
 def read_conditions(text: str) -> dict[str, str]:

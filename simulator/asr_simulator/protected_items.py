@@ -4,6 +4,8 @@ An item follows wholly from its mapping and its number there, but for its agent.
 item shows during its initial replication are from a recording; the rest is inferred from it.
 """
 
+from __future__ import annotations
+
 import random
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -13,13 +15,13 @@ from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from .agents import FIRST_VERSION, OLDER_VERSION, AgentState, Key
-from .arm_errors import entity_missing
-from .generate import guid
-from .mapping import PAIRED, Mapping
-from .odata_filter import bad_filter, read_conditions
-from .regions import friendly_name
-from .vault import Vault
+from asr_simulator.agents import FIRST_VERSION, OLDER_VERSION, AgentState, Key
+from asr_simulator.arm_errors import entity_missing
+from asr_simulator.ids import guid
+from asr_simulator.mapping import PAIRED, ContainerMapping
+from asr_simulator.odata_filter import bad_filter, read_conditions
+from asr_simulator.regions import friendly_name
+from asr_simulator.vault import Vault
 
 ITEM_TYPE = (
     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems"
@@ -39,13 +41,24 @@ _FILTER_FIELDS = (
     "processserverid",
 )
 
+__all__ = [
+    "EXPIRES_AFTER",
+    "ITEM_TYPE",
+    "NEVER",
+    "ProtectedItem",
+    "count_items",
+    "find_item",
+    "parse_item_filter",
+    "select_items",
+]
+
 
 @dataclass(frozen=True)
 class ProtectedItem:
     """One replicated VM of a mapping."""
 
     vault: Vault
-    mapping: Mapping
+    mapping: ContainerMapping
     index: int
 
     @cached_property
@@ -300,7 +313,7 @@ def count_items(vault: Vault) -> int:
 
 
 def select_items(
-    vault: Vault, listing: list[Mapping], after: int, conditions: dict[str, str]
+    vault: Vault, listing: list[ContainerMapping], after: int, conditions: dict[str, str]
 ) -> Iterator[tuple[int, ProtectedItem]]:
     """Yield the items of some mappings that meet all conditions, after a position, each with its own position."""
     count = vault.spec.items_per_mapping
@@ -317,7 +330,7 @@ def select_items(
                 yield position, item
 
 
-def find_item(vault: Vault, listing: list[Mapping], name: str) -> ProtectedItem:
+def find_item(vault: Vault, listing: list[ContainerMapping], name: str) -> ProtectedItem:
     """Find an item of some mappings by its name; raises `ArmError` 404."""
     wanted = name.lower()
     for _, item in select_items(vault, listing, -1, {}):
@@ -334,5 +347,5 @@ def parse_item_filter(text: str) -> dict[str, str]:
     return conditions
 
 
-def _has_items(mapping: Mapping) -> bool:
+def _has_items(mapping: ContainerMapping) -> bool:
     return mapping.provider == "A2A" and mapping.state == PAIRED

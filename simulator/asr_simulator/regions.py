@@ -1,5 +1,7 @@
 """Azure regions, as short names and as fabrics show them."""
 
+from __future__ import annotations
+
 REGIONS = {
     "eastus": "East US",
     "eastus2": "East US 2",
@@ -33,6 +35,8 @@ REGIONS = {
     "australiaeast": "Australia East",
     "australiasoutheast": "Australia Southeast",
 }
+
+__all__ = ["REGIONS", "friendly_name"]
 
 
 def friendly_name(region: str) -> str:

@@ -1,10 +1,14 @@
 """A ring buffer of the requests that arrived. Queries are not kept: they carry signatures."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
-from .control_types import RequestRecord
+from asr_simulator.control_types import RequestRecord
+
+__all__ = ["LogEntry", "RequestLog"]
 
 
 class LogEntry(NamedTuple):

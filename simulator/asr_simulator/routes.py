@@ -1,7 +1,11 @@
 """Which call a path means. Paths are matched whatever their letter case, as Resource Manager does."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import StrEnum
+
+__all__ = ["AUTOMATION", "LOGIN", "MSI_PATH", "Route", "RouteKind", "action_of", "match_path"]
 
 
 class RouteKind(StrEnum):

@@ -1,5 +1,7 @@
 """Serving a simulator: as an aiohttp application, in the running loop, or in a thread of its own."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 import threading
@@ -11,15 +13,17 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from .clock import Clock
-from .control import Control
-from .control_client import ControlClient
-from .gateway import Gateway
-from .scenario import Scenario
-from .world import World
+from asr_simulator.clock import Clock
+from asr_simulator.control import Control
+from asr_simulator.control_client import ControlClient
+from asr_simulator.gateway import Gateway
+from asr_simulator.scenario import Scenario
+from asr_simulator.world import World
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)
 _START_SECONDS = 10.0
+
+__all__ = ["WORLD", "SimulatorThread", "Tls", "create_app", "start", "stop"]
 
 
 @dataclass(frozen=True)

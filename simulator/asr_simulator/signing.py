@@ -1,5 +1,7 @@
 """Things that a client carries back unchanged: signed operation URLs, continuation tokens, access tokens."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import hashlib
@@ -11,6 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
+
+__all__ = ["Claims", "Signer", "TokenReader"]
 
 
 def _encode(raw: bytes) -> str:

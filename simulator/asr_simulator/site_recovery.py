@@ -1,25 +1,28 @@
 """The calls of Recovery Services and Site Recovery: from a route to an answer. No HTTP here, no limits."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
-from collections.abc import Mapping as Dict
+from collections.abc import Callable, Mapping
 from itertools import islice
 from urllib.parse import quote, urlencode
 
-from . import arm_errors
-from .arm_errors import Answer, ArmError, dumps
-from .calls import Call, escaped, page_answer
-from .documents import vault_document, vault_health, vault_setting
-from .faults import FaultKind
-from .job_filter import JobFilter, parse_filter
-from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
-from .mapping import PAIRED, AutoUpdate, Mapping
-from .protected_items import ProtectedItem, find_item, parse_item_filter, select_items
-from .routes import RouteKind
-from .scenario import REBOOT_PENDING, matches_any
-from .update_input import check_agent_update, read_update
-from .vault import Vault
-from .world import World
+from asr_simulator import arm_errors
+from asr_simulator.arm_errors import Answer, ArmError, dumps
+from asr_simulator.calls import Call, escaped, page_answer
+from asr_simulator.documents import vault_document, vault_health, vault_setting
+from asr_simulator.faults import FaultKind
+from asr_simulator.job_filter import JobFilter, parse_filter
+from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
+from asr_simulator.mapping import PAIRED, AutoUpdate, ContainerMapping
+from asr_simulator.protected_items import ProtectedItem, find_item, parse_item_filter, select_items
+from asr_simulator.routes import RouteKind
+from asr_simulator.scenario import REBOOT_PENDING, matches_any
+from asr_simulator.update_input import check_agent_update, read_update
+from asr_simulator.vault import Vault
+from asr_simulator.world import World
+
+__all__ = ["SiteRecovery"]
 
 
 class SiteRecovery:
@@ -89,7 +92,7 @@ class SiteRecovery:
         ]
         return Answer(200, dumps({"value": found}))
 
-    def _list_mappings(self, call: Call, vault: Vault, listing: list[Mapping]) -> Answer:
+    def _list_mappings(self, call: Call, vault: Vault, listing: list[ContainerMapping]) -> Answer:
         size = vault.spec.mappings_page_size or self._world.scenario.mappings_page_size
         after = self._position(call, first=-1)
         page, next_after = vault.page(listing, after, size)
@@ -113,11 +116,11 @@ class SiteRecovery:
             explicit_null=self._world.scenario.explicit_null_next_link,
         )
 
-    def _continuation(self, call: Call, position: int, more: Dict[str, str]) -> str:
+    def _continuation(self, call: Call, position: int, more: Mapping[str, str]) -> str:
         token = self._world.signer.continuation(call.path.lower(), position)
         return "&".join(f"{name}={value}" for name, value in (*more.items(), ("skipToken", token)))
 
-    def _mapping(self, call: Call, vault: Vault) -> Mapping:
+    def _mapping(self, call: Call, vault: Vault) -> ContainerMapping:
         route = call.route
         mapping = vault.mappings.get((route.fabric.lower(), route.container.lower(), route.mapping.lower()))
         if mapping is None:
@@ -197,7 +200,7 @@ class SiteRecovery:
             return draw_course(vault.rng, settings, call.now, ending="NeverEnds")
         return draw_course(vault.rng, settings, call.now)
 
-    def _wanted(self, call: Call, mapping: Mapping) -> AutoUpdate:
+    def _wanted(self, call: Call, mapping: ContainerMapping) -> AutoUpdate:
         """Read a PATCH, and refuse it where the service would, as far as that is known."""
         wanted = read_update(call.body)
         if mapping.provider != "A2A" or mapping.state != PAIRED:
@@ -275,7 +278,7 @@ class SiteRecovery:
     def _list_container_items(self, call: Call, vault: Vault) -> Answer:
         return self._list_items(call, vault, _in_container(call, vault))
 
-    def _list_items(self, call: Call, vault: Vault, listing: list[Mapping]) -> Answer:
+    def _list_items(self, call: Call, vault: Vault, listing: list[ContainerMapping]) -> Answer:
         text = call.query.get("$filter", "")
         size = self._world.scenario.items_page_size
         found = select_items(vault, listing, self._position(call, first=-1), parse_item_filter(text))
@@ -312,7 +315,7 @@ class SiteRecovery:
         return Answer(200, dumps(setting if is_single else {"value": [setting], "nextLink": None}))
 
 
-def _in_container(call: Call, vault: Vault) -> list[Mapping]:
+def _in_container(call: Call, vault: Vault) -> list[ContainerMapping]:
     """Return the mappings of the container that a path names."""
     return vault.containers.get((call.route.fabric.lower(), call.route.container.lower()), [])
 

@@ -5,10 +5,14 @@ not use up the window. That is an assumption: Microsoft documents that asking be
 served and starts a new wait, but not how the service counts it.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from dataclasses import dataclass
 
-from .scenario import Limit, Throttling
+from asr_simulator.scenario import Limit, Throttling
+
+__all__ = ["Counters", "ScopeLimits", "SlidingWindow", "Throttle", "TokenBucket", "Verdict"]
 
 
 class SlidingWindow:

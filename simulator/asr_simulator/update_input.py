@@ -1,13 +1,17 @@
 """Reading the bodies of writes."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 
-from .arm_errors import ArmError, invalid_request_content, site_recovery_error
-from .mapping import DISABLED, ENABLED, MANAGED_IDENTITY, RUN_AS_ACCOUNT, AutoUpdate
+from asr_simulator.arm_errors import ArmError, invalid_request_content, site_recovery_error
+from asr_simulator.mapping import DISABLED, ENABLED, MANAGED_IDENTITY, RUN_AS_ACCOUNT, AutoUpdate
 
 _AUTHENTICATIONS = {name.lower(): name for name in (RUN_AS_ACCOUNT, MANAGED_IDENTITY)}
 _STATUSES = {name.lower(): name for name in (ENABLED, DISABLED)}
+
+__all__ = ["check_agent_update", "read_update"]
 
 
 def read_update(body: bytes) -> AutoUpdate:

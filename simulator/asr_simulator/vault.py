@@ -1,23 +1,36 @@
 """A Recovery Services vault: its mappings and jobs, brought up to date whenever somebody looks."""
 
+from __future__ import annotations
+
 import heapq
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid5
 
-from .agents import AgentRecord, Agents, AgentState
-from .clock import Clock, seven_digits, trimmed
-from .generate import MappingFactory, guid
-from .jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
-from .mapping import ENABLED, MANAGED_IDENTITY, PAIRED, AutoUpdate, Mapping
-from .scenario import Jobs, VaultSpec
+from asr_simulator.agents import AgentRecord, Agents, AgentState
+from asr_simulator.clock import Clock, seven_digits, trimmed
+from asr_simulator.generate import MappingFactory
+from asr_simulator.ids import guid
+from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
+from asr_simulator.mapping import ENABLED, MANAGED_IDENTITY, PAIRED, AutoUpdate, ContainerMapping
+from asr_simulator.scenario import Jobs, VaultSpec
 
 MAPPING_TASKS = ("CloudPairingPrerequisitesCheck", "CloudPairingPrepareSite")
 """Tasks of a mapping's creation, as a published sample shows them; those of an update are unknown."""
 AGENT_TASKS = ("UpdateMobilityServiceTask",)
 """Invented: no job that updates an agent was ever seen."""
+
+__all__ = ["AGENT_TASKS", "MAPPING_TASKS", "SettingUpdate", "Vault"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingUpdate:
+    """A mapping is to get a setting when a job ends well."""
+
+    mapping: ContainerMapping
+    wanted: AutoUpdate
 
 
 class Vault:
@@ -31,7 +44,7 @@ class Vault:
         *,
         background_per_hour: float,
         auto_update_after: float | None,
-        can_update: Callable[[Mapping], bool],
+        can_update: Callable[[ContainerMapping], bool],
     ) -> None:
         self.spec = spec
         self.clock = clock
@@ -45,12 +58,16 @@ class Vault:
         a_day_ago = clock.wall() - 86_400.0
         self.created = seven_digits(a_day_ago)
         self.factory = MappingFactory(spec, self.path, rng, trimmed(a_day_ago))
-        self.mappings: dict[tuple[str, str, str], Mapping] = {}
-        self.ordered: list[Mapping] = []
-        self.containers: dict[tuple[str, str], list[Mapping]] = {}
+        self.mappings: dict[tuple[str, str, str], ContainerMapping] = {}
+        self.ordered: list[ContainerMapping] = []
+        self.containers: dict[tuple[str, str], list[ContainerMapping]] = {}
         self.jobs: list[Job] = []
         self.jobs_by_name: dict[str, Job] = {}
         self.unfinished: dict[int, Job] = {}
+        self.setting_updates: dict[int, SettingUpdate] = {}
+        """By number of the job, ended ones included: what its end was to change."""
+        self.agent_updates: dict[int, AgentRecord] = {}
+        """By number of the job, ended ones included: whose agent it was to update."""
         self.background_per_hour = background_per_hour
         self.agents = Agents(auto_update_after)
         self._can_update = can_update
@@ -58,27 +75,27 @@ class Vault:
         self._next_background: float | None = None
         self.add(self.factory.initial())
 
-    def add(self, mappings: Iterable[Mapping]) -> None:
+    def add(self, mappings: Iterable[ContainerMapping]) -> None:
         """Add mappings; they were made by `factory`, so their ordinals rise."""
         for mapping in mappings:
             self.mappings[mapping.key] = mapping
             self.ordered.append(mapping)
             self.containers.setdefault(mapping.key[:2], []).append(mapping)
 
-    def remove(self, mapping: Mapping) -> None:
+    def remove(self, mapping: ContainerMapping) -> None:
         """Remove a mapping; a job that runs on it goes on and changes nothing."""
         del self.mappings[mapping.key]
         self.agents.forget(mapping.ordinal)
         for listing in (self.ordered, self.containers[mapping.key[:2]]):
             del listing[bisect_left(listing, mapping.ordinal, key=_ordinal)]
 
-    def page(self, listing: list[Mapping], after: int, size: int) -> tuple[list[Mapping], int | None]:
+    def page(self, listing: list[ContainerMapping], after: int, size: int) -> tuple[list[ContainerMapping], int | None]:
         """Cut a page from a list: the mappings after ordinal ``after``, and where the next page begins."""
         begin = bisect_left(listing, after + 1, key=_ordinal)
         page = listing[begin : begin + size]
         return page, page[-1].ordinal if begin + size < len(listing) else None
 
-    def is_compliant(self, mapping: Mapping) -> bool:
+    def is_compliant(self, mapping: ContainerMapping) -> bool:
         """Tell whether a mapping is as the vault's scenario calls right: its account, managed identity, healthy."""
         setting = mapping.auto_update
         return (
@@ -103,7 +120,9 @@ class Vault:
         if self.agents.auto_update_after is not None:
             self.agents.update_automatically((m.ordinal for m in self.ordered if self._can_update(m)), now)
 
-    def start_update(self, mapping: Mapping, wanted: AutoUpdate, now: float, course: Course, *, target: str) -> Job:
+    def start_update(
+        self, mapping: ContainerMapping, wanted: AutoUpdate, now: float, course: Course, *, target: str
+    ) -> Job:
         """Start the job of an accepted PATCH."""
         if target == "policy":
             # Seen for a creation: type ProtectionProfile, a GUID, the policy's name.
@@ -113,8 +132,8 @@ class Vault:
             names = (mapping.id, mapping.name, "ProtectionContainerMapping")
         job = self._start_job("ModifyCloudPairing", "Modify protection container mapping", names, now, course)
         job.task_names = MAPPING_TASKS
-        job.mapping = mapping
-        job.wanted = wanted
+        job.affected = {"PrimaryCloudName": mapping.container}
+        self.setting_updates[job.number] = SettingUpdate(mapping, wanted)
         mapping.active_job = job
         mapping.patches_accepted += 1
         return job
@@ -129,7 +148,7 @@ class Vault:
         names = (*target, "ProtectionEntity")
         job = self._start_job("UpdateMobilityService", "Update mobility service", names, now, course)
         job.task_names = AGENT_TASKS
-        job.agent = record
+        self.agent_updates[job.number] = record
         self.agents.begin(record, state, job)
         return job
 
@@ -177,11 +196,12 @@ class Vault:
             self._next_background += self.rng.expovariate(1 / mean)
 
     def _finish(self, job: Job) -> None:
-        if job.agent is not None:
-            self.agents.finish(job.agent, job)
-        mapping, wanted = job.mapping, job.wanted
-        if mapping is None or wanted is None:
-            return
+        if (record := self.agent_updates.get(job.number)) is not None:
+            self.agents.finish(record, job)
+        if (update := self.setting_updates.get(job.number)) is not None:
+            self._finish_setting(job, update.mapping, update.wanted)
+
+    def _finish_setting(self, job: Job, mapping: ContainerMapping, wanted: AutoUpdate) -> None:
         if mapping.active_job is job:
             mapping.active_job = None
         ending = job.course.ending
@@ -196,5 +216,5 @@ class Vault:
         mapping.changed()
 
 
-def _ordinal(mapping: Mapping) -> int:
+def _ordinal(mapping: ContainerMapping) -> int:
     return mapping.ordinal

@@ -1,20 +1,24 @@
 """Everything that exists in a simulated cloud."""
 
+from __future__ import annotations
+
 import random
 from collections import Counter
 from datetime import UTC, datetime
 
-from .accounts import Account, Accounts
-from .clock import Clock
-from .faults import FaultBook
-from .identity import TokenAuthority
-from .oauth import OAuthEndpoint
-from .request_log import RequestLog
-from .routes import Route
-from .scenario import AgentUpdates, Jobs, Scenario
-from .signing import Signer
-from .throttle import Throttle
-from .vault import Vault
+from asr_simulator.accounts import Account, Accounts
+from asr_simulator.clock import Clock
+from asr_simulator.faults import FaultBook
+from asr_simulator.identity import TokenAuthority
+from asr_simulator.oauth import OAuthEndpoint
+from asr_simulator.request_log import RequestLog
+from asr_simulator.routes import Route
+from asr_simulator.scenario import AgentUpdates, Jobs, Scenario
+from asr_simulator.signing import Signer
+from asr_simulator.throttle import Throttle
+from asr_simulator.vault import Vault
+
+__all__ = ["World"]
 
 
 class World:

@@ -20,7 +20,8 @@ from asr_simulator import SimulatorThread
 from asr_simulator.agents import OLDER_VERSION
 from asr_simulator.faults import Fault
 from asr_simulator.jobs import Job
-from asr_simulator.mapping import Mapping
+from asr_simulator.mapping import ContainerMapping
+from asr_simulator.vault import Vault as SimulatedVault
 from tests.chaos.accounting import Setting
 from tests.chaos.journal import AgeNote, DriftNote, Journal, MappingNote, ResourceNote
 from tests.chaos.plan import ChaosPlan
@@ -240,15 +241,17 @@ class Stage:
             self.journal.uncounted.add(identifier)
         return identifier
 
-    def world_vault(self, number: int) -> Any:
+    def world_vault(self, number: int) -> SimulatedVault:
         """A vault's own state, to read."""
         name = self.vaults[number].name
         return next(each for each in self.sim.world.vaults.values() if each.spec.name == name)
 
     def stuck_jobs(self, number: int) -> list[Job]:
         """Jobs on mappings or agents of a vault that would run for ever."""
-        jobs = list(self.world_vault(number).unfinished.values())
-        return [job for job in jobs if (job.mapping or job.agent) is not None and job.course.end == math.inf]
+        vault = self.world_vault(number)
+        jobs = list(vault.unfinished.values())
+        ours = vault.setting_updates.keys() | vault.agent_updates.keys()
+        return [job for job in jobs if job.number in ours and job.course.end == math.inf]
 
     def end_stuck_jobs(self) -> None:
         """Cancel what would run for ever, as somebody would in the portal."""
@@ -380,7 +383,7 @@ class Stage:
         return body if body is not None and body["metadata"]["uid"] not in known else None
 
 
-def setting_of(mapping: Mapping) -> Setting:
+def setting_of(mapping: ContainerMapping) -> Setting:
     """What a mapping of the simulator is."""
     now = mapping.auto_update
     return Setting(now.status, (now.account or "").casefold(), now.authentication, mapping.ailment is not None)

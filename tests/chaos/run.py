@@ -275,7 +275,7 @@ def _differs(stage: Stage, number: int, goal: Goal) -> str:
     for mapping in list(vault.ordered):
         if mapping.provider == "A2A" and mapping.state == "Paired" and not setting_of(mapping).satisfies(goal):
             return f"{vault.spec.name} {mapping.name} is {setting_of(mapping)}, not {goal}"
-    running = [job for job in list(vault.unfinished.values()) if job.mapping is not None]
+    running = [job for job in list(vault.unfinished.values()) if job.number in vault.setting_updates]
     return f"job {running[0].name} of {vault.spec.name} is running" if running else ""
 
 
@@ -300,11 +300,13 @@ def _check_running_jobs_are_known(stage: Stage) -> None:
                 return f"{vault.name} has no owner"
             goal = goal_of(owner["spec"])
             known = {entry.get("jobId") for entry in (owner.get("status") or {}).get("operations") or ()}
-            present = {mapping.ordinal for mapping in list(stage.world_vault(number).ordered)}
+            world = stage.world_vault(number)
+            present = {mapping.ordinal for mapping in list(world.ordered)}
             for job in stage.stuck_jobs(number):
-                mapping = job.mapping
-                if mapping is None or mapping.ordinal not in present or mapping.state != "Paired":
+                update = world.setting_updates.get(job.number)
+                if update is None or update.mapping.ordinal not in present or update.mapping.state != "Paired":
                     continue
+                mapping = update.mapping
                 if job.name not in known and not setting_of(mapping).satisfies(goal):
                     return f"job {job.name} of {vault.name} {mapping.name} is not in {known}"
         return ""
@@ -391,14 +393,12 @@ def _wait_for_finalizer(stage: Stage, name: str) -> None:
 
 def _patches(stage: Stage) -> int:
     """PATCHes that were accepted so far."""
-    return sum(
-        1 for number in range(len(stage.vaults)) for job in stage.world_vault(number).jobs if job.mapping is not None
-    )
+    return sum(len(stage.world_vault(number).setting_updates) for number in range(len(stage.vaults)))
 
 
 def _updates(stage: Stage) -> int:
     """Updates of agents that were accepted so far."""
-    return sum(job.agent is not None for number in range(len(stage.vaults)) for job in stage.world_vault(number).jobs)
+    return sum(len(stage.world_vault(number).agent_updates) for number in range(len(stage.vaults)))
 
 
 def _memory(stage: Stage) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from asr_simulator.control_types import RequestRecord
 from asr_simulator.generate import other_account
 from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Job
+from asr_simulator.mapping import AutoUpdate
 from tests.chaos.accounting import (
     DriftFact,
     Goal,
@@ -131,8 +132,10 @@ def _facts(
     }
     jobs: dict[int, list[JobFact]] = {}
     for job in world.jobs:
-        if job.mapping is not None:
-            jobs.setdefault(job.mapping.ordinal, []).append(_job_fact(stage, job, lost=job.start in lost))
+        update = world.setting_updates.get(job.number)
+        if update is not None:
+            fact = _job_fact(stage, job, update.wanted, lost=job.start in lost)
+            jobs.setdefault(update.mapping.ordinal, []).append(fact)
     wishes = wishes_of(stage.journal.resources, vault.id)
     facts = {}
     present = {mapping.ordinal for mapping in world.ordered}
@@ -159,9 +162,8 @@ def _facts(
     return facts, {job.name: job for each in jobs.values() for job in each}
 
 
-def _job_fact(stage: Stage, job: Job, *, lost: bool) -> JobFact:
-    assert job.wanted is not None
-    goal = Goal(job.wanted.status, (job.wanted.account or "").casefold())
+def _job_fact(stage: Stage, job: Job, wanted: AutoUpdate, *, lost: bool) -> JobFact:
+    goal = Goal(wanted.status, (wanted.account or "").casefold())
     ended = job.course.end < math.inf
     succeeded = ended and job.course.ending in SUCCESSFUL_ENDINGS
     forgotten = lost or any(job.start < start < job.course.end for start in stage.journal.starts)
@@ -191,26 +193,27 @@ def _refusals(
     vault, world = stage.vaults[number], stage.world_vault(number)
     running: dict[str, list[JobFact]] = {}
     for job in world.jobs:
-        if job.mapping is not None:
-            running.setdefault(job.mapping.name.casefold(), []).append(jobs[job.name])
+        update = world.setting_updates.get(job.number)
+        if update is not None:
+            running.setdefault(update.mapping.name.casefold(), []).append(jobs[job.name])
     for record in requests:
         if record["method"] != "PATCH" or record["vault"] != vault.name or record["code"] != _CONFLICT:
             continue
         at = record["simulated"]
-        for job in running.get(record["mapping"].casefold(), ()):
-            if job.start < at < job.end:
+        for fact in running.get(record["mapping"].casefold(), ()):
+            if fact.start < at < fact.end:
                 yield RefusalFact(
                     mapping=f"{vault.name} {record['mapping']}",
                     at=at,
-                    job=job,
+                    job=fact,
                     job_timeout=_shortest_timeout(stage, vault.id),
                 )
 
 
 def _machines(stage: Stage, number: int) -> list[MachineFact]:
-    vault, updates = stage.vaults[number], dict[str, list[UpdateFact]]()
-    for job in stage.world_vault(number).jobs:
-        if job.agent is not None:
+    vault, world, updates = stage.vaults[number], stage.world_vault(number), dict[str, list[UpdateFact]]()
+    for job in world.jobs:
+        if job.number in world.agent_updates:
             succeeded = job.course.ending in SUCCESSFUL_ENDINGS
             fact = UpdateFact(job.name, job.start, job.course.end, succeeded and job.course.end < math.inf)
             updates.setdefault(job.target_name, []).append(fact)
@@ -278,12 +281,14 @@ def _account(stage: Stage, requests: Sequence[RequestRecord], log: Path) -> JobA
         for record in requests:
             if record["vault"] == vault.name and record["status"] == 200:
                 last_read[record["kind"]] = max(last_read.get(record["kind"], 0.0), record["simulated"])
-        for job in stage.world_vault(number).jobs:
-            if job.mapping is None and job.agent is None:
+        world = stage.world_vault(number)
+        for job in world.jobs:
+            of_mapping = job.number in world.setting_updates
+            if not of_mapping and job.number not in world.agent_updates:
                 continue
             if job.name.casefold() in told:
                 counts = replace(counts, concluded=counts.concluded + 1)
-            elif job.course.end < last_read.get("mappings" if job.mapping else "protected_items", 0.0):
+            elif job.course.end < last_read.get("mappings" if of_mapping else "protected_items", 0.0):
                 counts = replace(counts, observed=counts.observed + 1)
             else:
                 counts = replace(counts, lost=(*counts.lost, f"{job.name} of {vault.name} {job.target_name}"))

@@ -11,7 +11,7 @@ import pytest
 
 from asr_simulator import ScenarioError, load_scenario, parse_scenario
 from asr_simulator.clock import Clock, ManualTime, seven_digits, trimmed, whole_second
-from asr_simulator.mapping import Mapping
+from asr_simulator.mapping import ContainerMapping
 from asr_simulator.scenario import Limit, Scenario
 from asr_simulator.world import World
 from tests.simulator.helpers import scenario, vault
@@ -19,7 +19,7 @@ from tests.simulator.helpers import scenario, vault
 _EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "scenarios").glob("*.yaml"))
 
 
-def _mappings(of: Scenario) -> list[Mapping]:
+def _mappings(of: Scenario) -> list[ContainerMapping]:
     (only,) = World(of, Clock.manual(ManualTime())).vaults.values()
     return only.ordered
 

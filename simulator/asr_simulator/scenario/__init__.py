@@ -1,6 +1,6 @@
 """The scenario: what exists in the simulated cloud and how it behaves."""
 
-from .agents import (
+from asr_simulator.scenario.agents import (
     REBOOT_PENDING,
     AccountSpec,
     AccountState,
@@ -9,7 +9,7 @@ from .agents import (
     RunSpec,
     matches_any,
 )
-from .behaviour import (
+from asr_simulator.scenario.behaviour import (
     ArmBuckets,
     Denial,
     Identity,
@@ -21,8 +21,8 @@ from .behaviour import (
     Section,
     Throttling,
 )
-from .model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
-from .vaults import MappingKind, MappingSpec, Mix, VaultSpec
+from asr_simulator.scenario.model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
+from asr_simulator.scenario.vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
 __all__ = [
     "REBOOT_PENDING",

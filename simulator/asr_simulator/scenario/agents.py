@@ -1,12 +1,14 @@
 """Scenario sections that say what becomes of agents and of the Automation accounts that update them."""
 
+from __future__ import annotations
+
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import Field
 
-from .behaviour import JobFailure, Section, Share
-from .vaults import AccountId, Name
+from asr_simulator.scenario.behaviour import JobFailure, Section, Share
+from asr_simulator.scenario.vaults import AccountId, Name
 
 AccountState = Literal["Ok", "Unavailable", "Suspended"]
 IdentityType = Literal["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"]
@@ -45,6 +47,18 @@ REBOOT_PENDING = JobFailure(
     recommended_action="Restart the virtual machine at the next opportunity. Replication goes on until then.",
 )
 """The code and what it means are published; the texts are in our own words."""
+
+__all__ = [
+    "DEFAULT_AGENT_FAILURES",
+    "REBOOT_PENDING",
+    "AccountSpec",
+    "AccountState",
+    "AgentUpdates",
+    "IdentityType",
+    "RunSpec",
+    "RunStatus",
+    "matches_any",
+]
 
 
 class AgentUpdates(Section):

@@ -1,5 +1,7 @@
 """Scenario sections that say how the service behaves: limits, latency, jobs, identities."""
 
+from __future__ import annotations
+
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -7,6 +9,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """A probability or a part of a whole."""
+
+__all__ = [
+    "DEFAULT_AUDIENCES",
+    "DEFAULT_FAILURES",
+    "ArmBuckets",
+    "Denial",
+    "Identity",
+    "IdentitySpec",
+    "JobFailure",
+    "Jobs",
+    "Limit",
+    "LimitText",
+    "Range",
+    "Section",
+    "Share",
+    "Throttling",
+]
 
 
 class Section(BaseModel):

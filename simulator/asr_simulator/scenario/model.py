@@ -1,14 +1,18 @@
 """The whole scenario, and reading it from a YAML file."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from .agents import AccountSpec, AgentUpdates
-from .behaviour import Identity, Jobs, Range, Section, Share, Throttling
-from .vaults import VaultSpec
+from asr_simulator.scenario.agents import AccountSpec, AgentUpdates
+from asr_simulator.scenario.behaviour import Identity, Jobs, Range, Section, Share, Throttling
+from asr_simulator.scenario.vaults import VaultSpec
+
+__all__ = ["Scenario", "ScenarioError", "load_scenario", "parse_scenario", "problems_of"]
 
 
 class ScenarioError(Exception):

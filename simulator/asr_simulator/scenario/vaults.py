@@ -1,5 +1,7 @@
 """Scenario sections that say what exists: vaults and their protection container mappings."""
 
+from __future__ import annotations
+
 import re
 from enum import StrEnum
 from string import Formatter
@@ -7,7 +9,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .behaviour import Section, Share
+from asr_simulator.scenario.behaviour import Section, Share
+
+__all__ = ["AccountId", "MappingKind", "MappingSpec", "Mix", "Name", "VaultSpec", "VmName"]
 
 
 class MappingKind(StrEnum):
