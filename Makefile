@@ -77,7 +77,7 @@ mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on wh
 
 .PHONY: docs
 docs: $(STAMP) ## Write the pages that are made from the code
-	@for page in chaos chart_values configuration fault_matrix metrics mutation; do $(BIN)/python -m tools.docs_build.$$page; done
+	@$(BIN)/python -m tools.docs_build
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder

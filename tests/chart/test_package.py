@@ -76,13 +76,6 @@ class TestDefinition:
 
 
 class TestReadme:
-    def test_is_up_to_date(self) -> None:
-        assert chart_docs.main(["--check"]) == 0
-
-    def test_says_what_it_cannot_do(self) -> None:
-        with pytest.raises(ValueError, match="needs the lines"):
-            chart_docs.rewrite("no marks", [])
-
     def test_finds_values_without_a_comment(self) -> None:
         text = "# -- Documented.\na: {x: 1}\nb:\n  # plain\n  c: 1\n  # -- Yes\n  # indeed.\n  d: 2\n"
         assert chart_docs.undocumented(text) == ["b.c"]

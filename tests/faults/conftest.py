@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults.model import Elsewhere
 from tests.faults.saboteur import Surroundings
 from tests.unit.arm_server import ArmServer, open_server
+from workbench.faults.model import Elsewhere
 from workbench.kube.certificates import Authority
 
 

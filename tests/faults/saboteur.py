@@ -18,7 +18,6 @@ from azure.core.credentials import AccessToken
 
 from asr_simulator import ControlRefusedError
 from asr_simulator.identity import TokenAuthority
-from tests.faults.model import Call, Cell, Elsewhere, SentElsewhere, Simulated, SkewedClock, TokenTrouble
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.arm.throttle import CallKind
@@ -27,6 +26,7 @@ from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import Job
 from vault_autoupdate.reconcile.apply import Apply
 from workbench.core import Azure
+from workbench.faults.model import Call, Cell, Elsewhere, SentElsewhere, Simulated, SkewedClock, TokenTrouble
 
 VICTIM: Final = "m1"
 """The mapping whose own calls are struck."""

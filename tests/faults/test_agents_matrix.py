@@ -13,8 +13,6 @@ from typing import Any, Final
 import pytest
 
 from asr_simulator import SimulatorThread, parse_scenario
-from tests.faults.matrix import AGENT_CELLS, told
-from tests.faults.model import AgentCall, Cell, Expected
 from tests.faults.saboteur import Saboteur, Surroundings
 from tests.faults.trial import Clock, skippable_clock
 from tests.unit.arm_server import ArmServer
@@ -24,6 +22,8 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
 from vault_autoupdate.report.document import build_status
 from workbench.core import Azure, open_azure, resource, scenario_document
+from workbench.faults.matrix import AGENT_CELLS, told
+from workbench.faults.model import AgentCall, Cell, Expected
 
 SETTINGS: Final = {
     "read_limit": "10000/0.6s,250/0.1s",

@@ -14,13 +14,13 @@ import requests
 
 from asr_simulator import SimulatorThread, parse_scenario
 from asr_simulator.clock import Clock as AzureClock
-from tests.faults.matrix import CELLS, FAULTS, excuse
-from tests.faults.model import AgentCall, Call, Cell, Simulated, SkewedClock
 from tests.faults.saboteur import VICTIM, Saboteur, Surroundings
 from tests.faults.trial import Trial, open_trial, skippable_clock
 from tests.unit.arm_server import ArmServer
 from vault_autoupdate.decide.jobs import Verdict
 from workbench.core import ACCOUNT, SCALE, Azure, open_azure, scenario_document
+from workbench.faults.matrix import CELLS, FAULTS, excuse
+from workbench.faults.model import AgentCall, Call, Cell, Simulated, SkewedClock
 
 MAPPINGS: Final = (VICTIM, "m2", "m3")
 SETTINGS: Final = {

@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from tools.docs_build import status_picture
 from vault_autoupdate.cli.main import main
 from vault_autoupdate.cli.status_rows import document_of, fleet_rows, summary_of
 from vault_autoupdate.cli.status_table import fleet_table
@@ -230,7 +229,3 @@ def test_an_empty_cluster_is_said_to_be_empty() -> None:
 @pytest.mark.parametrize("arguments", [["--watch", "-o", "json"], ["-n", "x", "-A"]])
 def test_options_that_make_no_sense_together_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, ["status", *arguments]).exit_code == 2
-
-
-def test_the_picture_in_the_docs_is_what_the_code_draws() -> None:
-    assert status_picture.PAGE.read_text() == status_picture.render(), "run python -m tools.docs_build.status_picture"

@@ -122,10 +122,6 @@ def status_of(ready: str, reason: str, since: str = "2026-03-01T09:00:00Z", **ot
     return {"observedGeneration": 1, "conditions": conditions}
 
 
-def test_the_page_of_the_metrics_is_what_the_code_says() -> None:
-    assert metrics_docs.PAGE.read_text() == metrics_docs.render(), "run python -m tools.docs_build.metrics"
-
-
 def test_names_follow_the_conventions() -> None:
     for spec in SPECS:
         assert spec.name.startswith("vault_autoupdate_")

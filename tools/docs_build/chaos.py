@@ -1,24 +1,25 @@
-"""Writes the numbers into docs/reliability.md, section Chaos, from docs/chaos.json: ``python -m tools.docs_build.chaos [--check]``."""
+"""Writes the numbers into docs/reliability.md, section Chaos, from docs/chaos.json."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from tools.docs_build.pages import between
+
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 PAGE: Final = DOCS / "reliability.md"
 NUMBERS: Final = DOCS / "chaos.json"
-_BEGIN: Final = "<!-- numbers of make chaos: written by tools/docs_build/chaos.py, do not edit -->\n"
-_END: Final = "<!-- end of the numbers of make chaos -->\n"
+_BEGIN: Final = "<!-- numbers of make chaos: written by tools/docs_build/chaos.py, do not edit -->"
+_END: Final = "<!-- end of the numbers of make chaos -->"
 
-__all__ = ["main", "render", "rewrite"]
+__all__ = ["NUMBERS", "PAGE", "render", "table"]
 
 
-def render(document: Mapping[str, Any]) -> str:
+def table(document: Mapping[str, Any]) -> str:
     """The table of a run of many seeds."""
     counts: Mapping[str, int] = document["counts"]
     growth = [after - before for before, after in document["memory_kib"]]
@@ -53,24 +54,6 @@ def render(document: Mapping[str, Any]) -> str:
     return "| | |\n| --- | --- |\n" + "".join(f"| {name} | {value} |\n" for name, value in rows)
 
 
-def rewrite(page: str, numbers: str) -> str:
-    """``page`` with other numbers."""
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("the page has no place for the numbers")
-    return f"{before}{begin}\n{numbers}\n{end}{after}"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page, or with ``--check`` tell whether it is as it should be."""
-    old = PAGE.read_text()
-    new = rewrite(old, render(json.loads(NUMBERS.read_text())))
-    if "--check" in (sys.argv[1:] if arguments is None else arguments):
-        return 0 if new == old else 1
-    PAGE.write_text(new)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def render() -> str:
+    """The page with the numbers of the last run."""
+    return between(PAGE.read_text(), _BEGIN, _END, f"\n{table(json.loads(NUMBERS.read_text()))}")

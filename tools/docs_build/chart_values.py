@@ -1,8 +1,5 @@
 """Writes the table of values in the chart's README from the comments in its values.yaml.
 
-    python -m tools.docs_build.chart_values            # writes it
-    python -m tools.docs_build.chart_values --check    # exit code 1 if it is not up to date
-
 A comment that starts with ``# --`` documents the value below it and goes on over the comment lines that follow. A line
 ``## Title`` starts a section. What is documented is shown as one row, with all that is in it; every value has to be
 in some row.
@@ -10,10 +7,8 @@ in some row.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +16,15 @@ from typing import Any, Final
 
 import yaml
 
+from tools.docs_build.pages import PageError, between
+
 CHART: Final = Path(__file__).resolve().parents[2] / "charts" / "vault-autoupdate"
-BEGIN: Final = "<!-- values: written by tools/docs_build/chart_values.py -->"
-END: Final = "<!-- end of values -->"
+PAGE: Final = CHART / "README.md"
+_BEGIN: Final = "<!-- values: written by tools/docs_build/chart_values.py -->"
+_END: Final = "<!-- end of values -->"
 _KEY = re.compile(r"^( *)([A-Za-z][\w.-]*):")
 
-__all__ = ["Row", "main", "read_rows", "rewrite", "undocumented"]
+__all__ = ["PAGE", "Row", "read_rows", "render", "undocumented"]
 
 
 @dataclass(frozen=True)
@@ -82,12 +80,16 @@ def undocumented(text: str) -> list[str]:
     ]
 
 
-def rewrite(readme: str, rows: list[Row]) -> str:
-    """Return ``readme`` with new tables between the two marks."""
-    before, _, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the README needs the lines {BEGIN!r} and {END!r}")
+def render() -> str:
+    """The README with the values as they are now; raises `PageError` if one has no comment."""
+    text = (CHART / "values.yaml").read_text()
+    if missing := undocumented(text):
+        raise PageError(f"values.yaml: without a comment: {', '.join(missing)}")
+    return between(PAGE.read_text(), _BEGIN, _END, _tables(read_rows(text)))
+
+
+def _tables(rows: list[Row]) -> str:
+    """One table for each section."""
     lines: list[str] = []
     section = None
     for row in rows:
@@ -95,28 +97,7 @@ def rewrite(readme: str, rows: list[Row]) -> str:
             section = row.section
             lines += ["", f"### {section}", "", "| Value | Default | Meaning |", "| --- | --- | --- |"]
         lines.append(f"| `{row.name}` | {_default(row.default)} | {row.text.replace('|', '&#124;')} |")
-    return "\n".join([before + BEGIN, *lines, "", END + after])
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the README, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether the README is up to date")
-    check = parser.parse_args(arguments).check
-    text = (CHART / "values.yaml").read_text()
-    if missing := undocumented(text):
-        sys.stderr.write(f"values.yaml: without a comment: {', '.join(missing)}\n")
-        return 1
-    readme = CHART / "README.md"
-    old = readme.read_text()
-    new = rewrite(old, read_rows(text))
-    if old == new:
-        return 0
-    if check:
-        sys.stderr.write(f"{readme} is not up to date: run python -m tools.docs_build.chart_values\n")
-        return 1
-    readme.write_text(new)
-    return 0
+    return "\n".join([*lines, ""])
 
 
 def _look_up(values: Any, path: tuple[str, ...]) -> Any:
@@ -138,7 +119,3 @@ def _default(value: Any) -> str:
         return '`""`'
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"`{text}`".replace("|", "&#124;")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,7 @@
-"""Writes docs/configuration.md from the settings themselves: ``python -m tools.docs_build.configuration [--check]``."""
+"""Writes docs/configuration.md from the settings themselves."""
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -97,16 +96,3 @@ def _text(value: object) -> str:
     if value in ("", (), VaultScopes()):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def main() -> int:
-    """Write the page, or with ``--check`` tell whether it is as it should be."""
-    page = render()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text() == page else 1
-    PAGE.write_text(page)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

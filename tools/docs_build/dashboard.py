@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboard that the chart ships: ``python -m tools.docs_build.dashboard [--check]``.
+"""Writes the Grafana dashboard that the chart ships.
 
 Plain dictionaries in the form that Grafana exports, so that the file can be imported as it is.
 """
@@ -6,7 +6,6 @@ Plain dictionaries in the form that Grafana exports, so that the file can be imp
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -376,17 +375,3 @@ def build() -> Panel:
 def render() -> str:
     """The file."""
     return json.dumps(build(), indent=2) + "\n"
-
-
-def main() -> int:
-    """Write the file, or with ``--check`` tell whether it is as it should be."""
-    page = render()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text() == page else 1
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,21 +1,18 @@
-"""Writes the fault matrix in docs/reliability.md from the tests' own table: ``python -m tools.docs_build.fault_matrix``.
-
-With ``--check`` it only tells, by its exit code, whether the page is up to date.
-"""
+"""Writes the fault matrix in docs/reliability.md from the table that the tests try."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.faults.matrix import AGENT_CELLS, CELLS, FAULTS, excuse, told
-from tests.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, Simulated
+from tools.docs_build.pages import between
+from workbench.faults.matrix import AGENT_CELLS, CELLS, FAULTS, excuse, told
+from workbench.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, Simulated
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs/reliability.md"
-BEGIN: Final = "<!-- fault matrix: written by tools/docs_build/fault_matrix.py -->"
-END: Final = "<!-- end of fault matrix -->"
+_BEGIN: Final = "<!-- fault matrix: written by tools/docs_build/fault_matrix.py -->"
+_END: Final = "<!-- end of fault matrix -->"
 
 _COLUMNS: Final = {
     Group.OBSERVE: "observe",
@@ -133,7 +130,7 @@ is not replicated any more.
 """
 
 
-def render() -> str:
+def section() -> str:
     """What stands between the marks."""
     left_out = len(Call) * len(FAULTS) - len(CELLS)
     return _TEXT.format(
@@ -161,13 +158,9 @@ def render() -> str:
     )
 
 
-def rewrite(page: str) -> str:
-    """Return ``page`` with what is new between the two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page needs the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{render()}\n{END}{after}"
+def render() -> str:
+    """The page with the matrix as it is now."""
+    return between(PAGE.read_text(), _BEGIN, _END, section())
 
 
 def _calls_of(group: Group) -> str:
@@ -251,17 +244,3 @@ def _update(call: AgentCall, fault: Fault) -> str:
             return "noted for the machine"
         case _:
             return "said"
-
-
-def main() -> int:
-    """Write the page, or with ``--check`` tell whether it is as it should be."""
-    old = PAGE.read_text()
-    new = rewrite(old)
-    if "--check" in sys.argv[1:]:
-        return 0 if old == new else 1
-    PAGE.write_text(new)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,7 @@
-"""Writes docs/metrics.md from the metrics themselves: ``python -m tools.docs_build.metrics [--check]``."""
+"""Writes docs/metrics.md from the metrics themselves."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -54,16 +53,3 @@ def _series_of(each: MetricSpec) -> int:
         return each.most
     own = [values for label, values in each.labels.items() if label not in {"namespace", "name"}]
     return max((values.count("`") // 2 for values in own), default=1)  # the values of a label stand in backquotes
-
-
-def main() -> int:
-    """Write the page, or with ``--check`` tell whether it is as it should be."""
-    page = render()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text() == page else 1
-    PAGE.write_text(page)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

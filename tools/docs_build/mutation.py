@@ -1,4 +1,4 @@
-"""Writes the table of mutants in docs/reliability.md from docs/mutation.json: ``python -m tools.docs_build.mutation``.
+"""Writes the table of mutants in docs/reliability.md from docs/mutation.json.
 
 Survivors that change nothing anybody could see are listed, with the reason, in tools/checks/equivalent_mutants.toml.
 """
@@ -6,20 +6,21 @@ Survivors that change nothing anybody could see are listed, with the reason, in 
 from __future__ import annotations
 
 import json
-import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from tools.docs_build.pages import between
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs/reliability.md"
 RESULTS: Final = ROOT / "docs/mutation.json"
 EQUIVALENT: Final = ROOT / "tools/checks/equivalent_mutants.toml"
-BEGIN: Final = "<!-- mutants: written by tools/docs_build/mutation.py -->"
-END: Final = "<!-- end of mutants -->"
+_BEGIN: Final = "<!-- mutants: written by tools/docs_build/mutation.py -->"
+_END: Final = "<!-- end of mutants -->"
 
-__all__ = ["PAGE", "RESULTS", "equivalents", "known_equivalents", "main", "rewrite", "score"]
+__all__ = ["PAGE", "RESULTS", "equivalents", "known_equivalents", "render", "score"]
 
 
 def score(counts: dict[str, int]) -> float:
@@ -46,11 +47,9 @@ def equivalents(survivors: list[dict[str, str]]) -> dict[str, list[dict[str, str
     }
 
 
-def rewrite(page: str, results: dict[str, Any]) -> str:
-    """The page with the part between the marks made anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{_table(results)}\n{END}{after}"
+def render() -> str:
+    """The page with the table of the last run."""
+    return between(PAGE.read_text(), _BEGIN, _END, f"\n{_table(json.loads(RESULTS.read_text()))}")
 
 
 def _table(results: dict[str, Any]) -> str:
@@ -85,17 +84,3 @@ def _row(name: str, counts: dict[str, int], same: int) -> str:
         f"| {name} | {sum(counts.values()):,} | {counts['killed']:,} | {counts['endless']} | {survived} | {same} "
         f"| {score(counts):.1f} % |\n"
     )
-
-
-def main() -> int:
-    """Write the page, or with ``--check`` tell whether it is as it should be."""
-    page = PAGE.read_text()
-    rewritten = rewrite(page, json.loads(RESULTS.read_text()))
-    if "--check" in sys.argv[1:]:
-        return 0 if page == rewritten else 1
-    PAGE.write_text(rewritten)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

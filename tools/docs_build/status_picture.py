@@ -1,9 +1,8 @@
-"""Draws docs/status.svg, what ``vault-autoupdate status`` looks like: ``python -m tools.docs_build.status_picture [--check]``."""
+"""Draws docs/status.svg, what ``vault-autoupdate status`` looks like."""
 
 from __future__ import annotations
 
 import io
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -93,16 +92,3 @@ def render() -> str:
     console = Console(width=150, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(fleet_table(fleet_rows(_fleet()), _NOW))
     return console.export_svg(title="vault-autoupdate status", unique_id="status")
-
-
-def main() -> int:
-    """Write the file, or with ``--check`` tell whether it is as it should be."""
-    picture = render()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text() == picture else 1
-    PAGE.write_text(picture)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.faults.model import (
+from workbench.faults.model import (
     AgentCall,
     Call,
     Cell,
