@@ -12,10 +12,10 @@ from typing import Any, Final
 from asr_simulator import SimulatorThread
 from asr_simulator.control_types import RequestRecord
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import API_VERSION, KIND, VaultAutoUpdate, parse_resource
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.readiness import Situation

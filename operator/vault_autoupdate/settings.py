@@ -22,10 +22,10 @@ from pydantic import (
     model_validator,
 )
 
-from vault_autoupdate.arm.budget import Limit, parse_limits
 from vault_autoupdate.decide.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.durations import parse_duration
+from vault_autoupdate.model.limits import Limit, parse_limits
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
 _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")

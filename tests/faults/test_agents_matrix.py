@@ -16,9 +16,9 @@ from asr_simulator import SimulatorThread, parse_scenario
 from tests.faults.saboteur import Saboteur, Surroundings
 from tests.faults.trial import Clock, skippable_clock
 from tests.unit.arm_server import ArmServer
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
 from vault_autoupdate.report.document import build_status
 from workbench.core import Azure, open_azure, resource, scenario_document

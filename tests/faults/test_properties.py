@@ -21,7 +21,8 @@ from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.arm.wire import automation as wire_automation
 from vault_autoupdate.arm.wire import site_recovery as wire
-from vault_autoupdate.model.errors import AzureError, MalformedReply, Unreachable, classify
+from vault_autoupdate.arm.wire.errors import classify
+from vault_autoupdate.model.errors import AzureError, MalformedReply, Unreachable
 
 TOKEN: Final = "opaque-t0ken"
 _ODD: Final = st.text(

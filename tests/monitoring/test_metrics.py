@@ -15,20 +15,21 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from tools.docs_build import metrics as metrics_docs
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Fleet
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS, OPERATIONS, SPECS, Kind
 from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.resource import ResourceKey
 from vault_autoupdate.model.windows import Window
 from workbench.kube.resources import manifest

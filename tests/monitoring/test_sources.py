@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_
 
 from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, disabled, mapping
 from vault_autoupdate.arm.identity.process import TokenSource, certificate_expiry
-from vault_autoupdate.decide.account_report import Account, AccountFacts, RunbookRun, Schedule, build_account_report
-from vault_autoupdate.decide.plan import Goal, Plan, make_plan
+from vault_autoupdate.decide.account_report import build_account_report
+from vault_autoupdate.decide.plan import Plan, make_plan
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS
+from vault_autoupdate.model.azure import Account, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import CredentialError
+from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.settings import load_settings
 from workbench.kube.certificates import Authority
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import pytest
 
-from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, Explanation, FailureReason
-from vault_autoupdate.decide.plan import Goal
+from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, FailureReason
 from vault_autoupdate.model.arm_id import ArmId, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping, HealthError
-from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate, VaultAutoUpdate, parse_resource
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate, Goal, VaultAutoUpdate, parse_resource
 
 SUBSCRIPTION: Final = "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10"
 GROUP: Final = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-dr"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.client import ArmClient
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import AzureError
+from vault_autoupdate.model.limits import Limit
 
 __all__ = ["ScriptedArm", "json_reply"]
 

@@ -22,14 +22,15 @@ from tests.unit.builders import (
     mapping_id_of,
     resource,
 )
-from vault_autoupdate.decide.account_report import AccountReport, Problem, RunbookRun
+from vault_autoupdate.arm.wire.errors import classify
+from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Run, VaultState
-from vault_autoupdate.model.azure import HealthError, Job, Machine
+from vault_autoupdate.model.azure import HealthError, Job, Machine, RunbookRun
 from vault_autoupdate.model.errors import (
     AzureError,
     CredentialError,
@@ -37,8 +38,8 @@ from vault_autoupdate.model.errors import (
     NotLeading,
     Unreachable,
     UntrustedLink,
-    classify,
 )
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.readiness import Situation
 

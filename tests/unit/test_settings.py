@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from vault_autoupdate.arm.budget import Limit, parse_limits
 from vault_autoupdate.model.clouds import CLOUDS
+from vault_autoupdate.model.limits import Limit, parse_limits
 from vault_autoupdate.settings import (
     Address,
     Credential,

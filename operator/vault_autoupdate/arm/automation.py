@@ -14,8 +14,8 @@ from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.arm.wire import automation as wire
-from vault_autoupdate.decide.account_report import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.arm_id import ArmId, is_below
+from vault_autoupdate.model.azure import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import ArmError, UntrustedLink
 from vault_autoupdate.model.text import clean
 

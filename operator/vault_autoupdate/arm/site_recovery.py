@@ -8,10 +8,10 @@ from typing import Any, Final
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.arm.wire import site_recovery as wire
-from vault_autoupdate.decide.plan import Goal
 from vault_autoupdate.model.arm_id import ArmId, is_below
 from vault_autoupdate.model.azure import ContainerMapping, Job, Machine, Vault
 from vault_autoupdate.model.errors import ArmError, Disposition, MalformedReply
+from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.text import clean
 
 _MOST_PAGES: Final = 2000

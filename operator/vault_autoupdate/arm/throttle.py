@@ -21,7 +21,8 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Final
 
-from vault_autoupdate.arm.budget import Budget, Limit, pacing_gap
+from vault_autoupdate.arm.budget import Budget, pacing_gap
+from vault_autoupdate.model.limits import Limit
 
 _SHORTEST_TIMER = 1e-3
 _UNTOLD_PAUSE = 60.0

@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.rollout import Rollout, RolloutRules
+from vault_autoupdate.decide.rollout import Rollout
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
-from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.model.resource import RolloutRules, VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.report.agent_fields import agent_fields
 from vault_autoupdate.report.readiness import Situation

@@ -35,11 +35,11 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, build_report, mapping_of, newest_version
-from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutRules, decide, enter
+from vault_autoupdate.decide.rollout import Phase, Rollout, decide, enter
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.errors import AzureError
-from vault_autoupdate.model.resource import AutoUpdate, Mode, VaultAutoUpdate
+from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.model.windows import WindowSchedule
 from vault_autoupdate.reconcile.reconciler import Outcome

@@ -16,9 +16,9 @@ import yaml
 
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli import view as terminal
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.logs import configure_logging
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import KIND, InvalidSpec, VaultAutoUpdate, parse_resource
 from vault_autoupdate.runtime import Core, open_core
 from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable

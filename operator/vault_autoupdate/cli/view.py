@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.report.readiness import Situation

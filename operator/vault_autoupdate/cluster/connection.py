@@ -20,20 +20,8 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from vault_autoupdate.model.errors import CredentialUnusable, NotLeading
-from vault_autoupdate.model.resource import (
-    API_VERSION,
-    FINALIZER,
-    GROUP,
-    KIND,
-    PLURAL,
-    VERSION,
-    NotWritten,
-    ObjectChanged,
-    ObjectGone,
-    ObjectRef,
-    ResourceKey,
-)
+from vault_autoupdate.model.errors import CredentialUnusable, NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.readiness import Situation
 

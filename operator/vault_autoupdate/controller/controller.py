@@ -15,14 +15,11 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
-from vault_autoupdate.model.errors import Disposition, NotLeading
+from vault_autoupdate.model.errors import Disposition, NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import (
     FINALIZER,
     DeletionPolicy,
     InvalidSpec,
-    NotWritten,
-    ObjectChanged,
-    ObjectGone,
     ObjectRef,
     ResourceKey,
     VaultAutoUpdate,

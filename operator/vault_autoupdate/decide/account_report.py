@@ -8,13 +8,18 @@ from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.decide.agent_report import ConditionValue, not_known
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.model.arm_id import ArmId
-from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
+from vault_autoupdate.model.azure import (
+    RUNBOOK,
+    Account,
+    AccountFacts,
+    ContainerMapping,
+    LostArtifact,
+    RunbookRun,
+    Schedule,
+)
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean, plural
-
-RUNBOOK: Final = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
-"""Site Recovery's update runbook. It is a global one: the account's own list of runbooks does not have it."""
 
 NEARLY_USED: Final = 0.9
 """Share of the free minutes from which on they are a problem."""
@@ -28,64 +33,7 @@ _ARTIFACT_BYTES: Final = 120
 _PATH_BYTES: Final = 300
 _MESSAGE_BYTES: Final = 1000
 
-__all__ = [
-    "RUNBOOK",
-    "Account",
-    "AccountFacts",
-    "AccountReport",
-    "Problem",
-    "RunbookRun",
-    "Schedule",
-    "absent_artifacts",
-    "build_account_report",
-    "condition",
-]
-
-
-@dataclass(frozen=True)
-class Account:
-    """An Automation account."""
-
-    name: str
-    state: str
-    """``Ok``, ``Unavailable`` or ``Suspended``."""
-    identity_type: str = ""
-    """``SystemAssigned``, ``UserAssigned``, ``SystemAssigned, UserAssigned`` or ``None``; empty when not given."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A schedule of the account."""
-
-    name: str
-    enabled: bool | None = None
-    next_run: datetime | None = None
-
-
-@dataclass(frozen=True)
-class RunbookRun:
-    """One job of the account that ran the update runbook. Never its output."""
-
-    status: str
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class AccountFacts:
-    """What was read of one account: all of it, or the reading failed as a whole."""
-
-    account: Account | None
-    """None when it does not exist."""
-    schedules: Mapping[str, Schedule] = field(default_factory=dict)
-    """By casefolded name."""
-    job_schedules: Mapping[str, str] = field(default_factory=dict)
-    """By casefolded id: the name of the schedule that it binds to the runbook."""
-    runs: tuple[RunbookRun, ...] = ()
-    """The last few runs of the update runbook, newest first."""
-    minutes_used: float | None = None
-    minutes_limit: float | None = None
-    """None when unlimited or not known."""
+__all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report", "condition"]
 
 
 @dataclass(frozen=True)

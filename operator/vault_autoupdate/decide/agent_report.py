@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.model.azure import ContainerMapping, Machine
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean, plural
 
 MOST_VERSIONS: Final = 10

@@ -6,13 +6,14 @@ mapping that still differs is left alone: an error that a PATCH cannot cure must
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vault_autoupdate.decide.schedule import backoff
+from vault_autoupdate.model.explanation import Explanation
 
-__all__ = ["Attempt", "BackoffPolicy", "Explanation", "FailureReason", "failed", "started"]
+__all__ = ["Attempt", "BackoffPolicy", "FailureReason", "failed", "started"]
 
 
 class FailureReason(StrEnum):
@@ -27,16 +28,6 @@ class FailureReason(StrEnum):
     """The job succeeded and the mapping is not as declared all the same."""
     UNHEALTHY = "Unhealthy"
     """The mapping is as declared and has health errors all the same."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """An error in the words of those who know it."""
-
-    code: str = ""
-    message: str = ""
-    possible_causes: str = ""
-    recommended_action: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class Attempt:
     last_at: datetime
     next_at: datetime
     reason: FailureReason = FailureReason.STILL_DIFFERS
-    explanation: Explanation = Explanation()
+    explanation: Explanation = field(default_factory=Explanation)
     job_id: str = ""
 
 

@@ -8,28 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Final
 
-from vault_autoupdate.decide.attempts import Attempt, Explanation
-from vault_autoupdate.model.arm_id import ArmId
-from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
-from vault_autoupdate.model.resource import AutoUpdate
+from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, LostArtifact
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import AutoUpdate, Goal
 from vault_autoupdate.model.text import plural
 
-PROVIDER: Final = "A2A"
-"""The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
-AUTHENTICATION: Final = "SystemAssignedIdentity"
-"""Run As accounts were retired on 2023-09-30; the API's default is still ``RunAsAccount``."""
-
-__all__ = ["AUTHENTICATION", "PROVIDER", "Action", "Decision", "Goal", "Plan", "decide", "make_plan"]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What every mapping in scope should be."""
-
-    auto_update: AutoUpdate
-    automation_account: ArmId | None = None
+__all__ = ["Action", "Decision", "Plan", "decide", "make_plan"]
 
 
 class Action(StrEnum):

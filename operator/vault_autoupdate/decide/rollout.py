@@ -9,11 +9,12 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.model.azure import Job, Machine
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import RolloutRules
 from vault_autoupdate.model.text import plural
-from vault_autoupdate.model.windows import Window, WindowSchedule
+from vault_autoupdate.model.windows import Window
 
 _REBOOT: Final = "151083"
 """Site Recovery's code for an update that is done but for a reboot (its page on troubleshooting)."""
@@ -24,7 +25,6 @@ __all__ = [
     "Phase",
     "Rollout",
     "RolloutDecision",
-    "RolloutRules",
     "decide",
     "enter",
     "forget_current",
@@ -34,20 +34,6 @@ __all__ = [
     "note_start",
     "note_success",
 ]
-
-
-@dataclass(frozen=True)
-class RolloutRules:
-    """``spec.agentUpdates``."""
-
-    schedule: WindowSchedule
-    max_concurrent: int = 10
-    max_failures: int = 1
-    """Failures in a window after which nothing more is started in it."""
-    order: tuple[str, ...] = ()
-    """Patterns of machine names (``*`` and ``?``, any letter case): who matches the first goes first, then the
-    next; all others come last. The next group begins when the one before it has ended."""
-    pause: bool = False
 
 
 class Phase(StrEnum):

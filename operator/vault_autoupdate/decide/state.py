@@ -10,12 +10,14 @@ from typing import Any
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
-from vault_autoupdate.decide.plan import Action, Goal, Plan
+from vault_autoupdate.decide.plan import Action, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import ArmId, is_below, is_guid, mapping_id
 from vault_autoupdate.model.azure import LostArtifact, Machine
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import restore_account, restore_agents, restore_rollout
 from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time

@@ -15,10 +15,10 @@ from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Fleet
 from vault_autoupdate.controller.queue import WorkQueue
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.specs import CODES, OPERATIONS, UPDATE_OUTCOMES, spec
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import ResourceKey
 from vault_autoupdate.reconcile.reconciler import Outcome
 

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Final
 
 from vault_autoupdate.model.arm_id import mapping_path
 
-__all__ = ["ContainerMapping", "HealthError", "Job", "JobError", "LostArtifact", "Machine", "Vault"]
+PROVIDER: Final = "A2A"
+"""The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
+AUTHENTICATION: Final = "SystemAssignedIdentity"
+"""Run As accounts were retired on 2023-09-30; the API's default is still ``RunAsAccount``."""
+RUNBOOK: Final = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
+"""Site Recovery's update runbook. It is a global one: the account's own list of runbooks does not have it."""
+
+__all__ = [
+    "AUTHENTICATION",
+    "PROVIDER",
+    "RUNBOOK",
+    "Account",
+    "AccountFacts",
+    "ContainerMapping",
+    "HealthError",
+    "Job",
+    "JobError",
+    "LostArtifact",
+    "Machine",
+    "RunbookRun",
+    "Schedule",
+    "Vault",
+]
 
 
 @dataclass(frozen=True)
@@ -137,3 +161,49 @@ class Machine:
     def container_id(self) -> str:
         """The source container that it is in, for comparing."""
         return self.key.partition("/replicationprotecteditems/")[0]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An Automation account."""
+
+    name: str
+    state: str
+    """``Ok``, ``Unavailable`` or ``Suspended``."""
+    identity_type: str = ""
+    """``SystemAssigned``, ``UserAssigned``, ``SystemAssigned, UserAssigned`` or ``None``; empty when not given."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule of the account."""
+
+    name: str
+    enabled: bool | None = None
+    next_run: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunbookRun:
+    """One job of the account that ran the update runbook. Never its output."""
+
+    status: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """What was read of one account: all of it, or the reading failed as a whole."""
+
+    account: Account | None
+    """None when it does not exist."""
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    """By casefolded name."""
+    job_schedules: Mapping[str, str] = field(default_factory=dict)
+    """By casefolded id: the name of the schedule that it binds to the runbook."""
+    runs: tuple[RunbookRun, ...] = ()
+    """The last few runs of the update runbook, newest first."""
+    minutes_used: float | None = None
+    minutes_limit: float | None = None
+    """None when unlimited or not known."""

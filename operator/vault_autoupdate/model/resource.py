@@ -30,7 +30,6 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from vault_autoupdate.decide.rollout import RolloutRules
 from vault_autoupdate.model.arm_id import ArmId, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.durations import format_duration, parse_duration
 from vault_autoupdate.model.text import clean
@@ -50,11 +49,29 @@ FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
 
 __all__ = [
-    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "REQUESTED_AT", "UPDATE_AGENTS_NOW",
-    "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource", "DeletionPolicy", "InvalidSpec", "Mode",
-    "NotWritten", "ObjectChanged", "ObjectGone", "ObjectRef", "ResourceKey", "Spec", "VaultAutoUpdate",
+    "API_VERSION",
+    "FINALIZER",
+    "GROUP",
+    "KIND",
+    "LONG_AGO",
+    "PLURAL",
+    "REQUESTED_AT",
+    "UPDATE_AGENTS_NOW",
+    "VERSION",
+    "AgentUpdatesSpec",
+    "AutoUpdate",
+    "CredentialSource",
+    "DeletionPolicy",
+    "Goal",
+    "InvalidSpec",
+    "Mode",
+    "ObjectRef",
+    "ResourceKey",
+    "RolloutRules",
+    "Spec",
+    "VaultAutoUpdate",
     "parse_resource",
-]  # fmt: skip
+]
 
 
 class InvalidSpec(ValueError):
@@ -245,18 +262,6 @@ class ObjectRef:
     uid: str
 
 
-class ObjectGone(Exception):
-    """The object is no longer in the cluster, or another one has its name."""
-
-
-class ObjectChanged(Exception):
-    """The object is not as it was when it was last seen; how it is by now is about to be seen."""
-
-
-class NotWritten(Exception):
-    """The API server would not take what was to be written, or gave no answer, also after several tries."""
-
-
 @dataclass(frozen=True)
 class VaultAutoUpdate:
     """One resource: what the user declared, and what the API server says of the object."""
@@ -337,3 +342,25 @@ def _problem(entry: Any) -> str:
             return f"{where}: {entry['ctx']['error']}"
         case _:
             return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What every mapping in scope should be."""
+
+    auto_update: AutoUpdate
+    automation_account: ArmId | None = None
+
+
+@dataclass(frozen=True)
+class RolloutRules:
+    """``spec.agentUpdates``."""
+
+    schedule: WindowSchedule
+    max_concurrent: int = 10
+    max_failures: int = 1
+    """Failures in a window after which nothing more is started in it."""
+    order: tuple[str, ...] = ()
+    """Patterns of machine names (``*`` and ``?``, any letter case): who matches the first goes first, then the
+    next; all others come last. The next group begins when the one before it has ended."""
+    pause: bool = False

@@ -14,14 +14,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import JobPhase, Verdict, judge, phase_of
 from vault_autoupdate.decide.rollout import (
     AgentUpdate,
     Phase,
     Rollout,
     RolloutDecision,
-    RolloutRules,
     decide,
     enter,
     forget_current,
@@ -34,7 +32,8 @@ from vault_autoupdate.decide.rollout import (
 from vault_autoupdate.decide.schedule import poll_delay
 from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, concerns_all
-from vault_autoupdate.model.resource import Mode
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import Mode, RolloutRules
 from vault_autoupdate.reconcile.agents import explain, read_machines
 from vault_autoupdate.reconcile.context import VaultPass
 from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.account_report import AccountFacts, absent_artifacts, build_account_report
+from vault_autoupdate.decide.account_report import absent_artifacts, build_account_report
 from vault_autoupdate.decide.agent_report import build_report, newest_version
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.model.arm_id import ArmId
-from vault_autoupdate.model.azure import ContainerMapping, Machine
+from vault_autoupdate.model.azure import AccountFacts, ContainerMapping, Machine
 from vault_autoupdate.model.errors import AzureError, Disposition
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate
 from vault_autoupdate.reconcile.context import VaultPass
 

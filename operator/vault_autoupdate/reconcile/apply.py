@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.attempts import Explanation, FailureReason, failed, started
+from vault_autoupdate.decide.attempts import FailureReason, failed, started
 from vault_autoupdate.decide.jobs import Operation, Verdict, adopt, unidentified_running
 from vault_autoupdate.decide.plan import Action, Decision
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.errors import AzureError, Disposition, concerns_all
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import VaultPass
 from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION, look_at_one
 

@@ -14,12 +14,12 @@ from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.attempts import BackoffPolicy, Explanation
+from vault_autoupdate.decide.attempts import BackoffPolicy
 from vault_autoupdate.decide.jobs import Verdict
-from vault_autoupdate.decide.plan import Goal
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Job
-from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import AutoUpdate, Goal, VaultAutoUpdate
 from vault_autoupdate.report import readiness as situation
 from vault_autoupdate.report.readiness import Situation
 

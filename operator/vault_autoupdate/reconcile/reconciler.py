@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.decide.plan import Decision, Plan
-from vault_autoupdate.decide.rollout import Phase, RolloutRules
+from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import AzureError
-from vault_autoupdate.model.resource import AutoUpdate, Mode, VaultAutoUpdate
+from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
 from vault_autoupdate.reconcile.agent_updates import advance
 from vault_autoupdate.reconcile.agents import look_at_account, look_at_agents, wants_to_look
 from vault_autoupdate.reconcile.apply import Apply

@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason, failed, started
+from vault_autoupdate.decide.attempts import Attempt, FailureReason, failed, started
 from vault_autoupdate.decide.jobs import JobPhase, Operation, Verdict, judge, phase_of, unidentified_running
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.schedule import poll_delay
 from vault_autoupdate.model.arm_id import mapping_path
 from vault_autoupdate.model.azure import Job
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import VaultPass
 from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION, look_at_one
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from vault_autoupdate.decide.account_report import AccountReport, Problem, RunbookRun
+from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import ArmId, is_below, item_id, item_path
+from vault_autoupdate.model.azure import RunbookRun
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.values import fitting, format_time, read_count, read_entries, read_text, read_time

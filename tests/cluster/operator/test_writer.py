@@ -9,8 +9,8 @@ import pytest_asyncio
 from kubernetes.aio import client, config
 
 from vault_autoupdate.cluster.connection import KubeWriter
-from vault_autoupdate.model.errors import NotLeading
-from vault_autoupdate.model.resource import NotWritten, ObjectChanged, ObjectGone, ObjectRef, ResourceKey
+from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import already_managed
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import collection_path, manifest, resource_path

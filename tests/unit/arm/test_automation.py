@@ -21,9 +21,10 @@ from vault_autoupdate.arm.identity.process import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.arm.wire import automation as wire
-from vault_autoupdate.decide.account_report import RUNBOOK, Account, AccountFacts, RunbookRun, Schedule
+from vault_autoupdate.arm.wire.errors import classify
 from vault_autoupdate.model.arm_id import parse_automation_account_id
-from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, MalformedReply, UntrustedLink, classify
+from vault_autoupdate.model.azure import RUNBOOK, Account, AccountFacts, RunbookRun, Schedule
+from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, MalformedReply, UntrustedLink
 
 ACCOUNT = parse_automation_account_id(ACCOUNT_ID)
 CONTEXT = CallContext(scope="s", key="/the/vault", run_id="run")

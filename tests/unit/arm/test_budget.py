@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm.budget import Budget, Limit, pacing_gap, parse_limits
+from vault_autoupdate.arm.budget import Budget, pacing_gap
+from vault_autoupdate.model.limits import Limit, parse_limits
 
 GRAIN = 1e-3
 """What a window is longer for us than for the server."""

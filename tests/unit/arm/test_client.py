@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, Unreachable
+from vault_autoupdate.model.limits import Limit
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
 CONTEXT = CallContext(scope="s", key="vault", run_id="run-1")

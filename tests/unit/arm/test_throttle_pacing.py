@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle
+from vault_autoupdate.model.limits import Limit
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.arm.test_budget import Server
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle
+from vault_autoupdate.model.limits import Limit
 
 WRITE = CallKind.WRITE
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle, _Lane
+from vault_autoupdate.model.limits import Limit
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
 ASR_WRITES = Limit(200, 60)

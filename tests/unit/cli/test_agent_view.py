@@ -21,11 +21,12 @@ from vault_autoupdate.cli.agent_view import (
 )
 from vault_autoupdate.cli.view import LiveView, open_view
 from vault_autoupdate.decide.agent_report import AgentReport, build_report
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.plan import Action
-from vault_autoupdate.decide.rollout import AgentUpdate, Phase, Rollout, RolloutDecision, RolloutRules
+from vault_autoupdate.decide.rollout import AgentUpdate, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import RolloutRules
 from vault_autoupdate.model.windows import WindowSchedule
 from vault_autoupdate.report.readiness import Situation
 

@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from vault_autoupdate.cluster.connection import KubeLogins, KubeWriter, tune_client
-from vault_autoupdate.model.resource import NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.model.errors import NotWritten
+from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 
 MANY = 200
 

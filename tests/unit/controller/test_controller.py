@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
 from vault_autoupdate.controller.controller import Fleet
-from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, NotWritten, ObjectRef, ResourceKey
+from vault_autoupdate.model.errors import NotWritten
+from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.report.readiness import Situation

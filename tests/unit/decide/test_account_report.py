@@ -13,20 +13,23 @@ from hypothesis import strategies as st
 from tests.unit.builders import ACCOUNT, ACCOUNT_ID, HOUR, NOW, OTHER_ACCOUNT_ID, disabled, mapping
 from tests.unit.strategies import HOSTILE_TEXTS, TIMES
 from vault_autoupdate.decide.account_report import (
-    RUNBOOK,
-    Account,
-    AccountFacts,
     AccountReport,
     Problem,
-    RunbookRun,
-    Schedule,
     absent_artifacts,
     build_account_report,
     condition,
 )
 from vault_autoupdate.decide.agent_report import ConditionValue
-from vault_autoupdate.decide.attempts import Explanation
-from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
+from vault_autoupdate.model.azure import (
+    RUNBOOK,
+    Account,
+    AccountFacts,
+    ContainerMapping,
+    LostArtifact,
+    RunbookRun,
+    Schedule,
+)
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
 
 SCHEDULE: Final = "alpha_A85EA38F"

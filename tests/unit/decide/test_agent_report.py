@@ -26,8 +26,8 @@ from vault_autoupdate.decide.agent_report import (
     newest_version,
     not_known,
 )
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.model.azure import ContainerMapping, HealthError, Machine
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
 
 DAY: Final = timedelta(days=1)

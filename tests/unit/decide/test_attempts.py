@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.unit.builders import HOUR, MINUTE, NOW, POLICY
-from vault_autoupdate.decide.attempts import Explanation, FailureReason, failed, started
+from vault_autoupdate.decide.attempts import FailureReason, failed, started
+from vault_autoupdate.model.explanation import Explanation
 
 WHY = Explanation("E1", "No.", "Some.", "Do.")
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"

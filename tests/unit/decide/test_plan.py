@@ -25,10 +25,11 @@ from tests.unit.builders import (
 )
 from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNING, VAULTS
 from vault_autoupdate.arm.wire import site_recovery as wire
-from vault_autoupdate.decide.attempts import Attempt, Explanation
-from vault_autoupdate.decide.plan import Action, Decision, Goal, Plan, decide, make_plan
+from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.decide.plan import Action, Decision, Plan, decide, make_plan
 from vault_autoupdate.model.azure import ContainerMapping, HealthError, LostArtifact
-from vault_autoupdate.model.resource import AutoUpdate
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import AutoUpdate, Goal
 
 OTHER_ACCOUNT_AND_RUN_AS = (
     "automation account is rg-dr/aa-other, declared rg-dr/aa-dr; "

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE, NOW, VAULT_ID
 from tests.unit.strategies import HOSTILE_TEXTS, SLOW
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.rollout import (
     AgentUpdate,
@@ -22,7 +21,6 @@ from vault_autoupdate.decide.rollout import (
     Phase,
     Rollout,
     RolloutDecision,
-    RolloutRules,
     decide,
     enter,
     forget_current,
@@ -33,6 +31,8 @@ from vault_autoupdate.decide.rollout import (
     note_success,
 )
 from vault_autoupdate.model.azure import HealthError, Job, JobError, Machine
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import RolloutRules
 from vault_autoupdate.model.windows import Window, WindowSchedule
 
 WHY: Final = Explanation("151137", "no root disk", "", "mend it")

@@ -29,13 +29,14 @@ from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import AGENTS, KEYS, OPERATIONS, RUNS, SECONDS, WORDS, attempts, rollouts
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
 from vault_autoupdate.decide.rollout import Rollout
 from vault_autoupdate.decide.state import Run, VaultState, restore
 from vault_autoupdate.model.arm_id import item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.report.document import MOST_OPERATIONS, build_status
 from vault_autoupdate.report.readiness import Situation
 

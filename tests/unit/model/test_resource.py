@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import ACCOUNT_ID, SUBSCRIPTION, VAULT_ID, manifest, resource
 from tests.unit.schema import SPEC
-from vault_autoupdate.decide.rollout import RolloutRules
 from vault_autoupdate.model.durations import parse_duration
 from vault_autoupdate.model.resource import (
     LONG_AGO,
@@ -23,6 +22,7 @@ from vault_autoupdate.model.resource import (
     Mode,
     ObjectRef,
     ResourceKey,
+    RolloutRules,
     VaultAutoUpdate,
     parse_resource,
 )

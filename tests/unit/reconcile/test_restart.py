@@ -19,19 +19,18 @@ from hypothesis import strategies as st
 from tests.unit.builders import MINUTE, NOW, VAULT, attempt, disabled, mapping, mapping_id_of, resource
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.budget import Limit
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.site_recovery import SiteRecovery, Started
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.jobs import Operation, Verdict
-from vault_autoupdate.decide.plan import Goal
 from vault_autoupdate.decide.schedule import after_look
 from vault_autoupdate.decide.state import VaultState, restore
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import ContainerMapping, Job, Vault
 from vault_autoupdate.model.errors import Unreachable
-from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.resource import Goal, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.report.document import build_status

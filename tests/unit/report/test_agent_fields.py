@@ -8,12 +8,12 @@ from typing import Any
 
 from tests.unit.builders import HOUR, MINUTE, NOW, VAULT
 from tests.unit.schema import STATUS, violations
-from vault_autoupdate.decide.account_report import AccountReport, Problem, RunbookRun
+from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import item_id
-from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.azure import Machine, RunbookRun
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import agent_fields, restore_account, restore_agents, restore_rollout
 from vault_autoupdate.report.values import format_time

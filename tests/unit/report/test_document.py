@@ -28,13 +28,14 @@ from tests.unit.builders import (
 from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import HOSTILE_TEXTS, SITUATIONS, STATES
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.attempts import Attempt, Explanation, FailureReason
+from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Run, VaultState, restore
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import MOST_FAILURES, MOST_OPERATIONS, build_status, differs
 from vault_autoupdate.report.readiness import Situation

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.builders import ACCOUNT_ID, NOW, resource
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
-from vault_autoupdate.decide.attempts import Explanation
 from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import build_status

@@ -25,10 +25,10 @@ from tests.unit.builders import (
 from tests.unit.strategies import ERRORS, HOSTILE_TEXTS, RESOURCES, STATES
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
-from vault_autoupdate.decide.plan import Action, Goal, make_plan
+from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.errors import ArmError, AzureError, CredentialError, Disposition, Unreachable, UntrustedLink
-from vault_autoupdate.model.resource import InvalidSpec, ResourceKey, VaultAutoUpdate
+from vault_autoupdate.model.resource import Goal, InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.report.readiness import (
     Situation,
     already_managed,

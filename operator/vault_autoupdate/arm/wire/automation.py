@@ -12,7 +12,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Name, Page, Text, parse_moment
-from vault_autoupdate.decide.account_report import RUNBOOK, Account, RunbookRun, Schedule
+from vault_autoupdate.model.azure import RUNBOOK, Account, RunbookRun, Schedule
 from vault_autoupdate.model.text import clean
 
 _ACCOUNT_USAGE: Final = "accountusage"

@@ -23,9 +23,17 @@ from vault_autoupdate.arm.wire.documents import (
     parse_time,
     read,
 )
-from vault_autoupdate.decide.plan import AUTHENTICATION, PROVIDER, Goal
-from vault_autoupdate.model.azure import ContainerMapping, HealthError, Job, JobError, Machine, Vault
-from vault_autoupdate.model.resource import AutoUpdate
+from vault_autoupdate.model.azure import (
+    AUTHENTICATION,
+    PROVIDER,
+    ContainerMapping,
+    HealthError,
+    Job,
+    JobError,
+    Machine,
+    Vault,
+)
+from vault_autoupdate.model.resource import AutoUpdate, Goal
 from vault_autoupdate.model.text import clean
 
 _OPERATION = re.compile(r"/(?:replicationOperationStatus|operationresults|replicationJobs)/([^/?#]+)", re.IGNORECASE)

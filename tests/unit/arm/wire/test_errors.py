@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vault_autoupdate.arm.wire.errors import classify, retry_after
 from vault_autoupdate.model.errors import (
     ArmError,
     AzureError,
@@ -18,8 +19,6 @@ from vault_autoupdate.model.errors import (
     MalformedReply,
     Unreachable,
     UntrustedLink,
-    classify,
-    retry_after,
 )
 
 RETRY, WAIT, SLOW, STALL = Disposition.RETRY, Disposition.WAIT, Disposition.SLOW, Disposition.STALL

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.arm.wire import site_recovery as wire
-from vault_autoupdate.decide.plan import Action, Goal, make_plan
+from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.model.azure import HealthError, JobError, Machine, Vault
 from vault_autoupdate.model.errors import MalformedReply
-from vault_autoupdate.model.resource import AutoUpdate
+from vault_autoupdate.model.resource import AutoUpdate, Goal
 
 DATA = Path(__file__).parent / "data"
 JOB = "535e25dd-a24d-4393-8f51-7a771ebf19bd"

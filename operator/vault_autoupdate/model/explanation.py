@@ -1,0 +1,17 @@
+"""An error in the words of those who know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An error in the words of those who know it."""
+
+    code: str = ""
+    message: str = ""
+    possible_causes: str = ""
+    recommended_action: str = ""
