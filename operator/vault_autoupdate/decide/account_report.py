@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from vault_autoupdate.decide.agent_report import ConditionValue, not_known
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import (
     RUNBOOK,
@@ -18,7 +17,6 @@ from vault_autoupdate.model.azure import (
     RunbookRun,
     Schedule,
 )
-from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean, plural
 
 NEARLY_USED: Final = 0.9
@@ -33,7 +31,7 @@ _ARTIFACT_BYTES: Final = 120
 _PATH_BYTES: Final = 300
 _MESSAGE_BYTES: Final = 1000
 
-__all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report", "condition"]
+__all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report"]
 
 
 @dataclass(frozen=True)
@@ -141,30 +139,6 @@ def absent_artifacts(
         sorted(name for name in schedules if name.casefold() not in facts.schedules),
         sorted(name for name in job_schedules if name.casefold() not in facts.job_schedules),
     )
-
-
-def condition(report: AccountReport | None, problem: Explanation | None) -> ConditionValue:
-    """The condition ``AutomationAccountHealthy``.
-
-    Args:
-        report: what is known; None when nothing is.
-        problem: why nothing is known; None when there is a report, or before the first look.
-    """
-    if problem is not None or report is None:
-        return not_known("AutomationAccountHealthy", problem, "The Automation account has not been looked at yet.")
-    name = report.name
-    if report.problems:
-        said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
-        return ConditionValue("AutomationAccountHealthy", "False", report.problems[0].reason, said)
-    if report.healthy is None:
-        return ConditionValue(
-            "AutomationAccountHealthy",
-            "Unknown",
-            "NotReported",
-            f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
-        )
-    said = f"Automation account {name} can update the agents: its state, identity, schedules and last run are right."
-    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
 
 
 def _is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.model.text import clean, plural
+from vault_autoupdate.model.text import clean
 
 MOST_VERSIONS: Final = 10
 MOST_MACHINES: Final = 10
@@ -24,12 +24,9 @@ MOST_RELEASES_BEHIND: Final = 4
 
 _NEVER_YEAR: Final = 9999
 _VERSION: Final = re.compile(r"\d{1,9}(\.\d{1,9}){1,5}", re.ASCII)
-_REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _TEXT_BYTES: Final = 400
 _NAME_BYTES: Final = 120
 _VERSION_BYTES: Final = 64
-_NAMED: Final = 3
-"""Machines that the condition names."""
 _MESSAGE_BYTES: Final = 1000
 
 __all__ = [
@@ -38,14 +35,11 @@ __all__ = [
     "SOON",
     "AgentReport",
     "Concern",
-    "ConditionValue",
     "MachineConcern",
     "build_report",
     "concerns_of",
-    "condition",
     "mapping_of",
     "newest_version",
-    "not_known",
 ]
 
 
@@ -60,17 +54,6 @@ class Concern(StrEnum):
     CERTIFICATE_UPDATE = "certificate_update"
     UPDATE_REQUIRED = "update_required"
     UPGRADING = "upgrading"
-
-
-@dataclass(frozen=True)
-class ConditionValue:
-    """What one condition says, apart from its times."""
-
-    type: str
-    status: str
-    """``True``, ``False`` or ``Unknown``."""
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -186,92 +169,6 @@ def concerns_of(machine: Machine, newest: str, now: datetime) -> tuple[Concern, 
         Concern.UPGRADING: machine.upgrade_in_progress is True,
     }
     return tuple(concern for concern in Concern if has[concern])
-
-
-def condition(report: AgentReport | None, problem: Explanation | None, *, auto_update: bool) -> ConditionValue:
-    """The condition ``AgentsCurrent``.
-
-    Args:
-        report: what is known; None when nothing is.
-        problem: why nothing is known; None when there is a report, or before the first look.
-        auto_update: whether Site Recovery is to update the agents by itself.
-    """
-    if problem is not None or report is None:
-        return not_known("AgentsCurrent", problem, "The agents have not been looked at yet.")
-    if not report.total:
-        return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", "No machine is replicated.")
-    counts = Counter({**report.concerns, Concern.UPDATE_REQUIRED: report.behind})
-    found = [(finding, counts[concern]) for concern, finding in _CONDITION.items() if counts[concern]]
-    if found:
-        return ConditionValue(
-            "AgentsCurrent", "False", found[0][0].reason, _message(report, found, auto_update=auto_update)
-        )
-    machines = plural(report.total, "machine")
-    if report.unknown:
-        message = (
-            f"Site Recovery does not say of {report.unknown:,} of {machines} whether there is a newer agent: look at "
-            "the vault's page of replicated items in the portal."
-        )
-        return ConditionValue("AgentsCurrent", "Unknown", "NotReported", message)
-    return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", f"No agent of {machines} has to be updated.")
-
-
-def not_known(kind: str, problem: Explanation | None, not_looked: str) -> ConditionValue:
-    """The condition ``kind`` while nobody knows.
-
-    Args:
-        kind: its type.
-        problem: why nobody knows; None before the first look.
-        not_looked: the message before the first look.
-    """
-    if problem is None:
-        return ConditionValue(kind, "Unknown", "NotLookedAt", not_looked)
-    reason = problem.code if _REASON.fullmatch(problem.code) else "NotReadable"
-    said = " ".join(filter(None, (problem.message, problem.recommended_action)))
-    return ConditionValue(kind, "Unknown", reason, clean(said, _MESSAGE_BYTES) or not_looked)
-
-
-class _Finding(NamedTuple):
-    """How the condition speaks of machines with a concern."""
-
-    concern: Concern
-    reason: str
-    singular: str
-    plural: str
-    what: str
-
-
-_CONDITION: Final = {
-    finding.concern: finding
-    for finding in (
-        _Finding(Concern.EXPIRED, "AgentsExpired", "has", "have", "an expired agent"),
-        _Finding(Concern.EXPIRING, "AgentsExpiring", "has", "have", f"an agent that expires within {SOON.days} days"),
-        _Finding(Concern.REINSTALL_REQUIRED, "ReinstallRequired", "needs", "need", "the agent installed anew"),
-        _Finding(Concern.RETRIES_EXHAUSTED, "RetriesExhausted", "is", "are", "not tried again by Site Recovery"),
-        _Finding(Concern.FAR_BEHIND, "FarBehind", "has", "have", "an agent older than Microsoft supports"),
-        _Finding(Concern.CERTIFICATE_UPDATE, "CertificateUpdate", "needs", "need", "a new agent certificate"),
-        _Finding(Concern.UPDATE_REQUIRED, "UpdatesWaiting", "waits", "wait", "for an agent update"),
-    )
-}
-"""The worst first. A machine that is only being updated needs nobody."""
-
-
-def _message(report: AgentReport, found: Sequence[tuple[_Finding, int]], *, auto_update: bool) -> str:
-    worst = found[0][0]
-    of_all = f" of {plural(report.total, 'machine')}"
-    said = [
-        f"{count:,}{of_all if each is worst else ''} {each.singular if count == 1 else each.plural} {each.what}"
-        for each, count in found
-    ]
-    if worst.concern is not Concern.UPDATE_REQUIRED:
-        names = [entry.machine for entry in report.worst if entry.concern is worst.concern][:_NAMED]
-        said[0] += f" ({', '.join(names)})" if names else ""
-        helps = "status.agents.worst says what to do."
-    elif auto_update:
-        helps = "Site Recovery installs it by itself."
-    else:
-        helps = f"an agentUpdates window or the portal updates {'it' if report.behind == 1 else 'them'}."
-    return clean(f"{', '.join(said)}; {helps}", _MESSAGE_BYTES)
 
 
 def _container_of(mapping: ContainerMapping) -> str:

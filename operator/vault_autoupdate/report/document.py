@@ -9,22 +9,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from vault_autoupdate.decide import account_report as automation
-from vault_autoupdate.decide import agent_report as agents
-from vault_autoupdate.decide.agent_report import ConditionValue
 from vault_autoupdate.decide.attempts import Attempt
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import mapping_path
-from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.agent_fields import agent_fields
+from vault_autoupdate.report.conditions import account_matters, conditions
 from vault_autoupdate.report.readiness import Situation, is_worst_first
 from vault_autoupdate.report.values import fitting, format_time
 
-AGENTS_CURRENT: Final = "AgentsCurrent"
-ACCOUNT_HEALTHY: Final = "AutomationAccountHealthy"
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
 _LIST_BYTES: Final = 30_000
@@ -63,8 +59,7 @@ def build_status(
     }
     status: dict[str, Any] = {
         "observedGeneration": observed,
-        "conditions": _conditions(_wanted(resource, state, situation), observed, before, now)
-        + _kept(resource, state, before),
+        "conditions": conditions(resource, state, situation, before, now, generation=observed),
     }
     if state.looked:
         status.update(_mappings(state))
@@ -92,72 +87,20 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(_without_times(old) != _without_times(new))
 
 
-def _conditions(
-    wanted: list[ConditionValue], generation: int, before: Mapping[str, Mapping[str, Any]], now: datetime
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": each.type,
-            "status": each.status,
-            "observedGeneration": generation,
-            "lastTransitionTime": (
-                before[each.type]["lastTransitionTime"]
-                if before.get(each.type, {}).get("status") == each.status and "lastTransitionTime" in before[each.type]
-                else format_time(now)
-            ),
-            "reason": each.reason,
-            "message": each.message,
-        }
-        for each in wanted
-    ]
-
-
-def _wanted(resource: VaultAutoUpdate | None, state: VaultState, situation: Situation) -> list[ConditionValue]:
-    """The conditions that there is something to say about."""
-    kinds = ["Ready", *(["Reconciling"] if situation.reconciling else []), *(["Stalled"] if situation.stalled else [])]
-    wanted = [
-        ConditionValue(kind, situation.ready if kind == "Ready" else "True", situation.reason, situation.message)
-        for kind in kinds
-    ]
-    if state.agents_looked:
-        enabled = resource is not None and resource.spec.auto_update is AutoUpdate.ENABLED
-        wanted.append(agents.condition(state.agents, state.agents_problem, auto_update=enabled))
-    if state.account_looked and _account_matters(resource):
-        wanted.append(automation.condition(state.account, state.account_problem))
-    return wanted
-
-
-def _kept(
-    resource: VaultAutoUpdate | None, state: VaultState, before: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The conditions that an earlier process has seen to, as long as this one has not."""
-    kinds = [
-        *([AGENTS_CURRENT] if not state.agents_looked else []),
-        *([ACCOUNT_HEALTHY] if not state.account_looked and _account_matters(resource) else []),
-    ]
-    return [dict(before[kind]) for kind in kinds if kind in before]
-
-
-def _account_matters(resource: VaultAutoUpdate | None) -> bool:
-    """Whether the Automation account has anything to do; of a resource that cannot be read, what was said stays."""
-    spec = resource.spec if resource else None
-    return spec is None or (spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks)
-
-
 def _agents_and_account(
     resource: VaultAutoUpdate | None, state: VaultState, previous: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is known of the agents and the account; until this process has looked, what an earlier one has seen."""
     fields = agent_fields(
         state.agents if state.agents_looked else None,
-        state.account if state.account_looked and _account_matters(resource) else None,
+        state.account if state.account_looked and account_matters(resource) else None,
         state.rollout,
         state.rollout_decision,
         state.next_window,
     )
     kept = {
         "agents": not state.agents_looked,
-        "automationAccount": not state.account_looked and _account_matters(resource),
+        "automationAccount": not state.account_looked and account_matters(resource),
         "agentUpdates": state.rollout is not None and state.rollout_decision is None,
     }
     fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})

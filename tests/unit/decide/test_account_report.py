@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import ACCOUNT, ACCOUNT_ID, HOUR, NOW, OTHER_ACCOUNT_ID, disabled, mapping
 from tests.unit.strategies import HOSTILE_TEXTS, TIMES
-from vault_autoupdate.decide.account_report import (
-    AccountReport,
-    Problem,
-    absent_artifacts,
-    build_account_report,
-    condition,
-)
-from vault_autoupdate.decide.agent_report import ConditionValue
+from vault_autoupdate.decide.account_report import AccountReport, Problem, absent_artifacts, build_account_report
 from vault_autoupdate.model.azure import (
     RUNBOOK,
     Account,
@@ -31,6 +24,7 @@ from vault_autoupdate.model.azure import (
 )
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
+from vault_autoupdate.report.conditions import ConditionValue, account_healthy
 
 SCHEDULE: Final = "alpha_A85EA38F"
 BINDING: Final = "3D6F1E0C-0000-4000-8000-000000000001"
@@ -106,7 +100,7 @@ def test_an_account_whose_state_azure_does_not_tell_is_neither_healthy_nor_not()
     report = _report(account=replace(FINE, state=""))
 
     assert (report.healthy, report.problems) == (None, ())
-    assert condition(report, None) == ConditionValue(
+    assert account_healthy(report, None) == ConditionValue(
         "AutomationAccountHealthy",
         "Unknown",
         "NotReported",
@@ -389,7 +383,7 @@ def test_what_the_lists_do_not_show_of_our_mappings_is_to_be_asked_for_by_name()
 
 
 def test_before_the_first_look_nothing_is_known() -> None:
-    assert condition(None, None) == ConditionValue(
+    assert account_healthy(None, None) == ConditionValue(
         "AutomationAccountHealthy", "Unknown", "NotLookedAt", "The Automation account has not been looked at yet."
     )
 
@@ -403,7 +397,7 @@ def test_without_the_right_to_read_the_action_to_grant_is_said() -> None:
     )
 
     for report in (None, _report()):
-        assert condition(report, problem) == ConditionValue(
+        assert account_healthy(report, problem) == ConditionValue(
             "AutomationAccountHealthy",
             "Unknown",
             "AuthorizationFailed",
@@ -413,7 +407,7 @@ def test_without_the_right_to_read_the_action_to_grant_is_said() -> None:
 
 
 def test_a_healthy_account_is_said_to_be_so() -> None:
-    assert condition(_report(), None) == ConditionValue(
+    assert account_healthy(_report(), None) == ConditionValue(
         "AutomationAccountHealthy",
         "True",
         "Healthy",
@@ -426,7 +420,9 @@ def test_the_worst_problem_is_the_reason_and_all_are_explained() -> None:
         "aa-dr", healthy=False, problems=(Problem("Worst", "Do this."), Problem("Other", "And that."))
     )
 
-    assert condition(report, None) == ConditionValue("AutomationAccountHealthy", "False", "Worst", "Do this. And that.")
+    assert account_healthy(report, None) == ConditionValue(
+        "AutomationAccountHealthy", "False", "Worst", "Do this. And that."
+    )
 
 
 # Whatever Azure says.
@@ -475,7 +471,7 @@ def test_reports_are_consistent_and_small_whatever_azure_says(
         assert problem.reason.isalnum()
         assert printable(problem.message) == problem.message
         assert len(problem.message.encode()) <= 1000
-    value = condition(report, None)
+    value = account_healthy(report, None)
     assert value.status == {True: "True", False: "False", None: "Unknown"}[report.healthy]
     assert printable(value.message) == value.message
     assert 0 < len(value.message.encode()) <= 1000

@@ -17,18 +17,16 @@ from vault_autoupdate.decide.agent_report import (
     MOST_VERSIONS,
     AgentReport,
     Concern,
-    ConditionValue,
     MachineConcern,
     build_report,
     concerns_of,
-    condition,
     mapping_of,
     newest_version,
-    not_known,
 )
 from vault_autoupdate.model.azure import ContainerMapping, HealthError, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
+from vault_autoupdate.report.conditions import ConditionValue, agents_current, not_known
 
 DAY: Final = timedelta(days=1)
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -63,7 +61,7 @@ def _concerns(**changes: Any) -> tuple[Concern, ...]:
 
 
 def _said(*machines: Machine, auto_update: bool = True) -> tuple[str, str, str]:
-    value = condition(_report(*machines), None, auto_update=auto_update)
+    value = agents_current(_report(*machines), None, auto_update=auto_update)
     assert value.type == "AgentsCurrent"
     return value.status, value.reason, value.message
 
@@ -384,7 +382,7 @@ def test_why_an_agent_has_to_be_installed_anew_is_told_in_site_recoverys_words()
 
 
 def test_before_the_first_look_nothing_is_known() -> None:
-    assert condition(None, None, auto_update=True) == ConditionValue(
+    assert agents_current(None, None, auto_update=True) == ConditionValue(
         "AgentsCurrent", "Unknown", "NotLookedAt", "The agents have not been looked at yet."
     )
 
@@ -406,7 +404,7 @@ def test_why_nothing_is_known_is_said_in_azures_words_with_its_code_where_that_c
     problem = Explanation(code, "No right to do this.", "", "Grant the action X.")
 
     for report in (None, AgentReport(total=3)):
-        assert condition(report, problem, auto_update=True) == ConditionValue(
+        assert agents_current(report, problem, auto_update=True) == ConditionValue(
             "AgentsCurrent", "Unknown", reason, "No right to do this. Grant the action X."
         )
 
@@ -519,9 +517,9 @@ def test_machines_of_which_site_recovery_says_nothing_are_not_called_current() -
 def test_what_a_restart_has_kept_of_a_report_is_enough_for_the_condition() -> None:
     kept = AgentReport(total=120, behind=3)
 
-    assert condition(kept, None, auto_update=True).reason == "UpdatesWaiting"
+    assert agents_current(kept, None, auto_update=True).reason == "UpdatesWaiting"
     without_names = AgentReport(total=2, concerns={Concern.EXPIRED: 1})
-    assert condition(without_names, None, auto_update=True).message == (
+    assert agents_current(without_names, None, auto_update=True).message == (
         "1 of 2 machines has an expired agent; status.agents.worst says what to do."
     )
 
@@ -577,7 +575,7 @@ def test_reports_add_up_and_stay_small_whatever_azure_says(
     assert ranks == sorted(ranks)
     for each in report.worst:
         _check_texts(each)
-    value = condition(report, None, auto_update=auto_update)
+    value = agents_current(report, None, auto_update=auto_update)
     assert printable(value.message) == value.message
     assert 0 < len(value.message.encode()) <= 1000
     assert (value.status == "False") == (any(each is not Concern.UPGRADING for each in report.concerns))
@@ -607,7 +605,7 @@ def test_the_order_of_machines_does_not_matter(
 def test_whatever_the_problem_is_called_the_condition_is_one_that_kubernetes_takes(
     code: str, message: str, action: str
 ) -> None:
-    value = condition(None, Explanation(code, message, "", action), auto_update=False)
+    value = agents_current(None, Explanation(code, message, "", action), auto_update=False)
 
     assert value.status == "Unknown"
     assert value.reason.isascii()

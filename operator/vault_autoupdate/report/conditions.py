@@ -1,0 +1,217 @@
+"""The conditions of a resource, each as one (status, reason, message). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from vault_autoupdate.decide.account_report import AccountReport
+from vault_autoupdate.decide.agent_report import SOON, AgentReport, Concern
+from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
+from vault_autoupdate.model.text import clean, plural
+from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.values import format_time
+
+_REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+AGENTS_CURRENT: Final = "AgentsCurrent"
+ACCOUNT_HEALTHY: Final = "AutomationAccountHealthy"
+_NAMED: Final = 3
+"""Machines that the condition names."""
+_MESSAGE_BYTES: Final = 1000
+
+__all__ = ["ConditionValue", "account_healthy", "account_matters", "agents_current", "conditions", "not_known"]
+
+
+@dataclass(frozen=True)
+class ConditionValue:
+    """What one condition says, apart from its times."""
+
+    type: str
+    status: str
+    """``True``, ``False`` or ``Unknown``."""
+    reason: str
+    message: str
+
+
+def agents_current(report: AgentReport | None, problem: Explanation | None, *, auto_update: bool) -> ConditionValue:
+    """The condition ``AgentsCurrent``.
+
+    Args:
+        report: what is known; None when nothing is.
+        problem: why nothing is known; None when there is a report, or before the first look.
+        auto_update: whether Site Recovery is to update the agents by itself.
+    """
+    if problem is not None or report is None:
+        return not_known("AgentsCurrent", problem, "The agents have not been looked at yet.")
+    if not report.total:
+        return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", "No machine is replicated.")
+    counts = Counter({**report.concerns, Concern.UPDATE_REQUIRED: report.behind})
+    found = [(finding, counts[concern]) for concern, finding in _CONDITION.items() if counts[concern]]
+    if found:
+        return ConditionValue(
+            "AgentsCurrent", "False", found[0][0].reason, _message(report, found, auto_update=auto_update)
+        )
+    machines = plural(report.total, "machine")
+    if report.unknown:
+        message = (
+            f"Site Recovery does not say of {report.unknown:,} of {machines} whether there is a newer agent: look at "
+            "the vault's page of replicated items in the portal."
+        )
+        return ConditionValue("AgentsCurrent", "Unknown", "NotReported", message)
+    return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", f"No agent of {machines} has to be updated.")
+
+
+def not_known(kind: str, problem: Explanation | None, not_looked: str) -> ConditionValue:
+    """The condition ``kind`` while nobody knows.
+
+    Args:
+        kind: its type.
+        problem: why nobody knows; None before the first look.
+        not_looked: the message before the first look.
+    """
+    if problem is None:
+        return ConditionValue(kind, "Unknown", "NotLookedAt", not_looked)
+    reason = problem.code if _REASON.fullmatch(problem.code) else "NotReadable"
+    said = " ".join(filter(None, (problem.message, problem.recommended_action)))
+    return ConditionValue(kind, "Unknown", reason, clean(said, _MESSAGE_BYTES) or not_looked)
+
+
+class _Finding(NamedTuple):
+    """How the condition speaks of machines with a concern."""
+
+    concern: Concern
+    reason: str
+    singular: str
+    plural: str
+    what: str
+
+
+_CONDITION: Final = {
+    finding.concern: finding
+    for finding in (
+        _Finding(Concern.EXPIRED, "AgentsExpired", "has", "have", "an expired agent"),
+        _Finding(Concern.EXPIRING, "AgentsExpiring", "has", "have", f"an agent that expires within {SOON.days} days"),
+        _Finding(Concern.REINSTALL_REQUIRED, "ReinstallRequired", "needs", "need", "the agent installed anew"),
+        _Finding(Concern.RETRIES_EXHAUSTED, "RetriesExhausted", "is", "are", "not tried again by Site Recovery"),
+        _Finding(Concern.FAR_BEHIND, "FarBehind", "has", "have", "an agent older than Microsoft supports"),
+        _Finding(Concern.CERTIFICATE_UPDATE, "CertificateUpdate", "needs", "need", "a new agent certificate"),
+        _Finding(Concern.UPDATE_REQUIRED, "UpdatesWaiting", "waits", "wait", "for an agent update"),
+    )
+}
+"""The worst first. A machine that is only being updated needs nobody."""
+
+
+def _message(report: AgentReport, found: Sequence[tuple[_Finding, int]], *, auto_update: bool) -> str:
+    worst = found[0][0]
+    of_all = f" of {plural(report.total, 'machine')}"
+    said = [
+        f"{count:,}{of_all if each is worst else ''} {each.singular if count == 1 else each.plural} {each.what}"
+        for each, count in found
+    ]
+    if worst.concern is not Concern.UPDATE_REQUIRED:
+        names = [entry.machine for entry in report.worst if entry.concern is worst.concern][:_NAMED]
+        said[0] += f" ({', '.join(names)})" if names else ""
+        helps = "status.agents.worst says what to do."
+    elif auto_update:
+        helps = "Site Recovery installs it by itself."
+    else:
+        helps = f"an agentUpdates window or the portal updates {'it' if report.behind == 1 else 'them'}."
+    return clean(f"{', '.join(said)}; {helps}", _MESSAGE_BYTES)
+
+
+def account_healthy(report: AccountReport | None, problem: Explanation | None) -> ConditionValue:
+    """The condition ``AutomationAccountHealthy``.
+
+    Args:
+        report: what is known; None when nothing is.
+        problem: why nothing is known; None when there is a report, or before the first look.
+    """
+    if problem is not None or report is None:
+        return not_known("AutomationAccountHealthy", problem, "The Automation account has not been looked at yet.")
+    name = report.name
+    if report.problems:
+        said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
+        return ConditionValue("AutomationAccountHealthy", "False", report.problems[0].reason, said)
+    if report.healthy is None:
+        return ConditionValue(
+            "AutomationAccountHealthy",
+            "Unknown",
+            "NotReported",
+            f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
+        )
+    said = f"Automation account {name} can update the agents: its state, identity, schedules and last run are right."
+    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
+
+
+def conditions(
+    resource: VaultAutoUpdate | None,
+    state: VaultState,
+    situation: Situation,
+    before: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+    *,
+    generation: int,
+) -> list[dict[str, Any]]:
+    """All conditions of a resource, as the status has them.
+
+    Args:
+        resource: what is declared; None when it could not be read.
+        state: what is known of the vault.
+        situation: what Ready, Reconciling and Stalled are to say.
+        before: the conditions as they are now, by type: for transition times, and for those that only an earlier
+            process has seen to.
+        now: the present.
+        generation: the generation spoken about.
+    """
+    told = [_document(each, before.get(each.type, {}), now, generation) for each in _wanted(resource, state, situation)]
+    return told + _kept(resource, state, before)
+
+
+def _document(value: ConditionValue, before: Mapping[str, Any], now: datetime, generation: int) -> dict[str, Any]:
+    is_same = before.get("status") == value.status and "lastTransitionTime" in before
+    return {
+        "type": value.type,
+        "status": value.status,
+        "observedGeneration": generation,
+        "lastTransitionTime": before["lastTransitionTime"] if is_same else format_time(now),
+        "reason": value.reason,
+        "message": value.message,
+    }
+
+
+def _wanted(resource: VaultAutoUpdate | None, state: VaultState, situation: Situation) -> list[ConditionValue]:
+    """The conditions that there is something to say about."""
+    kinds = ["Ready", *(["Reconciling"] if situation.reconciling else []), *(["Stalled"] if situation.stalled else [])]
+    wanted = [
+        ConditionValue(kind, situation.ready if kind == "Ready" else "True", situation.reason, situation.message)
+        for kind in kinds
+    ]
+    if state.agents_looked:
+        enabled = resource is not None and resource.spec.auto_update is AutoUpdate.ENABLED
+        wanted.append(agents_current(state.agents, state.agents_problem, auto_update=enabled))
+    if state.account_looked and account_matters(resource):
+        wanted.append(account_healthy(state.account, state.account_problem))
+    return wanted
+
+
+def _kept(
+    resource: VaultAutoUpdate | None, state: VaultState, before: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The conditions that an earlier process has seen to, as long as this one has not."""
+    kinds = [
+        *([AGENTS_CURRENT] if not state.agents_looked else []),
+        *([ACCOUNT_HEALTHY] if not state.account_looked and account_matters(resource) else []),
+    ]
+    return [dict(before[kind]) for kind in kinds if kind in before]
+
+
+def account_matters(resource: VaultAutoUpdate | None) -> bool:
+    """Whether the Automation account has anything to do; of a resource that cannot be read, what was said stays."""
+    spec = resource.spec if resource else None
+    return spec is None or (spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks)
