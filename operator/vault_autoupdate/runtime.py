@@ -19,14 +19,17 @@ from typing import Final
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.client import ArmClient, CallObserver
 from vault_autoupdate.arm.identity.per_resource import Identities
-from vault_autoupdate.arm.identity.process import TokenSource, certificate_expiry, make_credential
+from vault_autoupdate.arm.identity.process import certificate_expiry, make_credential
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.cluster.connection import KubeLogins, KubeWriter, await_definition, connect
+from vault_autoupdate.cluster.connection import await_definition, connect
+from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.lease import Leadership
 from vault_autoupdate.cluster.watch import watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Fleet
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.tenancy import TenancyRules

@@ -13,12 +13,13 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.decide.rollout import Phase
-from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
 from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.restore import restore
 from workbench.core import SCALE, VAULT, Azure, resource
 
 OLD, NEW = "9.60.0.1", "9.61.0.1"

@@ -11,10 +11,11 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.restore import restore
 from vault_autoupdate.runtime import utc_now
 from workbench.core import VAULT, Azure, resource
 

@@ -9,11 +9,12 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.decide.jobs import Operation
-from vault_autoupdate.decide.state import Run, VaultState, restore
+from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.restore import restore
 from workbench.core import SCALE, VAULT, Azure, open_azure, resource
 
 

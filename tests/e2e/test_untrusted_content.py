@@ -14,11 +14,11 @@ from tests.unit.builders import disabled
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.decide.plan import make_plan
-from vault_autoupdate.decide.state import restore
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
+from vault_autoupdate.report.restore import restore
 from vault_autoupdate.settings import load_settings
 from workbench.core import ACCOUNT, VAULT, resource
 

@@ -17,7 +17,7 @@ from azure.core.credentials import AccessToken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.arm.wire import automation as wire_automation
 from vault_autoupdate.arm.wire import site_recovery as wire

@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
 from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, disabled, mapping
-from vault_autoupdate.arm.identity.process import TokenSource, certificate_expiry
+from vault_autoupdate.arm.identity.process import certificate_expiry
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.decide.account_report import build_account_report
 from vault_autoupdate.decide.plan import Plan, make_plan
 from vault_autoupdate.decide.state import VaultState

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
-from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.arm.wire import automation as wire
 from vault_autoupdate.model.arm_id import ArmId, is_below

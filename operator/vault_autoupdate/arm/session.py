@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.deadline import DeadlineAdapter
-from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.wire.errors import classify
 from vault_autoupdate.model.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink
 from vault_autoupdate.model.text import clean, whole_number

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from vault_autoupdate.arm.identity.process import TokenSource
-from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import Refusal, TenancyRules
 from vault_autoupdate.model.errors import CredentialError, Disposition
 from vault_autoupdate.model.resource import (
@@ -22,6 +22,7 @@ from vault_autoupdate.model.resource import (
     parse_resource,
 )
 from vault_autoupdate.report.history import Vitals
+from vault_autoupdate.report.restore import restore
 
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""

@@ -1,4 +1,4 @@
-"""What is remembered of one vault between two looks at it, and what a restart gets back from the status. Pure."""
+"""What is remembered of one vault between two looks at it. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
@@ -14,15 +13,12 @@ from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
-from vault_autoupdate.model.arm_id import ArmId, is_below, is_guid, mapping_id
 from vault_autoupdate.model.azure import LostArtifact, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.agent_fields import restore_account, restore_agents, restore_rollout
-from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
 
-__all__ = ["Run", "VaultState", "restore"]
+__all__ = ["Run", "VaultState"]
 
 
 @dataclass
@@ -157,76 +153,3 @@ class VaultState:
         differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
         self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
         self.samples = {d.mapping.path: d.reason for d in differing[:3]}
-
-
-def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> VaultState:
-    """Rebuild the state from the status that an earlier process wrote.
-
-    A status that cannot be read is as good as none: the vault itself tells what is to be done, and jobs are
-    found again in its list.
-    """
-    state = VaultState()
-    if not isinstance(status, Mapping):
-        return state
-    state.location = read_text(status.get("location"))
-    state.vault_name = read_text(status.get("vaultName"))
-    state.run = _run(status.get("lastRun"))
-    state.interrupted = state.run is not None and state.run.completed_at is None
-    state.agents = restore_agents(status)
-    state.account = restore_account(status)
-    state.rollout = restore_rollout(status, vault, now)
-    for entry in read_entries(status.get("operations")):
-        path = read_text(entry.get("mapping"))
-        if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else
-            operation = Operation(
-                restored,
-                read_text(entry.get("jobId")),
-                min(read_time(entry.get("startedAt")) or now, now),
-                adopted=entry.get("adopted") is True,
-            )
-            state.operations[operation.key] = operation
-            state.paths[operation.key] = path
-    for entry in read_entries(status.get("failures")):
-        if (attempt := _attempt(entry)) and (path := read_text(entry.get("mapping"))):
-            key = mapping_id(vault, path).casefold()
-            state.attempts[key] = attempt
-            state.paths[key] = path
-    if (omitted := read_count(status.get("failuresOmitted"))) and state.attempts:
-        state.omitted = (omitted, max(state.attempts.values(), key=lambda attempt: attempt.count))
-    return state
-
-
-def _run(entry: object) -> Run | None:
-    if not isinstance(entry, Mapping) or not (started_at := read_time(entry.get("startedAt"))):
-        return None
-    run_id = read_text(entry.get("id"))
-    return Run(
-        id=run_id if is_guid(run_id) else "",  # it goes into a header of every call
-        started_at=started_at,
-        completed_at=read_time(entry.get("completedAt")),
-        patched=read_count(entry.get("patched")),
-        succeeded=read_count(entry.get("succeeded")),
-        failed=read_count(entry.get("failed")),
-        failed_to_start=read_count(entry.get("failedToStart")),
-        timed_out=read_count(entry.get("timedOut")),
-    )
-
-
-def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
-    last_at, next_at = read_time(entry.get("lastAttemptAt")), read_time(entry.get("nextAttemptAt"))
-    reason = entry.get("reason")
-    if not last_at or not next_at or not isinstance(reason, str) or reason not in set(FailureReason):
-        return None
-    return Attempt(
-        count=max(1, read_count(entry.get("attempts"))),
-        last_at=last_at,
-        next_at=next_at,
-        reason=FailureReason(reason),
-        explanation=Explanation(
-            code=read_text(entry.get("code")),
-            message=read_text(entry.get("message")),
-            possible_causes=read_text(entry.get("possibleCauses")),
-            recommended_action=read_text(entry.get("recommendedAction")),
-        ),
-        job_id=read_text(entry.get("jobId")),
-    )

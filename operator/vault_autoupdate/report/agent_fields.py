@@ -1,28 +1,25 @@
-"""What the status says of agents, their updates and the Automation account, and what a restart gets back. Pure.
+"""What the status says of agents, their updates and the Automation account. Pure.
 
 Bounded like the rest of the status, see `vault_autoupdate.report.document`: every list by its length and by its bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
-from vault_autoupdate.decide.account_report import AccountReport, Problem
+from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout, RolloutDecision
-from vault_autoupdate.model.arm_id import ArmId, is_below, item_id, item_path
+from vault_autoupdate.model.arm_id import item_path
 from vault_autoupdate.model.azure import RunbookRun
-from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.values import fitting, format_time, read_count, read_entries, read_text, read_time
+from vault_autoupdate.report.values import fitting, format_time
 
 MOST_UPDATES: Final = 50
 MOST_MACHINE_FAILURES: Final = 50
 MOST_PLANNED: Final = 20
-_NAMED: Final = (
+COUNTED_CONCERNS: Final = (
     ("expired", Concern.EXPIRED),
     ("expiring", Concern.EXPIRING),
     ("reinstallRequired", Concern.REINSTALL_REQUIRED),
@@ -39,14 +36,7 @@ _WORST_BYTES: Final = 4_000
 _UPDATES_BYTES: Final = 12_000
 _FAILURES_BYTES: Final = 10_000
 
-__all__ = [
-    "MOST_MACHINE_FAILURES",
-    "MOST_UPDATES",
-    "agent_fields",
-    "restore_account",
-    "restore_agents",
-    "restore_rollout",
-]
+__all__ = ["COUNTED_CONCERNS", "MOST_MACHINE_FAILURES", "MOST_UPDATES", "agent_fields"]
 
 
 def agent_fields(
@@ -69,97 +59,6 @@ def agent_fields(
     return fields
 
 
-def restore_agents(status: Mapping[str, Any]) -> AgentReport | None:
-    """Rebuild what an earlier process counted, the machines themselves aside: those it saw are in the status still."""
-    entry = status.get("agents")
-    if not isinstance(entry, Mapping):
-        return None
-    versions = (
-        (read_text(each.get("version")), read_count(each.get("machines")))
-        for each in read_entries(entry.get("versions"))
-    )
-    behind = read_count(entry.get("behind"))
-    counted = {concern: read_count(entry.get(name)) for name, concern in _NAMED} | {Concern.UPDATE_REQUIRED: behind}
-    return AgentReport(
-        total=read_count(entry.get("total")),
-        behind=behind,
-        unknown=read_count(entry.get("unknown")),
-        concerns={concern: count for concern, count in counted.items() if count},
-        versions=tuple(versions),
-        other_versions=read_count(entry.get("otherVersions")),
-    )
-
-
-def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
-    """Rebuild what an earlier process found about the account."""
-    entry = status.get("automationAccount")
-    if not isinstance(entry, Mapping):
-        return None
-    problems = tuple(
-        Problem(read_text(each.get("reason")), read_text(each.get("message")))
-        for each in read_entries(entry.get("problems"))
-    )
-    return AccountReport(
-        name=read_text(entry.get("name")),
-        healthy=not problems,
-        problems=problems,
-        state=read_text(entry.get("state")),
-        next_run=read_time(entry.get("nextRun")),
-        schedules_missing=read_count(entry.get("schedulesMissing")),
-        schedules_disabled=read_count(entry.get("schedulesDisabled")),
-    )
-
-
-def restore_rollout(status: Mapping[str, Any], vault: ArmId, now: datetime) -> Rollout | None:
-    """Rebuild what an earlier process wrote about updates of agents; None when it wrote nothing.
-
-    What cannot be read is left out: updates under way are found again among the vault's jobs and by the machines.
-    """
-    handled = status.get("lastHandledUpdateAgentsNow")
-    entry = status.get("agentUpdates")
-    if not isinstance(entry, Mapping):
-        return Rollout(handled_request=handled) if isinstance(handled, str) else None
-    rollout = Rollout(handled_request=handled if isinstance(handled, str) else None)
-    window = entry.get("window")
-    if isinstance(window, Mapping):
-        opens_at, closes_at = read_time(window.get("opensAt")), read_time(window.get("closesAt"))
-        if opens_at and closes_at:
-            rollout.window = Window(opens_at, closes_at)
-            request = window.get("request")
-            rollout.request = request if isinstance(request, str) else None
-    for each in read_entries(entry.get("operations")):
-        if restored := _below(vault, each):
-            update = AgentUpdate(
-                restored,
-                read_text(each.get("machine")),
-                read_text(each.get("jobId")),
-                _past(each.get("startedAt"), now) or now,
-            )
-            rollout.updates[update.key] = update
-    for each in read_entries(entry.get("failures")):
-        last_at = _past(each.get("lastAttemptAt"), now)
-        if last_at and (restored := _below(vault, each)):
-            rollout.failures[restored.casefold()] = MachineFailure(
-                restored,
-                read_text(each.get("machine")),
-                max(1, read_count(each.get("attempts"))),
-                last_at,
-                Explanation(
-                    read_text(each.get("code")),
-                    read_text(each.get("message")),
-                    read_text(each.get("possibleCauses")),
-                    read_text(each.get("recommendedAction")),
-                ),
-                read_text(each.get("jobId")),
-            )
-    rollout.started = read_count(entry.get("started"))
-    rollout.succeeded = read_count(entry.get("succeeded"))
-    rollout.failed = read_count(entry.get("failed"))
-    rollout.timed_out = read_count(entry.get("timedOut"))
-    rollout.reboots = read_count(entry.get("rebootsPending"))
-    return rollout
-
-
 def _agents(report: AgentReport) -> dict[str, Any]:
     versions = [{"version": clean(version, 64), "machines": count} for version, count in report.versions]
     worst = fitting(map(_machine_concern, report.worst), _MOST_WORST, _WORST_BYTES)
@@ -167,7 +66,7 @@ def _agents(report: AgentReport) -> dict[str, Any]:
         "total": report.total,
         "behind": report.behind,
         "unknown": report.unknown,
-        **{name: report.concerns.get(concern, 0) for name, concern in _NAMED},
+        **{name: report.concerns.get(concern, 0) for name, concern in COUNTED_CONCERNS},
         "versions": versions[:_MOST_VERSIONS],
         **({"otherVersions": report.other_versions} if report.other_versions else {}),
         **({"worst": worst} if worst else {}),
@@ -278,14 +177,3 @@ def _failure(failure: MachineFailure) -> dict[str, Any]:
         **{key: text for key, text in texts.items() if text},
         "lastAttemptAt": format_time(failure.last_at),
     }
-
-
-def _below(vault: ArmId, entry: Mapping[str, Any]) -> str:
-    """The item that an entry of the status names; empty when it would lead out of the vault."""
-    restored = item_id(vault, read_text(entry.get("item")))
-    return restored if is_below(restored, vault.key) else ""
-
-
-def _past(value: object, now: datetime) -> datetime | None:
-    time = read_time(value)
-    return min(time, now) if time else None

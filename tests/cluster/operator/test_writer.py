@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from kubernetes.aio import client, config
 
-from vault_autoupdate.cluster.connection import KubeWriter
+from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import already_managed

@@ -17,7 +17,7 @@ from tests.unit.builders import ACCOUNT_ID, NOW
 from tests.unit.scripted_arm import ScriptedArm, json_reply
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
-from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.arm.wire import automation as wire

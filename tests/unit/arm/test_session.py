@@ -16,7 +16,7 @@ from azure.core.credentials import AccessToken
 
 from tests.unit.arm_server import ArmServer, Exchange, open_server
 from vault_autoupdate.arm import session as session_module
-from vault_autoupdate.arm.identity.process import TokenSource
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.model.errors import (
     ArmError,

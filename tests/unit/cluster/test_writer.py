@@ -11,7 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from vault_autoupdate.cluster.connection import KubeLogins, KubeWriter, tune_client
+from vault_autoupdate.cluster.connection import tune_client
+from vault_autoupdate.cluster.credentials import KubeLogins
+from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import NotWritten
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 
@@ -91,7 +93,7 @@ async def test_what_waits_for_its_turn_does_not_keep_the_lease_from_being_renewe
 async def test_what_only_tells_of_progress_gives_up_when_its_turn_does_not_come(
     slow: SlowApiServer, api: client.ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault_autoupdate.cluster.connection._SHORT_TIMEOUT", 0.2)
+    monkeypatch.setattr("vault_autoupdate.cluster.writer._SHORT_TIMEOUT", 0.2)
     writer = KubeWriter(api, instance="test")
     writes = [asyncio.create_task(writer.write_status(_ref(n), {}, patient=True)) for n in range(16)]
     async with slow.changed:

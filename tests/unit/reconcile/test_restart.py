@@ -24,7 +24,7 @@ from vault_autoupdate.arm.site_recovery import SiteRecovery, Started
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.decide.jobs import Operation, Verdict
 from vault_autoupdate.decide.schedule import after_look
-from vault_autoupdate.decide.state import VaultState, restore
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import ContainerMapping, Job, Vault
 from vault_autoupdate.model.errors import Unreachable
@@ -35,6 +35,7 @@ from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.restore import restore
 
 SECOND: Final = timedelta(seconds=1)
 TIMING: Final = Timing(

@@ -15,7 +15,8 @@ from vault_autoupdate.model.arm_id import item_id
 from vault_autoupdate.model.azure import Machine, RunbookRun
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.agent_fields import agent_fields, restore_account, restore_agents, restore_rollout
+from vault_autoupdate.report.agent_fields import agent_fields
+from vault_autoupdate.report.restore import restore_account, restore_agents, restore_rollout
 from vault_autoupdate.report.values import format_time
 
 LONG = "x" * 2000

@@ -32,13 +32,14 @@ from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import Run, VaultState, restore
+from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import MOST_FAILURES, MOST_OPERATIONS, build_status, differs
 from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.restore import restore
 from vault_autoupdate.report.values import format_time
 
 READY = Situation("True", "Compliant", "All is well.")

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
-from vault_autoupdate.arm.identity.process import TokenSource, make_login_credential
+from vault_autoupdate.arm.identity.process import make_login_credential
 from vault_autoupdate.arm.identity.service_principal import Login, login_of_secret, login_of_service_account
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.model.errors import CredentialUnusable
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from vault_autoupdate.arm.identity.process import TokenSource, make_credential
+from vault_autoupdate.arm.identity.process import make_credential
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.settings import InvalidSettings, load_settings
 

@@ -1,0 +1,171 @@
+"""What is written to Kubernetes: status, finalizer, Events. A few writes at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
+
+from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
+from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
+from vault_autoupdate.model.text import clean
+from vault_autoupdate.report.readiness import Situation
+
+COMPONENT: Final = "vault-autoupdate"
+_JSON_PATCH: Final = "application/json-patch+json"
+_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_GONE: Final = frozenset({404, 410})
+_UNPROCESSABLE: Final = 422
+_SHORT_TIMEOUT: Final = 5.0
+_NOTE_BYTES: Final = 1000
+"""The API allows 1 kB for the note of an Event."""
+
+log = logging.getLogger(__name__)
+
+__all__ = ["COMPONENT", "KubeWriter"]
+
+
+class KubeWriter:
+    """Writes what the controller has to say, a few writes at a time.
+
+    Those that wait for their turn are not requests yet: thousands of passes may have something to say at once, and
+    the time that one waits is not the API server's.
+    """
+
+    def __init__(self, api: client.ApiClient, *, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._events = client.EventsV1Api(api)
+        self._instance = instance
+        self._may_write = may_write
+        self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        """Replace the whole status.
+
+        Args:
+            ref: the object.
+            status: the whole of it.
+            patient: whether to try several times; what only tells of progress must not hold the work up.
+
+        Raises:
+            ObjectGone: there is nothing to write to.
+            NotWritten: the API server would not have it, also after several tries.
+            NotLeading: this process may not write (any more).
+        """
+        patch = [{"op": "add", "path": "/status", "value": status}]
+        try:
+            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, patch, patient=patient)
+        except ObjectChanged as error:
+            raise ObjectGone(str(ref.key)) from error  # nothing but its uid can have changed
+
+    async def check_present(self, ref: ObjectRef) -> None:
+        """Find out whether an object is there, by a patch that changes nothing. Raises as `write_status`."""
+        try:
+            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, [])
+        except ObjectChanged as error:
+            raise ObjectGone(str(ref.key)) from error
+
+    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        """Add our finalizer to an object that has ``finalizers``.
+
+        Raises as `write_status`, and `ObjectChanged` if it has others by now.
+        """
+        patch: list[dict[str, Any]] = (
+            [{"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}]
+            if finalizers
+            else [
+                {"op": "test", "path": "/metadata/finalizers", "value": None},
+                {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
+            ]
+        )
+        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
+
+    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        """Take our finalizer off an object that has ``finalizers``. Raises as `hold`."""
+        path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
+        patch = [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
+        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
+
+    async def event(self, ref: ObjectRef, situation: Situation, *, count: int = 1) -> None:
+        """Post an Event about a transition. One that cannot be posted is logged and forgotten.
+
+        Args:
+            ref: the object.
+            situation: what it has come to.
+            count: how many times it has come to that since it was told last.
+        """
+        if not self._may_write():
+            return
+        now = datetime.now(UTC)
+        event = client.EventsV1Event(
+            metadata=client.V1ObjectMeta(
+                name=f"{ref.key.name[:200]}.{uuid.uuid4().hex[:16]}", namespace=ref.key.namespace
+            ),
+            event_time=now,
+            reporting_controller=f"{GROUP}/{COMPONENT}",
+            reporting_instance=self._instance[:128],
+            action="Reconcile",
+            reason=situation.reason[:128],
+            type="Warning" if situation.is_warning else "Normal",
+            note=clean(situation.message, _NOTE_BYTES),
+            regarding=_reference(ref.key, ref.uid),
+            related=_reference(situation.related) if situation.related else None,
+            series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
+        )
+        try:
+            async with self._turns:
+                await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=TIMEOUT)
+        except (ApiException, *NO_ANSWER) as error:
+            log.warning("an Event could not be posted: %s", in_short(error), extra={"resource": str(ref.key)})
+
+    async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]], *, patient: bool = True) -> None:
+        # The test refuses the patch if the object was deleted and made anew meanwhile.
+        whole = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}, *patch]
+        for pause in (*_PAUSES, None) if patient else (None,):
+            try:
+                async with asyncio.timeout(None if patient else _SHORT_TIMEOUT), self._turns:
+                    if not self._may_write():
+                        raise NotLeading("another replica may be leading by now: nothing is written")
+                    await method(
+                        GROUP,
+                        VERSION,
+                        ref.key.namespace,
+                        PLURAL,
+                        ref.key.name,
+                        whole,
+                        _content_type=_JSON_PATCH,
+                        _request_timeout=TIMEOUT,
+                    )
+            except (ApiException, *NO_ANSWER) as error:
+                if isinstance(error, ApiException) and error.status in _GONE:
+                    raise ObjectGone(str(ref.key)) from error
+                if isinstance(error, ApiException) and _is_failed_test(error):
+                    raise ObjectChanged(str(ref.key)) from error
+                if pause is None:
+                    raise NotWritten(in_short(error)) from error
+                log.warning("%s could not be written, again in %s s: %s", ref.key, pause, in_short(error))
+                await asyncio.sleep(pause)
+            else:
+                return
+
+
+def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:
+    return client.V1ObjectReference(api_version=API_VERSION, kind=KIND, name=key.name, namespace=key.namespace, uid=uid)
+
+
+def _is_failed_test(error: ApiException) -> bool:
+    """Tell a patch whose ``test`` failed from one whose result breaks the schema, which names its causes."""
+    if error.status != _UNPROCESSABLE:
+        return False
+    try:
+        return not json.loads(error.body or "")["details"].get("causes")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
