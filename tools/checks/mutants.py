@@ -31,6 +31,8 @@ PACKAGE: Final = "vault_autoupdate"
 _SOURCE: Final = WORK / "src" / PACKAGE
 _KNOWN: Final = WORK / "known.json"
 _COPIED: Final = ("tests", "crds", "examples", "simulator", "pyproject.toml")
+_ELSEWHERE: Final = ("arm.budget", "arm.identity.service_principal", "arm.throttle")
+"""Modules of other rooms that decide, without I/O but for the clock of the throttle."""
 _CONFTEST: Final = '''"""How the tests of a mutant are run."""
 
 import json
@@ -78,10 +80,12 @@ __all__ = ["main", "modules", "prepare", "read_results"]
 
 
 def modules() -> list[str]:
-    """The modules without I/O, as the import contract lists them, and the throttle."""
+    """The modules of the rooms without I/O, as the import contract lists them, and what else decides without I/O."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    pure = next(contract for contract in contracts if contract["id"] == "pure")
-    return sorted({*(name.removeprefix(f"{PACKAGE}.") for name in pure["source_modules"]), "arm.throttle"})
+    rooms = next(contract for contract in contracts if contract["id"] == "pure")["source_modules"]
+    files = (file for room in rooms for file in (ROOT / "operator" / room.replace(".", "/")).rglob("*.py"))
+    names = (".".join(file.relative_to(ROOT / "operator" / PACKAGE).with_suffix("").parts) for file in files)
+    return sorted({*(name for name in names if not name.endswith("__init__")), *_ELSEWHERE})
 
 
 def prepare(names: Iterable[str]) -> None:

@@ -34,10 +34,10 @@ from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, concerns_all
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Mode, RolloutRules
-from vault_autoupdate.reconcile.agents import explain, read_machines
+from vault_autoupdate.reconcile.agents import read_machines
 from vault_autoupdate.reconcile.context import VaultPass
-from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION
-from vault_autoupdate.reconcile.track import explanation_of, jobs_named, with_errors
+from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION, explanation_of, jobs_named, with_errors
+from vault_autoupdate.reconcile.looks import explain
 
 _TRIES: Final = 4
 """One and three more, as for mappings."""

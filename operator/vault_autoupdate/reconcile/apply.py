@@ -17,7 +17,8 @@ from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.errors import AzureError, Disposition, concerns_all
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import VaultPass
-from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION, look_at_one
+from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION
+from vault_autoupdate.reconcile.observe import look_at_one
 
 _TRIES: Final = 4
 """The first and three more, as the runbook does it."""

@@ -12,16 +12,15 @@ from vault_autoupdate.model.arm_id import mapping_path
 from vault_autoupdate.model.azure import ContainerMapping, Job
 from vault_autoupdate.model.errors import ArmError
 from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION
 
 _FORBIDDEN: Final = 403
 _USUAL_READS: Final = 3
 """Mappings, jobs, and mappings again. Announced, so that a vault that was begun is read to the end before others."""
-PAGES_FOR_ADOPTION: Final = 10
-"""Pages of jobs that are searched for running ones; the newest come first."""
 
 log = logging.getLogger(__name__)
 
-__all__ = ["PAGES_FOR_ADOPTION", "look_at_one", "observe"]
+__all__ = ["look_at_one", "observe"]
 
 
 async def observe(vault_pass: VaultPass) -> Plan:

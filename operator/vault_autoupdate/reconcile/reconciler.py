@@ -17,10 +17,12 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
+from vault_autoupdate.reconcile.account import look_at_account
 from vault_autoupdate.reconcile.agent_updates import advance
-from vault_autoupdate.reconcile.agents import look_at_account, look_at_agents, wants_to_look
+from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
 from vault_autoupdate.reconcile.context import LogIn, NewestAgent, Report, RunObserver, Timing, VaultPass
+from vault_autoupdate.reconcile.looks import wants_to_look
 from vault_autoupdate.reconcile.observe import observe
 from vault_autoupdate.reconcile.track import end_polls, next_poll, poll
 from vault_autoupdate.report import readiness as situation

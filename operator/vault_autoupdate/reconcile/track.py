@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +17,8 @@ from vault_autoupdate.model.azure import Job
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import VaultPass
-from vault_autoupdate.reconcile.observe import PAGES_FOR_ADOPTION, look_at_one
+from vault_autoupdate.reconcile.jobs import explanation_of, jobs_named, with_errors
+from vault_autoupdate.reconcile.observe import look_at_one
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _FAILURES_IN_A_LOOK: Final = 3
 _JOBS_ON_A_PAGE: Final = 100
 """About: what Site Recovery puts on one is not documented."""
 
-__all__ = ["end_polls", "explanation_of", "jobs_named", "next_poll", "poll", "with_errors"]
+__all__ = ["end_polls", "next_poll", "poll"]
 
 
 def next_poll(vault_pass: VaultPass) -> timedelta:
@@ -84,19 +85,6 @@ async def _listed(vault_pass: VaultPass, operations: Iterable[Operation]) -> dic
     Of a change for which Azure has named no job, any job may be the one, so more of the list is read.
     """
     return await jobs_named(vault_pass, {operation.job_id.casefold() for operation in operations})
-
-
-async def jobs_named(vault_pass: VaultPass, names: Collection[str]) -> dict[str, Job]:
-    """The vault's jobs by casefolded name, those in ``names`` among them as far as the vault lists them.
-
-    An empty name stands for any job, so then more of the list is read. Raises `AzureError`.
-    """
-    site_recovery, vault_id = vault_pass.site_recovery, vault_pass.resource.spec.vault_resource_id
-    if "" in names:
-        jobs = await site_recovery.jobs(vault_pass.context, vault_id, most_pages=PAGES_FOR_ADOPTION)
-    else:
-        jobs = await site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
-    return {job.key: job for job in jobs}
 
 
 def _note_trouble(vault_pass: VaultPass, error: AzureError) -> None:
@@ -162,24 +150,6 @@ async def _judge_by_mapping(
     return JobPhase.FAILED, Explanation(
         "JobNotFound", "Site Recovery does not know the job any more, and the mapping is not as declared."
     )
-
-
-async def with_errors(vault_pass: VaultPass, job: Job) -> Job:
-    """A job with its errors. The list does not tell them; the job itself does. Raises `AzureError`."""
-    if job.errors:
-        return job
-    vault_id = vault_pass.resource.spec.vault_resource_id
-    return await vault_pass.site_recovery.job(vault_pass.context, vault_id, job.name) or job
-
-
-def explanation_of(job: Job) -> Explanation:
-    """Why a job failed, in the words of its first error."""
-    if not job.errors:
-        return Explanation(
-            code=job.state, message=f"The job ended as {job.state} {job.state_description}".strip() + "."
-        )
-    error = job.errors[0]
-    return Explanation(error.code, error.message, error.possible_causes, error.recommended_action)
 
 
 def _conclude(vault_pass: VaultPass, operation: Operation, verdict: Verdict, explanation: Explanation) -> None:
