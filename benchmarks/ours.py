@@ -14,12 +14,12 @@ from benchmarks.scenarios import Vault
 from benchmarks.task import Answer, SimulatedClock, Task
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.site_recovery import SiteRecovery
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import open_core, utc_now
 from vault_autoupdate.settings import load_settings
 from workbench.process.operator import scaled_settings
@@ -54,13 +54,13 @@ class MemoryWriter:
     async def check_present(self, ref: ObjectRef) -> None:
         """Nothing here is ever deleted."""
 
-    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def add_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """No resource here needs a finalizer."""
 
-    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """No resource here has a finalizer."""
 
-    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
+    async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int) -> None:
         """Events are not looked at."""
 
 
@@ -85,7 +85,7 @@ async def _run(task: Task) -> Answer:
         def wake(key: ResourceKey, delay: float) -> None:
             queue.add(key, delay)
 
-        fleet = Fleet(
+        controller = Controller(
             reconciler=core.reconciler,
             writer=writer,
             timing=core.timing,
@@ -95,24 +95,24 @@ async def _run(task: Task) -> Answer:
             paused_for=core.paused_for,
             now=utc_now,
         )
-        queue = WorkQueue(fleet.work)
+        queue = WorkQueue(controller.work)
         await _get_token(core.site_recovery, task.vaults[0])
         answer = Answer(began=clock.now())
         working = asyncio.create_task(queue.run())
         for vault in task.vaults:
-            fleet.seen(_body(vault, task.scale))
-        aside = [asyncio.create_task(_apply_late(task, fleet, clock, answer))] if task.late else []
+            controller.on_change(_body(vault, task.scale))
+        aside = [asyncio.create_task(_apply_late(task, controller, clock, answer))] if task.late else []
         if task.undisturbed_from is not None:
             aside.append(asyncio.create_task(_leave_alone(control, clock.real(task.undisturbed_from))))
         awaited = {task.late.name} if task.late else {vault.name for vault in task.vaults}
         answer.finished = await _wait_for(writer, awaited, clock.real(task.limit))
         if answer.finished and task.hold:
-            await _first_looks(fleet, clock)
+            await _first_looks(controller, clock)
             await _hold(task, control, writer, clock, answer)
         answer.ended, answer.ready, answer.status_writes = clock.now(), writer.ready, writer.writes
         for waiting in (*aside, working):
             waiting.cancel()
-        fleet.stop()
+        controller.stop()
         await queue.stop(5.0)
         return answer
 
@@ -133,11 +133,11 @@ async def _wait_for(writer: MemoryWriter, names: set[str], seconds: float) -> bo
     return True
 
 
-async def _apply_late(task: Task, fleet: Fleet, clock: SimulatedClock, answer: Answer) -> None:
+async def _apply_late(task: Task, controller: Controller, clock: SimulatedClock, answer: Answer) -> None:
     await asyncio.sleep(clock.real(task.late_at))
     if task.late:
         answer.late_applied = clock.now()
-        fleet.seen(_body(task.late, task.scale))
+        controller.on_change(_body(task.late, task.scale))
 
 
 async def _leave_alone(control: ControlClient, seconds: float) -> None:
@@ -145,9 +145,9 @@ async def _leave_alone(control: ControlClient, seconds: float) -> None:
     await asyncio.to_thread(control.settings, throttle={"other_client_writes_per_minute": 0})
 
 
-async def _first_looks(fleet: Fleet, clock: SimulatedClock) -> None:
+async def _first_looks(controller: Controller, clock: SimulatedClock) -> None:
     """Wait until all agents and accounts were looked at: that is done when there are reads to spare."""
-    states = [entry.state for entry in fleet.entries.values()]
+    states = [entry.state for entry in controller.resources.values()]
     while not all(state.agents_looked and state.account_looked for state in states):  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(clock.real(10.0))
 

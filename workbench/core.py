@@ -18,7 +18,7 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import API_VERSION, KIND, VaultAutoUpdate, parse_resource
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import Core, open_core
 from vault_autoupdate.settings import load_settings
 from workbench.process.operator import scaled_settings
@@ -118,7 +118,7 @@ class Azure:
         self.control = sim.control
         self.core = core
         self.recorder = recorder
-        self.reports: list[Situation] = []
+        self.reports: list[Readiness] = []
 
     async def reconcile(
         self,
@@ -126,14 +126,14 @@ class Azure:
         state: VaultState | None = None,
         *,
         superseded: asyncio.Event | None = None,
-        on_report: Callable[[Situation], None] | None = None,
+        on_report: Callable[[Readiness], None] | None = None,
     ) -> Outcome:
         """One pass, to its end."""
 
-        async def report(situation: Situation) -> None:
-            self.reports.append(situation)
+        async def report(readiness: Readiness) -> None:
+            self.reports.append(readiness)
             if on_report:
-                on_report(situation)
+                on_report(readiness)
 
         return await self.core.reconciler.reconcile(
             wanted, state if state is not None else VaultState(), report, superseded or asyncio.Event()

@@ -30,7 +30,7 @@ from vault_autoupdate.cluster.lease import Leadership
 from vault_autoupdate.cluster.watch import watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.http_server import serve_health, serve_metrics
@@ -196,7 +196,7 @@ async def _run(
     def wake(key: ResourceKey, delay: float) -> None:
         queue.add(key, delay)
 
-    fleet = Fleet(
+    controller = Controller(
         reconciler=core.reconciler,
         writer=writer,
         timing=core.timing,
@@ -208,12 +208,12 @@ async def _run(
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,
     )
-    queue = WorkQueue(fleet.work)
+    queue = WorkQueue(controller.work)
     health, standing_by = WatchHealth(), asyncio.Event()
-    metrics.watch(fleet, queue, core.throttle, health, now=utc_now, resources=settings.resource_metrics)
+    metrics.watch(controller, queue, core.throttle, health, now=utc_now, resources=settings.resource_metrics)
 
     async def work() -> None:
-        await watch(fleet, queue, settings.watch_namespaces, health=health)
+        await watch(controller, queue, settings.watch_namespaces, health=health)
 
     async with (
         serve_health(

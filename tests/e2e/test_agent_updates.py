@@ -18,7 +18,7 @@ from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
 from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
 from vault_autoupdate.report.document import build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 from workbench.core import SCALE, VAULT, Azure, resource
 
@@ -91,7 +91,7 @@ class Site:
 
     def status(self, declared: VaultAutoUpdate) -> dict[str, Any]:
         """The status after the last pass."""
-        return build_status(declared, self.state, self.last.situation, {}, self.clock())
+        return build_status(declared, self.state, self.last.readiness, {}, self.clock())
 
     async def run(self, declared: VaultAutoUpdate, until: Callable[[], object], *, restarts: bool = False) -> None:
         """Make passes, each when the one before says that it is due, until ``until`` holds."""
@@ -102,7 +102,7 @@ class Site:
                     return
                 if restarts:
                     self.restart(declared)
-                again = self.last.again
+                again = self.last.requeue_after
                 assert again is not None, f"nothing is due, and yet: {self.state.rollout_decision}"
                 await asyncio.sleep(min(again.total_seconds() / SCALE, 0.2))
 
@@ -122,7 +122,7 @@ class Site:
         return [names[record["path"].lower().split("/")[-2]] for record in asked]
 
 
-async def _nobody(_: Situation) -> None:
+async def _nobody(_: Readiness) -> None:
     return
 
 
@@ -145,8 +145,8 @@ async def test_canaries_go_first_then_the_rest_within_the_bound_and_only_in_the_
     assert (vault.phase, vault.posts()) == (Phase.CLOSED, [])
     assert vault.state.agents is not None
     assert vault.state.agents.behind == 16
-    assert vault.last.again is not None
-    assert abs(vault.last.again - (OPENS_AT - vault.clock())) < timedelta(minutes=1)
+    assert vault.last.requeue_after is not None
+    assert abs(vault.last.requeue_after - (OPENS_AT - vault.clock())) < timedelta(minutes=1)
     assert vault.state.next_window is not None
     assert vault.state.next_window.opens_at == OPENS_AT
 
@@ -160,7 +160,7 @@ async def test_canaries_go_first_then_the_rest_within_the_bound_and_only_in_the_
     assert max(item["most_running_in_vault"] for item in vault.arm.control.items()) == 3
     assert vault.arm.recorder.agent_outcomes == {"succeeded": 16}
     assert vault.state.agents.behind == 0
-    assert vault.last.situation.ready == "True"
+    assert vault.last.readiness.ready == "True"
     status = vault.status(declared)
     assert status["agentUpdates"]["phase"] == "Done"
     assert (status["agentUpdates"]["started"], status["agentUpdates"]["succeeded"]) == (16, 16)
@@ -215,7 +215,7 @@ async def test_the_steps_of_a_rollout_do_not_read_the_mappings_before_their_next
     read = len(vault.arm.requests("GET", kind="mappings"))
     for _ in range(3):
         outcome = await vault.step(wanted())
-        assert outcome.situation.ready == "True"
+        assert outcome.readiness.ready == "True"
     assert len(vault.arm.requests("GET", kind="mappings")) == read
     vault.set_clock(vault.clock() + timedelta(minutes=31))
     await vault.step(wanted())
@@ -337,7 +337,7 @@ async def test_without_the_right_to_update_agents_the_vault_is_ready_and_the_sta
     )
     vault.set_clock(OPENS_AT)
     outcome = await vault.step(wanted())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     said = vault.status(wanted())["agentUpdates"]["message"]
     assert "AuthorizationFailed" in said
     assert "updateMobilityService/action" in said

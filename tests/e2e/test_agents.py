@@ -14,7 +14,7 @@ from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 from vault_autoupdate.runtime import utc_now
 from workbench.core import VAULT, Azure, resource
@@ -36,7 +36,7 @@ async def test_machines_behind_are_counted_after_the_vault_is_as_declared(azure:
     assert state.agents is not None
     assert (state.agents.total, state.agents.unknown) == (120, 0)
     assert 10 < state.agents.behind < 60
-    status = build_status(resource(), state, outcome.situation, {}, utc_now())
+    status = build_status(resource(), state, outcome.readiness, {}, utc_now())
     told = {"total": 120, "behind": state.agents.behind, "unknown": 0}
     assert told.items() <= status["agents"].items()
     condition = next(each for each in status["conditions"] if each["type"] == "AgentsCurrent")
@@ -58,13 +58,13 @@ async def test_they_are_counted_again_when_their_time_has_come_and_not_at_each_l
 async def test_a_restarted_process_keeps_the_count_and_is_in_no_hurry(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES), VaultState()
     outcome = await arm.reconcile(resource(), state)
-    status = build_status(resource(), state, outcome.situation, {}, utc_now())
+    status = build_status(resource(), state, outcome.readiness, {}, utc_now())
     once = reads(arm)
     restored = restore(status, parse_vault_id(VAULT), utc_now())
     await arm.reconcile(resource(), restored)
     assert state.agents is not None
     assert restored.agents == replace(state.agents, worst=())
-    again = build_status(resource(), restored, outcome.situation, status, utc_now())
+    again = build_status(resource(), restored, outcome.readiness, status, utc_now())
     assert again["agents"] == status["agents"], "those that somebody should look at stay in the status"
     assert reads(arm) == once
     assert restored.agents_due is not None
@@ -75,11 +75,11 @@ async def test_without_the_right_to_read_them_all_else_goes_on(azure: AzureFacto
     arm, state = azure(vault=MACHINES), VaultState(agents=AgentReport(1, 1), agents_due=utc_now())
     arm.control.add_fault("status", route="protected_items", status=403, code="AuthorizationFailed", forever=True)
     outcome = await arm.reconcile(resource(), state)
-    assert (outcome.error, outcome.situation.ready) == (None, "True")
+    assert (outcome.error, outcome.readiness.ready) == (None, "True")
     assert state.agents is None, "what is no longer known is not shown"
     condition = next(
         each
-        for each in build_status(resource(), state, outcome.situation, {}, utc_now())["conditions"]
+        for each in build_status(resource(), state, outcome.readiness, {}, utc_now())["conditions"]
         if each["type"] == "AgentsCurrent"
     )
     assert (condition["status"], condition["reason"]) == ("Unknown", "AuthorizationFailed")
@@ -95,7 +95,7 @@ async def test_an_answer_that_does_not_come_is_asked_for_again_at_the_next_look(
     arm, state = azure(vault=MACHINES), VaultState()
     arm.control.add_fault(route="protected_items", **fault)
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert state.agents is None
     await arm.reconcile(resource(), state)
     assert state.agents is not None
@@ -122,8 +122,8 @@ async def test_nor_before_a_resource_goes(azure: AzureFactory) -> None:
 async def test_a_pass_that_is_to_end_while_agents_are_looked_at_says_so(azure: AzureFactory) -> None:
     arm, superseded = azure(vault=MACHINES), asyncio.Event()
 
-    def change_when_ready(situation: Situation) -> None:
-        if situation.ready == "True":
+    def change_when_ready(readiness: Readiness) -> None:
+        if readiness.ready == "True":
             superseded.set()
 
     outcome = await arm.reconcile(resource(), superseded=superseded, on_report=change_when_ready)

@@ -23,7 +23,7 @@ HEALTHY: dict[str, Any] = {"mix": {"enabled_compliant": 3}}
 
 
 def condition(state: VaultState, outcome: Outcome, **changes: Any) -> dict[str, Any]:
-    status = build_status(resource(**changes), state, outcome.situation, {}, utc_now())
+    status = build_status(resource(**changes), state, outcome.readiness, {}, utc_now())
     return next((each for each in status["conditions"] if each["type"] == "AutomationAccountHealthy"), {})
 
 
@@ -36,7 +36,7 @@ async def test_a_healthy_account_is_told_with_its_next_run_and_costs_five_reads(
     arm, state = azure(**HEALTHY), VaultState()
     outcome = await arm.reconcile(resource(), state)
     assert condition(state, outcome)["status"] == "True"
-    status = build_status(resource(), state, outcome.situation, {}, utc_now())["automationAccount"]
+    status = build_status(resource(), state, outcome.readiness, {}, utc_now())["automationAccount"]
     assert (status["name"], status["state"], status["schedulesMissing"]) == ("aa-dr", "Ok", 0)
     assert status["nextRun"] > f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
     assert reads(arm) == 5
@@ -50,7 +50,7 @@ async def test_a_deleted_schedule_is_seen_before_azure_says_so_and_the_same_patc
     arm, state = azure(**HEALTHY), VaultState()
     arm.control.delete_schedule(ACCOUNT, f"{arm.control.mappings()[0]['name']}_*")
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert sum(arm.patched().values()) == 1
     assert state.account is not None
     assert state.account.schedules_missing == 1, "as it was found"
@@ -121,19 +121,19 @@ async def test_while_mappings_change_faster_than_the_account_can_be_read_nothing
     outcome = await arm.reconcile(resource(), state)
     assert condition(state, outcome) == {}
     assert not arm.patched()
-    assert outcome.again is not None, "it is looked at again soon"
+    assert outcome.requeue_after is not None, "it is looked at again soon"
 
 
 async def test_what_somebody_has_mended_is_not_patched_for_what_the_account_had_lost(azure: AzureFactory) -> None:
     arm, state = azure(**HEALTHY), VaultState()
     arm.control.delete_schedule(ACCOUNT, f"{arm.control.mappings()[0]['name']}_*")
     outcome = await arm.reconcile(resource(mode="Audit"), state)
-    assert outcome.situation.reason == "DriftDetected"
+    assert outcome.readiness.reason == "DriftDetected"
     for change in ("disable", "comply"):  # what Repair in the portal does: a new schedule
         arm.control.drift(change, count=1)
     state.settled_until = None
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert not arm.patched()
 
 
@@ -142,7 +142,7 @@ async def test_in_audit_a_deleted_schedule_is_only_reported(azure: AzureFactory)
     arm.control.delete_schedule(ACCOUNT, "*")
     outcome = await arm.reconcile(resource(mode="Audit"), state)
     assert not arm.patched()
-    assert outcome.situation.reason == "DriftDetected"
+    assert outcome.readiness.reason == "DriftDetected"
     assert condition(state, outcome)["reason"] == "ScheduleMissing"
 
 
@@ -162,7 +162,7 @@ async def test_what_keeps_the_account_from_updating_is_named(
     outcome = await arm.reconcile(resource(), state)
     said = condition(state, outcome)
     assert (said["status"], said["reason"]) == ("False", reason)
-    assert outcome.situation.ready == "True", "the mappings are as declared"
+    assert outcome.readiness.ready == "True", "the mappings are as declared"
 
 
 async def test_a_disabled_schedule_is_somebodys_wish_and_only_reported(azure: AzureFactory) -> None:
@@ -194,7 +194,7 @@ async def test_without_the_right_to_read_it_the_condition_says_what_to_grant(azu
     said = condition(state, outcome)
     assert (said["status"], said["reason"]) == ("Unknown", "AuthorizationFailed")
     assert "Microsoft.Automation/automationAccounts/read" in said["message"]
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ async def test_a_restarted_process_keeps_what_is_known_and_is_in_no_hurry(azure:
     arm, state = azure(**HEALTHY), VaultState()
     arm.control.set_account(ACCOUNT, state="Suspended")
     outcome = await arm.reconcile(resource(), state)
-    status = build_status(resource(), state, outcome.situation, {}, utc_now())
+    status = build_status(resource(), state, outcome.readiness, {}, utc_now())
     restored = restore(status, parse_vault_id(VAULT), utc_now())
     again = await arm.reconcile(resource(), restored)
     assert reads(arm) == 5
-    assert build_status(resource(), restored, again.situation, status, utc_now()) == status
+    assert build_status(resource(), restored, again.readiness, status, utc_now()) == status
     assert restored.account_due is not None
     assert restored.account_due <= utc_now() + timedelta(hours=6)

@@ -54,12 +54,12 @@ async def test_a_bad_answer_becomes_a_reason_and_a_message_and_passes_without_a_
     outcome = await arm.reconcile(resource(), state)
     assert outcome.error is not None
     if fault["kind"] != "status":
-        assert outcome.situation.reason == reason
-    assert part in outcome.situation.message
-    assert outcome.situation.ready in {"False", "Unknown"}
+        assert outcome.readiness.reason == reason
+    assert part in outcome.readiness.message
+    assert outcome.readiness.ready in {"False", "Unknown"}
     assert arm.patched() == {}
     arm.control.clear_faults()
-    assert (await arm.reconcile(resource(), state)).situation.ready == "True"
+    assert (await arm.reconcile(resource(), state)).readiness.ready == "True"
 
 
 async def test_one_401_is_answered_with_a_fresh_token_and_goes_unnoticed(azure: AzureFactory) -> None:
@@ -67,13 +67,13 @@ async def test_one_401_is_answered_with_a_fresh_token_and_goes_unnoticed(azure: 
     arm.control.add_fault("unauthorized", method="GET", times=1)
     outcome = await arm.reconcile(resource())
     assert outcome.error is None
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
 
 
 async def test_a_token_that_expires_in_mid_run_is_replaced(azure: AzureFactory) -> None:
     arm = azure(mix={"disabled": 250}, identity={"token_lifetime": 30.0})
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert arm.control.state()["tokens_issued"] > 1
     assert set(arm.patched().values()) == {1}
 
@@ -82,7 +82,7 @@ async def test_a_202_without_any_job_url_is_settled_by_looking_at_the_mapping(az
     arm, state = azure(vault={"mappings": [{"name": "one"}]}), VaultState()
     arm.control.add_fault("no_job_urls", method="PATCH")
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert arm.patched() == {"one": 1}
     assert state.run
     assert state.run.succeeded == 1
@@ -90,10 +90,10 @@ async def test_a_202_without_any_job_url_is_settled_by_looking_at_the_mapping(az
 
 async def test_a_vault_that_is_not_there_stalls_and_says_what_to_check(azure: AzureFactory) -> None:
     outcome = await azure().reconcile(resource(vaultResourceId=VAULT + "-gone"))
-    assert outcome.situation.stalled
-    assert outcome.situation.reason == "ResourceNotFound"
-    assert "dr-gone" in outcome.situation.message
-    assert "Check spec.vaultResourceId" in outcome.situation.message
+    assert outcome.readiness.stalled
+    assert outcome.readiness.reason == "ResourceNotFound"
+    assert "dr-gone" in outcome.readiness.message
+    assert "Check spec.vaultResourceId" in outcome.readiness.message
 
 
 async def test_a_subscription_that_cannot_be_seen_stalls_and_says_what_to_check(azure: AzureFactory) -> None:
@@ -102,9 +102,9 @@ async def test_a_subscription_that_cannot_be_seen_stalls_and_says_what_to_check(
         vaultResourceId=VAULT.replace(SUBSCRIPTION, other), autoUpdate="Disabled", automationAccountResourceId=None
     )
     outcome = await azure().reconcile(wanted)
-    assert outcome.situation.stalled
-    assert outcome.situation.reason == "SubscriptionNotFound"
-    assert "is of its tenant" in outcome.situation.message
+    assert outcome.readiness.stalled
+    assert outcome.readiness.reason == "SubscriptionNotFound"
+    assert "is of its tenant" in outcome.readiness.message
 
 
 async def test_a_token_of_another_tenant_says_which_setting_is_wrong(azure: AzureFactory) -> None:
@@ -113,8 +113,8 @@ async def test_a_token_of_another_tenant_says_which_setting_is_wrong(azure: Azur
         "status", status=401, code="InvalidAuthenticationTokenTenant", message="wrong issuer", forever=True
     )
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.reason == "InvalidAuthenticationTokenTenant"
-    assert "AZURE_TENANT_ID" in outcome.situation.message
+    assert outcome.readiness.reason == "InvalidAuthenticationTokenTenant"
+    assert "AZURE_TENANT_ID" in outcome.readiness.message
 
 
 async def test_no_access_names_the_action_and_the_scope_to_grant(azure: AzureFactory) -> None:
@@ -122,11 +122,11 @@ async def test_no_access_names_the_action_and_the_scope_to_grant(azure: AzureFac
         identity={"identities": [{"client_id": "c1", "denied": [{"action": DENIED}]}]},
     )
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.reason == "AuthorizationFailed"
+    assert outcome.readiness.reason == "AuthorizationFailed"
     assert outcome.error
     assert outcome.error.disposition is Disposition.SLOW
-    assert f"Grant the calling identity the action {DENIED} on " in outcome.situation.message
-    assert VAULT.casefold() in outcome.situation.message.casefold()
+    assert f"Grant the calling identity the action {DENIED} on " in outcome.readiness.message
+    assert VAULT.casefold() in outcome.readiness.message.casefold()
 
 
 async def test_an_identity_that_may_not_read_the_vault_itself_still_manages_its_mappings(azure: AzureFactory) -> None:
@@ -136,7 +136,7 @@ async def test_an_identity_that_may_not_read_the_vault_itself_still_manages_its_
         },
     )
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert len(arm.patched()) == 3
 
 
@@ -144,7 +144,7 @@ async def test_no_access_to_change_mappings_stops_after_a_few_instead_of_asking_
     arm = azure(mix={"disabled": 200})
     arm.control.add_fault("status", method="PATCH", status=403, code="AuthorizationFailed", forever=True)
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.reason == "AuthorizationFailed"
+    assert outcome.readiness.reason == "AuthorizationFailed"
     assert len(arm.requests("PATCH")) <= 32
 
 

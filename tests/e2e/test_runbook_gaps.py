@@ -13,32 +13,32 @@ from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.report.document import build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 from workbench.core import SCALE, VAULT, Azure, open_azure, resource
 
 
-def status_of(wanted: VaultAutoUpdate, state: VaultState, situation: Situation) -> dict[str, object]:
-    return build_status(wanted, state, situation, {}, datetime.now(UTC))
+def status_of(wanted: VaultAutoUpdate, state: VaultState, readiness: Readiness) -> dict[str, object]:
+    return build_status(wanted, state, readiness, {}, datetime.now(UTC))
 
 
-async def interrupted_after(arm: Azure, wanted: VaultAutoUpdate, jobs: int) -> tuple[VaultState, Situation]:
+async def interrupted_after(arm: Azure, wanted: VaultAutoUpdate, jobs: int) -> tuple[VaultState, Readiness]:
     """Run until so many jobs are in flight, then stop as a process does that is told to end."""
     state, superseded = VaultState(), asyncio.Event()
 
-    def stop_in_mid_run(situation: Situation) -> None:
+    def stop_in_mid_run(readiness: Readiness) -> None:
         if len(state.operations) >= jobs:
             superseded.set()
 
     outcome = await arm.reconcile(wanted, state, superseded=superseded, on_report=stop_in_mid_run)
     assert outcome.superseded
-    return state, outcome.situation
+    return state, outcome.readiness
 
 
 async def test_gap_one_page_only_a_mapping_on_the_last_page_is_patched_too(azure: AzureFactory) -> None:
     arm = azure(mix={"enabled_compliant": 50, "disabled": 30}, mappings_page_size=7, explicit_null_next_link=True)
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.message == "Auto-update is Enabled in all 80 mappings in scope."
+    assert outcome.readiness.message == "Auto-update is Enabled in all 80 mappings in scope."
     assert sum(arm.patched().values()) == 30
 
 
@@ -46,7 +46,7 @@ async def test_gap_retry_after_is_obeyed_by_the_whole_scope(azure: AzureFactory)
     arm = azure(mix={"disabled": 30})
     arm.control.add_fault("throttle", method="PATCH", skip=5, retry_after=0.7)
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     patches = arm.requests("PATCH")
     refused = next(request for request in patches if request["status"] == 429)
     under_way = 32  # calls that had left before the refusal came back
@@ -60,7 +60,7 @@ async def test_gap_retry_after_without_a_value_and_an_absurd_one_do_not_stop_the
     arm.control.add_fault("throttle", method="PATCH")
     arm.control.add_fault("status", method="PATCH", status=429, headers={"Retry-After": "soon"})
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
 
 
 async def test_gap_no_window_is_ever_over_the_limit_and_the_server_never_refuses(azure: AzureFactory) -> None:
@@ -82,7 +82,7 @@ async def test_a_mapping_that_appears_when_replication_is_enabled_becomes_as_dec
     (new,) = arm.control.add_mappings(disabled=1)
     second = await arm.reconcile(resource(), state)
     assert arm.patched() == {new: 1}
-    assert (first.situation.ready, second.situation.ready) == ("True", "True")
+    assert (first.readiness.ready, second.readiness.ready) == ("True", "True")
     assert state.settled_until is None, "when the next look is due is for the fleet to say: the interval"
 
 
@@ -100,11 +100,11 @@ async def test_gap_failed_to_start_is_tried_again_when_its_time_has_come(azure: 
     arm, state = azure(settings={"retry_min": "0.05s"}), VaultState()
     arm.control.add_fault("status", method="PATCH", status=500, times=12)
     first = await arm.reconcile(resource(), state)
-    assert first.situation.reason == "MappingsFailed"
+    assert first.readiness.reason == "MappingsFailed"
     due = max(attempt.next_at for attempt in state.attempts.values())
     await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
     second = await arm.reconcile(resource(), state)
-    assert second.situation.ready == "True"
+    assert second.readiness.ready == "True"
     assert state.attempts == {}
     assert set(arm.patched().values()) == {1}
 
@@ -115,7 +115,7 @@ async def test_gap_a_mapping_that_failed_is_left_alone_until_its_time_has_come(a
     await arm.reconcile(resource(), state)
     assert set(arm.patched().values()) == {1}
     again = await arm.reconcile(resource(), state)
-    assert again.situation.reason == "MappingsFailed"
+    assert again.readiness.reason == "MappingsFailed"
     assert set(arm.patched().values()) == {1}
 
 
@@ -124,18 +124,18 @@ async def test_gap_an_error_that_a_patch_cannot_cure_is_not_patched_at_every_loo
     for _ in range(4):
         outcome = await arm.reconcile(resource(), state)
     assert set(arm.patched().values()) == {1}
-    assert outcome.situation.reason == "MappingsFailed"
+    assert outcome.readiness.reason == "MappingsFailed"
     waits = {attempt.next_at - attempt.last_at for attempt in state.attempts.values()}
     assert min(waits) >= timedelta(hours=1)
 
 
 async def test_gap_persistence_a_restarted_process_tracks_the_jobs_of_the_one_before_it(azure: AzureFactory) -> None:
     arm = azure(mix={"disabled": 40}, jobs={"duration": {"min": 60, "max": 60}}, settings={"status_interval": "0.01s"})
-    state, situation = await interrupted_after(arm, resource(), jobs=10)
-    restored = restore(status_of(resource(), state, situation), parse_vault_id(VAULT), datetime.now(UTC))
+    state, readiness = await interrupted_after(arm, resource(), jobs=10)
+    restored = restore(status_of(resource(), state, readiness), parse_vault_id(VAULT), datetime.now(UTC))
     assert restored.operations.keys() == state.operations.keys()
     outcome = await arm.reconcile(resource(), restored)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert set(arm.patched().values()) == {1}
     assert restored.run
     assert state.run
@@ -153,7 +153,7 @@ async def test_gap_persistence_jobs_that_no_status_names_are_found_in_the_vaults
     arm = azure(mix={"disabled": 10}, jobs={"duration": {"min": 60, "max": 60}}, settings={"status_interval": "0.01s"})
     await interrupted_after(arm, resource(), jobs=10)
     outcome = await arm.reconcile(resource(), VaultState())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert set(arm.patched().values()) == {1}
 
 
@@ -169,7 +169,7 @@ async def test_gap_persistence_jobs_that_do_not_name_their_mapping_are_waited_fo
     await interrupted_after(arm, resource(), jobs=10)
     knows_only_that_it_ran = VaultState(run=Run("killed", began), interrupted=True)
     outcome = await arm.reconcile(resource(), knows_only_that_it_ran)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert set(arm.patched().values()) == {1}
 
 
@@ -192,7 +192,7 @@ async def test_gap_persistence_a_job_that_was_never_named_is_over_when_nothing_r
     arm, state = azure(mix={"disabled": 3}, jobs=jobs), VaultState()
     arm.control.add_fault("no_job_urls", times=1)
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.reason == "MappingsFailed", "without a name it would have been waited for until jobTimeout"
+    assert outcome.readiness.reason == "MappingsFailed", "without a name it would have been waited for until jobTimeout"
     assert state.operations == {}
     assert state.run
     assert (state.run.patched, state.run.failed) == (3, 3)
@@ -222,7 +222,7 @@ async def test_gap_persistence_writes_of_the_process_before_still_count_against_
     await interrupted_after(arm, resource(), jobs=150)
     with open_azure(arm.sim) as after_restart:
         outcome = await after_restart.reconcile(resource(), VaultState())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     (scope,) = arm.control.stats()["scopes"]
     assert scope["writes"]["peak_in_window"] <= 200
     assert scope["writes"]["throttled"] + scope["writes"]["throttled_by_arm"] == 0
@@ -245,7 +245,7 @@ async def test_a_patch_whose_answer_is_lost_is_not_sent_again_while_its_job_runs
     parameters = {"seconds": 5} if fault == "hang" else {}
     arm.control.add_fault(fault, method="PATCH", mapping="one", **parameters)
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert arm.patched() == {"one": 1}
 
 
@@ -255,7 +255,7 @@ async def test_a_patch_whose_answer_is_lost_is_not_sent_again_when_its_job_has_e
     arm = azure(vault={"mappings": [{"name": "one"}]}, jobs={"duration": {"min": 0.01, "max": 0.01}})
     arm.control.add_fault("reset_after", method="PATCH", mapping="one")
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert arm.patched() == {"one": 1}
 
 

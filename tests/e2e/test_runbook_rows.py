@@ -80,7 +80,7 @@ async def test_keep_only_paired_a2a_mappings_that_are_not_as_wanted_or_have_heal
         }
     )
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     wanted = {m["name"] for m in arm.control.mappings() if m["provider"] == "A2A" and m["state"] == "Paired"}
     assert sum(arm.patched().values()) == 3 + 2 + 1 + 2
     assert set(arm.patched()) <= wanted
@@ -90,7 +90,7 @@ async def test_keep_only_paired_a2a_mappings_that_are_not_as_wanted_or_have_heal
 async def test_keep_when_disabling_takes_every_paired_a2a_mapping_that_is_not_disabled_yet(azure: AzureFactory) -> None:
     arm = azure(mix={"enabled_compliant": 3, "enabled_unhealthy": 1, "disabled": 5})
     outcome = await arm.reconcile(resource(autoUpdate="Disabled"))
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert len(arm.patched()) == 4  # the runbook would patch the five that are disabled already, too
     assert {m["status"] for m in arm.control.mappings()} == {"Disabled"}
 
@@ -98,7 +98,7 @@ async def test_keep_when_disabling_takes_every_paired_a2a_mapping_that_is_not_di
 async def test_nothing_kept_is_a_success_without_a_single_patch_or_look_at_jobs(azure: AzureFactory) -> None:
     arm = azure(mix={"enabled_compliant": 3, "unpaired": 1})
     outcome = await arm.reconcile(resource())
-    assert outcome.situation.reason == "Compliant"
+    assert outcome.readiness.reason == "Compliant"
     assert arm.requests("PATCH") == []
     assert arm.requests("GET", "jobs") == []
 
@@ -152,9 +152,9 @@ async def test_track_a_failed_job_is_counted_and_explained_with_its_recommended_
     assert attempt.reason is FailureReason.JOB_FAILED
     assert attempt.explanation.code == "150999"
     assert attempt.explanation.possible_causes == "The account is gone."
-    assert outcome.situation.reason == "MappingsFailed"
+    assert outcome.readiness.reason == "MappingsFailed"
     for part in ("The runbook could not be linked.", "Make the account anew.", "bad"):
-        assert part in outcome.situation.message
+        assert part in outcome.readiness.message
 
 
 async def test_track_a_cancelled_job_is_a_failure(azure: AzureFactory) -> None:
@@ -168,7 +168,7 @@ async def test_track_a_look_that_fails_leaves_the_jobs_for_the_next_round(azure:
     arm, state = azure(), VaultState()
     arm.control.add_fault("status", method="GET", route="jobs", status=503, skip=1, times=6)
     outcome = await arm.reconcile(resource(), state)
-    assert outcome.situation.ready == "True"
+    assert outcome.readiness.ready == "True"
     assert state.run
     assert state.run.succeeded == 3
     assert set(arm.patched().values()) == {1}
@@ -184,7 +184,7 @@ async def test_time_out_jobs_that_are_left_count_as_timed_out(azure: AzureFactor
     assert (state.run.succeeded, state.run.timed_out) == (1, 1)
     (attempt,) = state.attempts.values()
     assert attempt.reason is FailureReason.TIMED_OUT
-    assert outcome.situation.ready == "False"
+    assert outcome.readiness.ready == "False"
 
 
 async def test_end_gives_the_four_counts_and_is_an_error_if_not_all_succeeded(azure: AzureFactory) -> None:
@@ -194,7 +194,7 @@ async def test_end_gives_the_four_counts_and_is_an_error_if_not_all_succeeded(az
     outcome = await arm.reconcile(resource(), state)
     assert state.run
     assert (state.run.succeeded, state.run.failed, state.run.failed_to_start, state.run.timed_out) == (1, 1, 1, 0)
-    assert outcome.situation.ready == "False"
+    assert outcome.readiness.ready == "False"
     assert json.dumps(sorted(str(attempt.reason) for attempt in state.attempts.values())) == (
         '["FailedToStart", "JobFailed"]'
     )

@@ -47,9 +47,9 @@ async def test_a_mapping_that_is_not_in_the_vault_is_neither_read_nor_changed(
 
     outcome = await arm.reconcile(resource())
 
-    assert outcome.situation.reason == "MalformedReply"
-    assert "which is not one of this vault" in outcome.situation.message
-    assert outcome.situation.message.isprintable()
+    assert outcome.readiness.reason == "MalformedReply"
+    assert "which is not one of this vault" in outcome.readiness.message
+    assert outcome.readiness.message.isprintable()
     assert arm.requests("PATCH") == []
     of_the_account = f"{ACCOUNT.lower()}/"
     others = [

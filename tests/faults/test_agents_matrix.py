@@ -59,8 +59,8 @@ class Site:
     async def look(self, wanted: VaultAutoUpdate) -> None:
         """One pass. Whatever is wrong with agents or account, Ready is True."""
         outcome = await self.azure.reconcile(wanted, self.state)
-        assert (outcome.error, outcome.situation.ready) == (None, "True")
-        self.status = build_status(wanted, self.state, outcome.situation, self.status, self.clock.now())
+        assert (outcome.error, outcome.readiness.ready) == (None, "True")
+        self.status = build_status(wanted, self.state, outcome.readiness, self.status, self.clock.now())
 
     def let_time_pass(self) -> None:
         """Until all is due again and no pause is left."""

@@ -1,4 +1,4 @@
-"""One resource in the real fleet and queue, with a dictionary in Kubernetes' place, and time that can be skipped."""
+"""One resource in the real controller, with a dictionary in Kubernetes' place, and time that can be skipped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import pytest
 
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.model.resource import API_VERSION, KIND, ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from workbench.core import ACCOUNT, VAULT, Azure
 
 KEY: Final = ResourceKey("team", "dr")
@@ -55,7 +55,7 @@ class Trial:
         self._core = azure.core
         self._changed = asyncio.Event()
         self.statuses: list[dict[str, Any]] = []
-        self.fleet = Fleet(
+        self.controller = Controller(
             reconciler=azure.core.reconciler,
             writer=self,
             timing=azure.core.timing,
@@ -65,7 +65,7 @@ class Trial:
             paused_for=azure.core.paused_for,
             now=clock.now,
         )
-        self.queue: WorkQueue[ResourceKey] = WorkQueue(self.fleet.work)
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.statuses.append(dict(status))
@@ -74,13 +74,13 @@ class Trial:
     async def check_present(self, ref: ObjectRef) -> None:
         return
 
-    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def add_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         raise AssertionError("the resource has no policy that needs a finalizer")
 
-    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         raise AssertionError("there is no finalizer to take off")
 
-    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
+    async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int) -> None:
         return
 
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
@@ -153,10 +153,10 @@ async def open_trial(azure: Azure, clock: Clock) -> AsyncIterator[Trial]:
     trial = Trial(azure, clock)
     working = asyncio.create_task(trial.queue.run())
     try:
-        trial.fleet.seen(_body())
+        trial.controller.on_change(_body())
         yield trial
     finally:
-        trial.fleet.stop()
+        trial.controller.stop()
         await trial.queue.stop(5.0)
         await working
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tools.docs_build import metrics as metrics_docs
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
@@ -52,7 +52,7 @@ ACCOUNT = AccountReport(
 
 
 class Served:
-    """Metrics of a fleet without work, read as Prometheus reads them."""
+    """Metrics of a controller without work, read as Prometheus reads them."""
 
     def __init__(self, *, resources: bool = True) -> None:
         unused: Any = None
@@ -60,7 +60,7 @@ class Served:
         self.health = WatchHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]}, lambda: 0.0)
         self.metrics = Metrics()
-        self.fleet = Fleet(
+        self.controller = Controller(
             reconciler=unused,
             writer=unused,
             timing=unused,
@@ -70,21 +70,23 @@ class Served:
             paused_for=lambda *_: 0.0,
             now=lambda: self.now,
         )
-        queue: WorkQueue[ResourceKey] = WorkQueue(self.fleet.work)
-        self.metrics.watch(self.fleet, queue, self.throttle, self.health, now=lambda: self.now, resources=resources)
+        queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
+        self.metrics.watch(
+            self.controller, queue, self.throttle, self.health, now=lambda: self.now, resources=resources
+        )
 
     def see(self, name: str, status: dict[str, Any] | None = None, **spec: Any) -> Any:
-        """Let the fleet see a resource, and return what it knows of it."""
+        """Let the controller see a resource, and return what it knows of it."""
         document = manifest(name, namespace="dr", **spec)
         document["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
-        self.fleet.seen({**document, "status": status or {}})
-        entry = self.fleet.entries[ResourceKey("dr", name)]
+        self.controller.on_change({**document, "status": status or {}})
+        entry = self.controller.resources[ResourceKey("dr", name)]
         entry.state.agents = REPORT
         entry.state.account = ACCOUNT
         return entry
 
     def see_windows(self, name: str, status: dict[str, Any] | None = None) -> Any:
-        """Let the fleet see a resource whose agents are being updated in a window."""
+        """Let the controller see a resource whose agents are being updated in a window."""
         entry = self.see(name, status, **WINDOWS)
         entry.state.rollout = Rollout(
             window=Window(NOW - HOUR, NOW + HOUR),
@@ -178,7 +180,7 @@ async def test_counters_are_there_from_the_start_so_that_a_rate_sees_the_first_e
 async def test_series_about_a_resource_go_with_the_resource(served: Served) -> None:
     served.see("weu")
     served.see("neu")
-    served.fleet.gone(ResourceKey("dr", "weu"))
+    served.controller.on_delete(ResourceKey("dr", "weu"))
     text = served.text()
     assert 'name="weu"' not in text
     assert 'name="neu"' in text
@@ -298,12 +300,12 @@ async def test_time_without_being_ready_outlives_a_restart_and_a_change_between_
     entry = served.see("weu", status_of("False", "Progressing"))
     labels = {"namespace": "dr", "name": "weu"}
     assert served.value("resource_not_ready_seconds", **labels) == 3 * 3600
-    entry.vitals.status_is(status_of("Unknown", "Throttled"), NOW)
+    entry.history.status_is(status_of("Unknown", "Throttled"), NOW)
     assert served.value("resource_not_ready_seconds", **labels) == 3 * 3600
-    entry.vitals.status_is(status_of("True", "Compliant"), NOW)
+    entry.history.status_is(status_of("True", "Compliant"), NOW)
     assert served.value("resource_not_ready_seconds", **labels) == 0
     served.now += timedelta(minutes=5)
-    entry.vitals.status_is(status_of("False", "Progressing"), served.now)
+    entry.history.status_is(status_of("False", "Progressing"), served.now)
     served.now += timedelta(minutes=1)
     assert served.value("resource_not_ready_seconds", **labels) == 60
 

@@ -41,7 +41,7 @@ from vault_autoupdate.model.errors import (
 )
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 SLOW: Final = settings(max_examples=max(1, settings.default.max_examples * 2 // 3) if settings.default else 40)
 """For properties whose examples take a while: fewer of them, in proportion to the profile."""
@@ -237,7 +237,7 @@ RESOURCES: Final = st.builds(
 )
 
 SITUATIONS: Final = st.builds(
-    Situation,
+    Readiness,
     st.sampled_from(["True", "False", "Unknown"]),
     st.sampled_from(["Compliant", "Progressing", "Http500", "Throttled"]),
     HOSTILE_TEXTS,

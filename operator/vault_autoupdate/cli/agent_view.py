@@ -18,7 +18,7 @@ from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.resource import RolloutRules, VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.report.agent_fields import agent_fields
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 _CURRENT: Final = "current"
 _STYLES: Final = {
@@ -142,11 +142,11 @@ def order_document(resource: VaultAutoUpdate, rules: RolloutRules, groups: Seque
     }
 
 
-def show_rollout(console: Console, state: VaultState, situation: Situation) -> None:
+def show_rollout(console: Console, state: VaultState, readiness: Readiness) -> None:
     """Print how updates ended: the words, and the counters."""
     rollout = state.rollout or Rollout()
-    colour = "green" if situation.ready == "True" else "yellow" if situation.reconciling else "red"
-    console.print(f"[{colour}]{escape(situation.reason)}[/]: {escape(situation.message)}", soft_wrap=True)
+    colour = "green" if readiness.ready == "True" else "yellow" if readiness.reconciling else "red"
+    console.print(f"[{colour}]{escape(readiness.reason)}[/]: {escape(readiness.message)}", soft_wrap=True)
     reboots = f" ({rollout.reboots:,} to be rebooted)" if rollout.reboots else ""
     left = len(state.rollout_decision.waiting) if state.rollout_decision else 0
     console.print(
@@ -156,16 +156,16 @@ def show_rollout(console: Console, state: VaultState, situation: Situation) -> N
     )
 
 
-def rollout_document(resource: VaultAutoUpdate, state: VaultState, situation: Situation) -> dict[str, Any]:
+def rollout_document(resource: VaultAutoUpdate, state: VaultState, readiness: Readiness) -> dict[str, Any]:
     """How updates ended, for programs, with the fields of ``status.agentUpdates``."""
     fields = agent_fields(None, None, state.rollout, state.rollout_decision, None).get("agentUpdates", {})
     return {
         "resource": str(resource.key),
         "vaultResourceId": str(resource.spec.vault_resource_id),
-        "ready": situation.ready,
-        "reason": situation.reason,
+        "ready": readiness.ready,
+        "reason": readiness.reason,
         **fields,
-        "message": situation.message,
+        "message": readiness.message,
     }
 
 

@@ -43,7 +43,7 @@ from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, Vaul
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.model.windows import WindowSchedule
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import Core, utc_now
 
 _DEFAULT_RULES: Final = RolloutRules(WindowSchedule("0 0 * * *", "UTC", timedelta(hours=24)))
@@ -137,8 +137,8 @@ def update_agents(file: TextIO, output: str, patterns: tuple[str, ...], dry_run:
             with terminal.open_view(console) as view:
                 watcher.view = view
                 outcome = asyncio.run(_update(core, resource, state, view, rules=rules, patterns=patterns))
-            terminal_agents.show_rollout(console, state, outcome.situation)
-            documents.append(terminal_agents.rollout_document(resource, state, outcome.situation))
+            terminal_agents.show_rollout(console, state, outcome.readiness)
+            documents.append(terminal_agents.rollout_document(resource, state, outcome.readiness))
             if outcome.superseded:
                 running = plural(len(state.rollout.updates) if state.rollout else 0, "update")
                 console.print(f"Interrupted. Nothing more is started; {running} still running in Azure.")
@@ -161,8 +161,8 @@ async def _update(
 ) -> Outcome:
     interrupted = on_interrupt()
 
-    async def report(situation: Situation) -> None:
-        view.progress(situation, state)
+    async def report(readiness: Readiness) -> None:
+        view.progress(readiness, state)
 
     return await core.reconciler.update_agents(
         resource, state, report, interrupted, rules=rules, select=lambda machine: _selected(machine, patterns)
@@ -184,7 +184,7 @@ def _refuse_unsuitable(resources: Sequence[VaultAutoUpdate], *, dry_run: bool) -
 
 def _all_updated(outcome: Outcome, state: VaultState) -> bool:
     decision = state.rollout_decision
-    return outcome.situation.ready == "True" and decision is not None and decision.phase is Phase.DONE
+    return outcome.readiness.ready == "True" and decision is not None and decision.phase is Phase.DONE
 
 
 def _read(core: Core, resource: VaultAutoUpdate) -> _Found:

@@ -37,7 +37,7 @@ from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import Core, run_operator, utc_now
 from vault_autoupdate.settings import InvalidSettings
 
@@ -125,14 +125,14 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
             with terminal.open_view(console) as view:
                 watcher.view = view
                 outcome = asyncio.run(_apply(core, resource, state, view, console))
-            terminal.show_run(console, resource, state, outcome.situation)
-            documents.append(terminal.run_document(resource, state, outcome.situation))
+            terminal.show_run(console, resource, state, outcome.readiness)
+            documents.append(terminal.run_document(resource, state, outcome.readiness))
             if outcome.superseded:
                 jobs = plural(len(state.operations), "job")
                 console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")
                 code = EXIT_INTERRUPTED
                 break
-            code = max(code, 0 if outcome.situation.ready == "True" or _only_audit(resource, outcome) else EXIT_FAILED)
+            code = max(code, 0 if outcome.readiness.ready == "True" or _only_audit(resource, outcome) else EXIT_FAILED)
     if output == "json":
         click.echo(terminal.print_json(documents))
     sys.exit(code)
@@ -143,8 +143,8 @@ async def _apply(
 ) -> Outcome:
     interrupted = on_interrupt()
 
-    async def report(situation: Situation) -> None:
-        view.progress(situation, state)
+    async def report(readiness: Readiness) -> None:
+        view.progress(readiness, state)
 
     while True:
         outcome = await core.reconciler.reconcile(resource, state, report, interrupted)
@@ -152,7 +152,7 @@ async def _apply(
             return outcome
         pause = max(1.0, core.paused_for(resource, state.location))
         until = utc_now() + timedelta(seconds=pause)
-        said = f"{outcome.situation.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
+        said = f"{outcome.readiness.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
         console.print(said, markup=False, soft_wrap=True)
         with suppress(TimeoutError):
             await asyncio.wait_for(interrupted.wait(), pause)
@@ -165,4 +165,4 @@ def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:
 
 def _only_audit(resource: VaultAutoUpdate, outcome: Outcome) -> bool:
     """Whether the vault differs only because the manifest says to change nothing."""
-    return outcome.error is None and outcome.situation.reason == "DriftDetected" and resource.spec.mode == "Audit"
+    return outcome.error is None and outcome.readiness.reason == "DriftDetected" and resource.spec.mode == "Audit"

@@ -19,7 +19,7 @@ from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 _SIGNS: Final = {
     Action.PATCH: ("~", "yellow"),
@@ -39,7 +39,7 @@ class View(Protocol):
     def outcome(self, path: str, word: str, explanation: Explanation) -> None:
         """One mapping or machine has come to an end."""
 
-    def progress(self, situation: Situation, state: VaultState) -> None:
+    def progress(self, readiness: Readiness, state: VaultState) -> None:
         """How far the run is."""
 
 
@@ -55,11 +55,11 @@ class PlainView:
         why = " ".join(part for part in (explanation.code, explanation.message, explanation.recommended_action) if part)
         self._console.print(f"{word:<15} {path}" + (f"  {why}" if why else ""), markup=False, soft_wrap=True)
 
-    def progress(self, situation: Situation, state: VaultState) -> None:  # noqa: ARG002 - the words are enough here
+    def progress(self, readiness: Readiness, state: VaultState) -> None:  # noqa: ARG002 - the words are enough here
         """See `View`."""
-        if situation.message != self._last:
-            self._last = situation.message
-            self._console.print(situation.message, markup=False, soft_wrap=True)
+        if readiness.message != self._last:
+            self._last = readiness.message
+            self._console.print(readiness.message, markup=False, soft_wrap=True)
 
 
 class LiveView:
@@ -80,7 +80,7 @@ class LiveView:
             if text:
                 self._progress.console.print(f"    {escape(text)}", soft_wrap=True)
 
-    def progress(self, situation: Situation, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
+    def progress(self, readiness: Readiness, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
         """See `View`."""
         running, waiting = _work_left(state)
         words = f"{plural(running, 'job')} in flight"
@@ -149,11 +149,11 @@ def plan_document(resource: VaultAutoUpdate, plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_run(console: Console, resource: VaultAutoUpdate, state: VaultState, situation: Situation) -> None:
+def show_run(console: Console, resource: VaultAutoUpdate, state: VaultState, readiness: Readiness) -> None:
     """Print how a run ended: the words, and the four counters that the runbook ends with."""
     run = state.run or Run("", resource.created_at)
-    colour = "green" if situation.ready == "True" else "yellow" if situation.reconciling else "red"
-    console.print(f"[{colour}]{escape(situation.reason)}[/]: {escape(situation.message)}", soft_wrap=True)
+    colour = "green" if readiness.ready == "True" else "yellow" if readiness.reconciling else "red"
+    console.print(f"[{colour}]{escape(readiness.reason)}[/]: {escape(readiness.message)}", soft_wrap=True)
     console.print(
         f"{run.succeeded:,} succeeded, {run.failed:,} failed, {run.failed_to_start:,} failed to start, "
         f"{run.timed_out:,} timed out.",
@@ -161,15 +161,15 @@ def show_run(console: Console, resource: VaultAutoUpdate, state: VaultState, sit
     )
 
 
-def run_document(resource: VaultAutoUpdate, state: VaultState, situation: Situation) -> dict[str, Any]:
+def run_document(resource: VaultAutoUpdate, state: VaultState, readiness: Readiness) -> dict[str, Any]:
     """How a run ended, for programs."""
     run, counts = state.run or Run("", resource.created_at), state.counts
     return {
         "resource": str(resource.key),
         "vaultResourceId": str(resource.spec.vault_resource_id),
-        "ready": situation.ready,
-        "reason": situation.reason,
-        "message": situation.message,
+        "ready": readiness.ready,
+        "reason": readiness.reason,
+        "message": readiness.message,
         "runId": run.id,
         "succeeded": run.succeeded,
         "failed": run.failed,

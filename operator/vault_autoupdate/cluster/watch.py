@@ -1,4 +1,4 @@
-"""kopf's part: watch the resources, and hand what it sees to the `Fleet`. Decides nothing.
+"""kopf's part: watch the resources, and hand what it sees to the `Controller`. Decides nothing.
 
 kopf keeps what it is good at: watching, reconnecting, logging in, signals. Handlers of changes, timers and
 daemons are not used, nor is ``patch``: a failed status write would end a timer for good, and every resource
@@ -16,7 +16,7 @@ import aiohttp
 import kopf
 
 from vault_autoupdate.cluster.watch_health import WatchHealth
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
@@ -36,7 +36,7 @@ class WatchLost(ConnectionError):
 
 
 async def watch(
-    fleet: Fleet, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, health: WatchHealth
+    controller: Controller, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, health: WatchHealth
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
 
@@ -70,15 +70,15 @@ async def watch(
         health.contact()
         if event["type"] == "DELETED":
             metadata = body["metadata"]
-            fleet.gone(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+            controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
         else:
-            fleet.seen(dict(body), initial=event["type"] is None)
+            controller.on_change(dict(body), initial=event["type"] is None)
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
         log.info("stopping: passes under way note where they are")
-        fleet.stop()
+        controller.stop()
         await queue.stop(_GRACE)
 
     for name in _WATCHING:

@@ -17,7 +17,7 @@ from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ON
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 COMPONENT: Final = "vault-autoupdate"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -73,7 +73,7 @@ class KubeWriter:
         except ObjectChanged as error:
             raise ObjectGone(str(ref.key)) from error
 
-    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def add_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """Add our finalizer to an object that has ``finalizers``.
 
         Raises as `write_status`, and `ObjectChanged` if it has others by now.
@@ -88,18 +88,18 @@ class KubeWriter:
         )
         await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
 
-    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
-        """Take our finalizer off an object that has ``finalizers``. Raises as `hold`."""
+    async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+        """Take our finalizer off an object that has ``finalizers``. Raises as `add_finalizer`."""
         path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
         patch = [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
         await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
 
-    async def event(self, ref: ObjectRef, situation: Situation, *, count: int = 1) -> None:
+    async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int = 1) -> None:
         """Post an Event about a transition. One that cannot be posted is logged and forgotten.
 
         Args:
             ref: the object.
-            situation: what it has come to.
+            readiness: what it has come to.
             count: how many times it has come to that since it was told last.
         """
         if not self._may_write():
@@ -113,11 +113,11 @@ class KubeWriter:
             reporting_controller=f"{GROUP}/{COMPONENT}",
             reporting_instance=self._instance[:128],
             action="Reconcile",
-            reason=situation.reason[:128],
-            type="Warning" if situation.is_warning else "Normal",
-            note=clean(situation.message, _NOTE_BYTES),
+            reason=readiness.reason[:128],
+            type="Warning" if readiness.is_warning else "Normal",
+            note=clean(readiness.message, _NOTE_BYTES),
             regarding=_reference(ref.key, ref.uid),
-            related=_reference(situation.related) if situation.related else None,
+            related=_reference(readiness.related) if readiness.related else None,
             series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
         )
         try:

@@ -21,17 +21,17 @@ from vault_autoupdate.model.resource import (
     VaultAutoUpdate,
     parse_resource,
 )
-from vault_autoupdate.report.history import Vitals
+from vault_autoupdate.report.history import ReadyHistory
 from vault_autoupdate.report.restore import restore
 
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
 
-__all__ = ["Entry", "TokensOf", "log_in", "read_entry", "readiness", "seniority", "wish"]
+__all__ = ["TokensOf", "TrackedResource", "intent_of", "log_in", "read_entry", "ready_condition", "seniority"]
 
 
 @dataclass
-class Entry:
+class TrackedResource:
     """What is known of one object in the cluster, from the first that is heard of it to the last."""
 
     ref: ObjectRef
@@ -44,7 +44,7 @@ class Entry:
     status: dict[str, Any]
     """As it stands in the cluster, as far as we know."""
     state: VaultState
-    vitals: Vitals
+    history: ReadyHistory
     worked_generation: int | None = None
     """The generation that the state's attempts are about."""
     tokens: TokenSource | None = field(default=None, repr=False)
@@ -54,7 +54,7 @@ class Entry:
     superseded: asyncio.Event | None = field(default=None, repr=False)
     """Set to end the pass that is under way; None while there is none."""
 
-    def take_over(self, new: Entry) -> None:
+    def take_over(self, new: TrackedResource) -> None:
         """Bring up to date what the API server says of the same object."""
         if new.refusal or self.credential != new.credential:
             self.tokens = None
@@ -64,7 +64,7 @@ class Entry:
         if self.sent is None or self.sent == new.status:  # else these news are older than what we have sent
             self.sent = None
             self.status = new.status
-            self.vitals.status_is(new.status, new.vitals.last_success)
+            self.history.status_is(new.status, new.history.last_success)
 
     @property
     def credential(self) -> CredentialSource | None:
@@ -80,7 +80,7 @@ class Entry:
     @property
     def is_ready(self) -> bool:
         """Whether the status says Ready."""
-        return readiness(self.status)[0] == "True"
+        return ready_condition(self.status)[0] == "True"
 
     @property
     def vault_key(self) -> str:
@@ -88,7 +88,7 @@ class Entry:
         return self.resource.spec.vault_resource_id.key if self.resource else ""
 
 
-def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> Entry:
+def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> TrackedResource:
     """Take in an object as the API server has it."""
     metadata = body["metadata"]
     status = dict(body.get("status") or {})
@@ -97,7 +97,7 @@ def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> E
     except InvalidSpec as error:
         resource, problem = None, error
     observed = status.get("observedGeneration")
-    return Entry(
+    return TrackedResource(
         ref=ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")),
         generation=int(metadata.get("generation", 0)),
         resource=resource,
@@ -106,37 +106,37 @@ def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> E
         finalizers=tuple(metadata.get("finalizers") or ()),
         status=status,
         state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
-        vitals=Vitals.first_seen(status, now),
+        history=ReadyHistory.first_seen(status, now),
         worked_generation=observed if isinstance(observed, int) else None,
     )
 
 
-async def log_in(entry: Entry, resource: VaultAutoUpdate, tokens_of: TokensOf | None) -> TokenSource | None:
+async def log_in(tracked: TrackedResource, resource: VaultAutoUpdate, tokens_of: TokensOf | None) -> TokenSource | None:
     """Get the identity to work as, and keep it until something else is to be used. Raises `CredentialError`."""
     try:
-        entry.tokens = await tokens_of(resource) if tokens_of else None
+        tracked.tokens = await tokens_of(resource) if tokens_of else None
     except CredentialError as error:
         if error.disposition is not Disposition.RETRY:
-            entry.tokens = None
+            tracked.tokens = None
         raise
-    return entry.tokens
+    return tracked.tokens
 
 
-def wish(entry: Entry) -> tuple[object, ...]:
+def intent_of(tracked: TrackedResource) -> tuple[object, ...]:
     """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
-    resource = entry.resource
+    resource = tracked.resource
     if resource is None:
-        return (entry.generation,)
-    return (entry.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
+        return (tracked.generation,)
+    return (tracked.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
 
 
-def seniority(entry: Entry) -> tuple[bool, datetime, ResourceKey]:
+def seniority(tracked: TrackedResource) -> tuple[bool, datetime, ResourceKey]:
     """Order of claims to a vault: the least is the best one. Who is on the way out comes last."""
-    resource = entry.resource
-    return (bool(resource and resource.deleting), resource.created_at if resource else LONG_AGO, entry.ref.key)
+    resource = tracked.resource
+    return (bool(resource and resource.deleting), resource.created_at if resource else LONG_AGO, tracked.ref.key)
 
 
-def readiness(status: Mapping[str, Any]) -> tuple[object, object]:
+def ready_condition(status: Mapping[str, Any]) -> tuple[object, object]:
     """Status and reason of the Ready condition."""
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Ready":

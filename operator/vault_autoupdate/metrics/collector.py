@@ -1,4 +1,4 @@
-"""Reads the fleet, the queue and the throttle whenever somebody scrapes: what goes, takes its series along."""
+"""Reads the controller, the queue and the throttle whenever somebody scrapes: what goes, takes its series along."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from vault_autoupdate.arm.throttle import Throttle, ThrottleState
 from vault_autoupdate.cluster.watch_health import WatchHealth
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
-from vault_autoupdate.controller.tracked import Entry
+from vault_autoupdate.controller.tracked import TrackedResource
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import MOST_VERSIONS, AgentReport, Concern
 from vault_autoupdate.decide.attempts import FailureReason
@@ -45,7 +45,7 @@ class StateCollector(Collector):
 
     def __init__(
         self,
-        fleet: Fleet,
+        controller: Controller,
         queue: WorkQueue[ResourceKey],
         throttle: Throttle,
         watching: WatchHealth,
@@ -53,7 +53,7 @@ class StateCollector(Collector):
         now: Callable[[], datetime],
         resources: bool = True,
     ) -> None:
-        self._fleet = fleet
+        self._controller = controller
         self._queue = queue
         self._throttle = throttle
         self._watching = watching
@@ -63,7 +63,7 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Make the series of this instant."""
         if self._resources:
-            yield from _resource_series(list(self._fleet.entries.values()), self._now())
+            yield from _resource_series(list(self._controller.resources.values()), self._now())
         yield from _throttle_series(self._throttle.states())
         yield _single("queue_depth", self._queue.depth)
         yield _single("reconciles_running", self._queue.running)
@@ -75,17 +75,17 @@ class StateCollector(Collector):
         yield contact
 
 
-def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric]:
-    of_one: dict[str, Callable[[Entry], float | None]] = {
-        "jobs_in_flight": lambda entry: len(entry.state.operations),
-        "resource_ready": lambda entry: entry.is_ready,
-        "resource_not_ready_seconds": lambda entry: entry.vitals.not_ready_for(now),
+def _resource_series(resources: Sequence[TrackedResource], now: datetime) -> Iterable[Metric]:
+    of_one: dict[str, Callable[[TrackedResource], float | None]] = {
+        "jobs_in_flight": lambda tracked: len(tracked.state.operations),
+        "resource_ready": lambda tracked: tracked.is_ready,
+        "resource_not_ready_seconds": lambda tracked: tracked.history.not_ready_for(now),
         "resource_suspended": _suspended,
         "resource_interval_seconds": _interval,
         "resource_auto_update": _auto_update,
-        "resource_last_success_timestamp_seconds": lambda entry: entry.vitals.last_success.timestamp(),
+        "resource_last_success_timestamp_seconds": lambda tracked: tracked.history.last_success.timestamp(),
         "resource_attempts_most": _most_attempts,
-        "resource_reverts_total": lambda entry: entry.state.reverts,
+        "resource_reverts_total": lambda tracked: tracked.state.reverts,
         "agent_updates_in_flight": _updates_in_flight,
         "agent_updates_waiting": _waiting,
         "agent_updates_failed_machines": _of_rollout(lambda rollout: len(rollout.failures)),
@@ -96,7 +96,7 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
         "automation_account_run_time_used_seconds": _of_account(lambda account: _seconds(account.minutes_used)),
         "automation_account_run_time_limit_seconds": _of_account(lambda account: _seconds(account.minutes_limit)),
     }
-    of_many: dict[str, Callable[[Entry], Mapping[Labels, float]]] = {
+    of_many: dict[str, Callable[[TrackedResource], Mapping[Labels, float]]] = {
         "mappings": _mappings,
         "resource_condition": _conditions,
         "resource_failures": _failures,
@@ -108,34 +108,34 @@ def _resource_series(entries: Sequence[Entry], now: datetime) -> Iterable[Metric
     }
     for name, value_of in of_one.items():
         family = _family(name)
-        for entry in entries:
-            if (value := value_of(entry)) is not None:
-                family.add_metric([entry.ref.key.namespace, entry.ref.key.name], float(value))
+        for tracked in resources:
+            if (value := value_of(tracked)) is not None:
+                family.add_metric([tracked.ref.key.namespace, tracked.ref.key.name], float(value))
         yield family
     for name, values_of in of_many.items():
         family = _family(name)
-        for entry in entries:
-            for labels, count in values_of(entry).items():
-                family.add_metric([entry.ref.key.namespace, entry.ref.key.name, *labels], count)
+        for tracked in resources:
+            for labels, count in values_of(tracked).items():
+                family.add_metric([tracked.ref.key.namespace, tracked.ref.key.name, *labels], count)
         yield family
 
 
-def _suspended(entry: Entry) -> bool:
-    return bool(entry.resource and entry.resource.spec.suspend)
+def _suspended(tracked: TrackedResource) -> bool:
+    return bool(tracked.resource and tracked.resource.spec.suspend)
 
 
-def _interval(entry: Entry) -> float | None:
-    return entry.resource.spec.interval.total_seconds() if entry.resource else None
+def _interval(tracked: TrackedResource) -> float | None:
+    return tracked.resource.spec.interval.total_seconds() if tracked.resource else None
 
 
-def _auto_update(entry: Entry) -> float | None:
-    return float(entry.resource.spec.auto_update is AutoUpdate.ENABLED) if entry.resource else None
+def _auto_update(tracked: TrackedResource) -> float | None:
+    return float(tracked.resource.spec.auto_update is AutoUpdate.ENABLED) if tracked.resource else None
 
 
 def _of_report(
     values_of: Callable[[AgentReport], Mapping[Labels, float]],
-) -> Callable[[Entry], Mapping[Labels, float]]:
-    return lambda entry: values_of(entry.state.agents) if entry.state.agents else {}
+) -> Callable[[TrackedResource], Mapping[Labels, float]]:
+    return lambda tracked: values_of(tracked.state.agents) if tracked.state.agents else {}
 
 
 def _agents(report: AgentReport) -> Mapping[Labels, float]:
@@ -155,37 +155,37 @@ def _versions(report: AgentReport) -> Mapping[Labels, float]:
     return {(version,): machines for version, machines in counts.items()}
 
 
-def _of_rollout(value_of: Callable[[Rollout], float]) -> Callable[[Entry], float | None]:
-    return lambda entry: value_of(entry.state.rollout) if _has_windows(entry) and entry.state.rollout else None
+def _of_rollout(value_of: Callable[[Rollout], float]) -> Callable[[TrackedResource], float | None]:
+    return lambda tracked: value_of(tracked.state.rollout) if _has_windows(tracked) and tracked.state.rollout else None
 
 
-def _has_windows(entry: Entry) -> bool:
-    return bool(entry.resource and entry.resource.spec.agent_updates)
+def _has_windows(tracked: TrackedResource) -> bool:
+    return bool(tracked.resource and tracked.resource.spec.agent_updates)
 
 
-def _updates_in_flight(entry: Entry) -> float | None:
-    return len(entry.state.rollout.updates) if entry.state.rollout else None
+def _updates_in_flight(tracked: TrackedResource) -> float | None:
+    return len(tracked.state.rollout.updates) if tracked.state.rollout else None
 
 
-def _waiting(entry: Entry) -> float | None:
-    decision = entry.state.rollout_decision
-    return len(decision.waiting) if decision and _has_windows(entry) else None
+def _waiting(tracked: TrackedResource) -> float | None:
+    decision = tracked.state.rollout_decision
+    return len(decision.waiting) if decision and _has_windows(tracked) else None
 
 
-def _phase(entry: Entry) -> Mapping[Labels, float]:
-    decision = entry.state.rollout_decision
-    if decision is None or not _has_windows(entry):
+def _phase(tracked: TrackedResource) -> Mapping[Labels, float]:
+    decision = tracked.state.rollout_decision
+    if decision is None or not _has_windows(tracked):
         return {}
     return {(str(phase),): float(phase is decision.phase) for phase in Phase}
 
 
-def _next_window(entry: Entry) -> float | None:
-    window = entry.state.next_window
-    return window.opens_at.timestamp() if window and _has_windows(entry) else None
+def _next_window(tracked: TrackedResource) -> float | None:
+    window = tracked.state.next_window
+    return window.opens_at.timestamp() if window and _has_windows(tracked) else None
 
 
-def _of_account(value_of: Callable[[AccountReport], float | None]) -> Callable[[Entry], float | None]:
-    return lambda entry: value_of(entry.state.account) if entry.state.account else None
+def _of_account(value_of: Callable[[AccountReport], float | None]) -> Callable[[TrackedResource], float | None]:
+    return lambda tracked: value_of(tracked.state.account) if tracked.state.account else None
 
 
 def _next_run(account: AccountReport) -> float | None:
@@ -196,30 +196,30 @@ def _seconds(minutes: float | None) -> float | None:
     return None if minutes is None else minutes * 60
 
 
-def _problems(entry: Entry) -> Mapping[Labels, float]:
-    account = entry.state.account
+def _problems(tracked: TrackedResource) -> Mapping[Labels, float]:
+    account = tracked.state.account
     if account is None or account.healthy is None:
         return {}
     present = {problem.reason for problem in account.problems}
     return {(reason,): float(reason in present) for reason in ACCOUNT_PROBLEMS}
 
 
-def _most_attempts(entry: Entry) -> int:
+def _most_attempts(tracked: TrackedResource) -> int:
     unsuccessful = (
         attempt.count
-        for key, attempt in entry.state.attempts.items()
-        if entry.state.actions.get(key) is Action.WAIT or attempt.count > 1
+        for key, attempt in tracked.state.attempts.items()
+        if tracked.state.actions.get(key) is Action.WAIT or attempt.count > 1
     )
     return max(unsuccessful, default=0)
 
 
-def _mappings(entry: Entry) -> Mapping[Labels, float]:
-    counts = entry.state.counts
+def _mappings(tracked: TrackedResource) -> Mapping[Labels, float]:
+    counts = tracked.state.counts
     return {(state,): sum(counts[action] for action in actions) for state, actions in _STATES.items()}
 
 
-def _conditions(entry: Entry) -> Mapping[Labels, float]:
-    present = {condition.get("type"): condition.get("status") for condition in entry.status.get("conditions") or ()}
+def _conditions(tracked: TrackedResource) -> Mapping[Labels, float]:
+    present = {condition.get("type"): condition.get("status") for condition in tracked.status.get("conditions") or ()}
     return {
         (kind, status): float(present.get(kind, "Unknown" if "Unknown" in statuses else "False") == status)
         for kind, statuses in CONDITIONS.items()
@@ -228,10 +228,10 @@ def _conditions(entry: Entry) -> Mapping[Labels, float]:
     }
 
 
-def _failures(entry: Entry) -> Mapping[Labels, float]:
+def _failures(tracked: TrackedResource) -> Mapping[Labels, float]:
     counts = dict.fromkeys(FailureReason, 0.0)
-    for key, attempt in entry.state.attempts.items():
-        if entry.state.actions.get(key) is Action.WAIT:
+    for key, attempt in tracked.state.attempts.items():
+        if tracked.state.actions.get(key) is Action.WAIT:
             counts[attempt.reason] += 1
     return {(str(reason),): count for reason, count in counts.items()}
 

@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.metrics.collector import StateCollector
@@ -138,7 +138,7 @@ class Metrics:
 
     def watch(
         self,
-        fleet: Fleet,
+        controller: Controller,
         queue: WorkQueue[ResourceKey],
         throttle: Throttle,
         watching: WatchHealth,
@@ -146,17 +146,17 @@ class Metrics:
         now: Callable[[], datetime],
         resources: bool = True,
     ) -> None:
-        """Serve what stands in the fleet, the queue and the throttle whenever somebody asks.
+        """Serve what stands in the controller, the queue and the throttle whenever somebody asks.
 
         Args:
-            fleet: the resources.
+            controller: the resources.
             queue: the resources that are due.
             throttle: the budgets.
             watching: whether the API server is heard of.
             now: tells the time.
             resources: whether there are series for each resource.
         """
-        self.registry.register(StateCollector(fleet, queue, throttle, watching, now=now, resources=resources))
+        self.registry.register(StateCollector(controller, queue, throttle, watching, now=now, resources=resources))
 
     def _counter(self, name: str) -> Counter:
         return self._make(Counter, name)

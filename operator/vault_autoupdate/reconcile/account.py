@@ -11,7 +11,7 @@ from vault_autoupdate.decide.account_report import absent_artifacts, build_accou
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import AccountFacts, ContainerMapping
 from vault_autoupdate.model.errors import AzureError
-from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.looks import account_to_look_at, explain, mappings_of, may_look, set_times, will_pass
 
 _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
@@ -24,37 +24,35 @@ __all__ = ["look_at_account"]
 log = logging.getLogger(__name__)
 
 
-async def look_at_account(vault_pass: VaultPass) -> bool:
+async def look_at_account(context: ReconcileContext) -> bool:
     """Look at the Automation account, if that is due and there are reads to spare.
 
     Returns:
         Whether it has lost something that a PATCH of a mapping would make anew, so that the mappings are to be looked
         at again.
     """
-    state, interval = vault_pass.state, vault_pass.timing.agent_interval
-    account = account_to_look_at(vault_pass)
+    state, interval = context.state, context.timing.agent_interval
+    account = account_to_look_at(context)
     if not interval or account is None:
         state.account, state.account_problem, state.account_due, state.account_looked = None, None, None, False
         state.artifacts_missing.clear()
         return False
-    set_times(vault_pass)
-    if not may_look(vault_pass, state.account_due):
+    set_times(context)
+    if not may_look(context, state.account_due):
         return False
-    now = vault_pass.now()
+    now = context.now()
     try:
-        seen = await _read_account(vault_pass, account)
+        seen = await _read_account(context, account)
     except AzureError as error:
-        if will_pass(vault_pass, error):
+        if will_pass(context, error):
             return False
         state.account, state.account_looked, state.account_problem = None, True, explain(error)
-        log.info(
-            "the Automation account could not be read: %s", error, extra=vault_pass.log_fields(reason=error.reason)
-        )
+        log.info("the Automation account could not be read: %s", error, extra=context.log_fields(reason=error.reason))
         state.artifacts_missing.clear()
         state.account_due = now + interval
         return False
     if seen is None:
-        vault_pass.put_off = True
+        context.postponed = True
         return False
     facts, mappings = seen
     state.account = build_account_report(facts, account, mappings, now)
@@ -67,7 +65,7 @@ async def look_at_account(vault_pass: VaultPass) -> bool:
 
 
 async def _read_account(
-    vault_pass: VaultPass, account: ArmId
+    context: ReconcileContext, account: ArmId
 ) -> tuple[AccountFacts, Sequence[ContainerMapping]] | None:
     """Read the account, and the mappings as they are at that time.
 
@@ -77,18 +75,18 @@ async def _read_account(
     Raises:
         AzureError: something could not be read.
     """
-    facts = await vault_pass.accounts.facts(vault_pass.context, account)
+    facts = await context.accounts.facts(context.call_context, account)
     confirmed: tuple[list[str], list[str]] | None = None
     for _ in range(_ROUNDS):
-        mappings = await mappings_of(vault_pass)
+        mappings = await mappings_of(context)
         absent = absent_artifacts(facts, account, mappings)
         if facts.account is None or absent == confirmed or not any(absent):
             return facts, mappings
         schedules, job_schedules = absent
-        facts = await vault_pass.accounts.confirm(
-            vault_pass.context, account, facts, schedules=schedules, job_schedules=job_schedules
+        facts = await context.accounts.confirm(
+            context.call_context, account, facts, schedules=schedules, job_schedules=job_schedules
         )
         confirmed = absent_artifacts(facts, account, mappings)
         if any(confirmed):
-            vault_pass.mappings = ()  # to be read once more
+            context.mappings = ()  # to be read once more
     return None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from vault_autoupdate.decide.agent_report import build_report, newest_version
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import AzureError
-from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.looks import explain, mappings_of, may_look, needs_machines, set_times, will_pass
 
 log = logging.getLogger(__name__)
@@ -20,34 +20,34 @@ log = logging.getLogger(__name__)
 __all__ = ["look_at_agents", "read_machines"]
 
 
-async def look_at_agents(vault_pass: VaultPass) -> None:
+async def look_at_agents(context: ReconcileContext) -> None:
     """Look at the agents of the vault's machines, if that is due and there are reads to spare."""
-    state, interval = vault_pass.state, vault_pass.timing.agent_interval
+    state, interval = context.state, context.timing.agent_interval
     if not interval:
         return
-    set_times(vault_pass)
-    if not may_look(vault_pass, state.agents_due):
+    set_times(context)
+    if not may_look(context, state.agents_due):
         return
     try:
-        await read_machines(vault_pass)
+        await read_machines(context)
     except AzureError as error:
-        if will_pass(vault_pass, error):
+        if will_pass(context, error):
             return
         state.agents, state.machines, state.machines_at, state.agents_looked = None, (), None, True
         state.agents_problem = explain(error)
-        log.info("the agents could not be read: %s", error, extra=vault_pass.log_fields(reason=error.reason))
-        state.agents_due = vault_pass.now() + interval
+        log.info("the agents could not be read: %s", error, extra=context.log_fields(reason=error.reason))
+        state.agents_due = context.now() + interval
 
 
-async def read_machines(vault_pass: VaultPass) -> Sequence[Machine]:
+async def read_machines(context: ReconcileContext) -> Sequence[Machine]:
     """Read all machines of the vault and report on their agents. Raises `AzureError`."""
-    state = vault_pass.state
-    machines = await vault_pass.site_recovery.machines(vault_pass.context, vault_pass.resource.spec.vault_resource_id)
-    newest = vault_pass.newest_agent
+    state = context.state
+    machines = await context.site_recovery.machines(context.call_context, context.resource.spec.vault_resource_id)
+    newest = context.newest_agent
     newest.version = newest_version([newest.version, *(machine.agent_version for machine in machines)])
-    now = vault_pass.now()
-    state.agents = build_report(machines, await mappings_of(vault_pass), newest=newest.version, now=now)
+    now = context.now()
+    state.agents = build_report(machines, await mappings_of(context), newest=newest.version, now=now)
     state.agents_problem, state.agents_looked = None, True
-    state.machines, state.machines_at = (tuple(machines), now) if needs_machines(vault_pass) else ((), None)
-    state.agents_due = now + vault_pass.timing.agent_interval
+    state.machines, state.machines_at = (tuple(machines), now) if needs_machines(context) else ((), None)
+    state.agents_due = now + context.timing.agent_interval
     return machines

@@ -16,7 +16,7 @@ from vault_autoupdate.decide.plan import Action, Decision
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.errors import AzureError, Disposition, concerns_all
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION
 from vault_autoupdate.reconcile.observe import look_at_one
 
@@ -33,8 +33,8 @@ __all__ = ["Apply"]
 class Apply:
     """The changes of one pass. `advance` starts as many as may be under way; the tasks note their results."""
 
-    def __init__(self, vault_pass: VaultPass, decisions: Iterable[Decision]) -> None:
-        self._pass = vault_pass
+    def __init__(self, context: ReconcileContext, decisions: Iterable[Decision]) -> None:
+        self._context = context
         self._mappings: Sequence[ContainerMapping] | None = None
         self._reading = asyncio.Lock()
         self._pending = deque(decisions)
@@ -51,7 +51,7 @@ class Apply:
     @property
     def _is_over(self) -> bool:
         """Whether nothing more is to be started."""
-        return self._pass.superseded.is_set() or self._blocked is not None or self._stopped
+        return self._context.superseded.is_set() or self._blocked is not None or self._stopped
 
     def advance(self) -> None:
         """Start changes up to the number that may be under way.
@@ -60,7 +60,7 @@ class Apply:
             AzureError: one that concerns all mappings alike, so that no further change makes sense now.
         """
         self.tasks = {task for task in self.tasks if not _ended(task)}
-        while self._pending and not self._blocked and len(self.tasks) < self._pass.timing.changes_at_once:
+        while self._pending and not self._blocked and len(self.tasks) < self._context.timing.changes_at_once:
             self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
         self._announce()
         if self._blocked and not self.tasks:
@@ -78,9 +78,9 @@ class Apply:
 
     def _announce(self) -> None:
         """Tell the throttle how much is coming, so that its pace leaves room for others."""
-        context = self._pass.context
-        self._pass.site_recovery.client.throttle.announce(
-            context.scope, CallKind.WRITE, context.key, len(self._pending) + len(self.tasks)
+        call = self._context.call_context
+        self._context.site_recovery.client.throttle.announce(
+            call.scope, CallKind.WRITE, call.key, len(self._pending) + len(self.tasks)
         )
 
     async def _change(self, decision: Decision) -> None:
@@ -88,10 +88,10 @@ class Apply:
         try:
             await self._try(decision)
         finally:
-            self._pass.troubles.pop(decision.mapping.key, None)
+            self._context.troubles.pop(decision.mapping.key, None)
 
     async def _try(self, decision: Decision) -> None:
-        vault_pass, tries, began = self._pass, 0, self._pass.now()
+        context, tries, began = self._context, 0, self._context.now()
         unsure: AzureError | None = None
         """After what it is not known whether the change got through."""
         while not self._is_over:
@@ -103,16 +103,16 @@ class Apply:
                         self._note_failure(decision, unsure)
                         return
                     unsure = None
-                vault_pass.troubles.pop(decision.mapping.key, None)
-                answer = await vault_pass.site_recovery.update(vault_pass.context, decision.mapping, vault_pass.goal)
+                context.troubles.pop(decision.mapping.key, None)
+                answer = await context.site_recovery.update(context.call_context, decision.mapping, context.goal)
             except AzureError as error:
                 if unsure:
-                    vault_pass.troubles[decision.mapping.key] = (
+                    context.troubles[decision.mapping.key] = (
                         f"Whether the change of {decision.mapping.path} got through cannot be seen now: {error}"
                     )
                 if error.disposition is Disposition.WAIT:
                     if unsure:
-                        await vault_pass.pause(vault_pass.timing.poll_max)
+                        await context.pause(context.timing.poll_max)
                     continue  # refused unseen: the throttle holds the next try back for as long as ARM said
                 if concerns_all(error):
                     self._blocked = error
@@ -122,25 +122,25 @@ class Apply:
                     return
                 tries += 1
                 unsure = unsure or error
-                await vault_pass.pause(vault_pass.timing.retry_pause * 2 ** (tries - 1))
+                await context.pause(context.timing.retry_pause * 2 ** (tries - 1))
             else:
                 self._note_start(decision, answer.job_id, done=answer.done, request_id=answer.request_id)
                 return
 
     def _note_start(self, decision: Decision, job_id: str, *, done: bool, request_id: str = "") -> None:
-        vault_pass, state = self._pass, self._pass.state
-        key, now = decision.mapping.key, vault_pass.now()
-        run = vault_pass.begin_run()
+        context, state = self._context, self._context.state
+        key, now = decision.mapping.key, context.now()
+        run = context.begin_run()
         run.patched += 1
         self._failures_in_a_row = 0
-        state.attempts[key] = started(state.attempts.get(key), now, vault_pass.backoff)
+        state.attempts[key] = started(state.attempts.get(key), now, context.backoff)
         state.paths[key] = decision.mapping.path
         if state.artifacts_missing.pop(key, None):
             state.artifacts_renewed[key] = now
-            state.account_due = now + vault_pass.resource.spec.interval  # to see whether it is there again
+            state.account_due = now + context.resource.spec.interval  # to see whether it is there again
         if done:
             run.succeeded += 1
-            vault_pass.observer.job_ended(decision.mapping.path, Verdict.SUCCEEDED, 0.0, Explanation())
+            context.observer.job_ended(decision.mapping.path, Verdict.SUCCEEDED, 0.0, Explanation())
             state.actions[key] = Action.KEEP
         else:
             state.operations[key] = Operation(decision.mapping.id, job_id, now)
@@ -149,24 +149,24 @@ class Apply:
             "changing %s: %s",
             decision.mapping.path,
             decision.reason,
-            extra=vault_pass.log_fields(mapping=decision.mapping.path, job=job_id, request=request_id),
+            extra=context.log_fields(mapping=decision.mapping.path, job=job_id, request=request_id),
         )
 
     def _note_failure(self, decision: Decision, error: AzureError) -> None:
-        vault_pass, state = self._pass, self._pass.state
-        key, now = decision.mapping.key, vault_pass.now()
-        vault_pass.begin_run().failed_to_start += 1
-        attempt = started(state.attempts.get(key), now, vault_pass.backoff)
+        context, state = self._context, self._context.state
+        key, now = decision.mapping.key, context.now()
+        context.begin_run().failed_to_start += 1
+        attempt = started(state.attempts.get(key), now, context.backoff)
         explanation = Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
-        vault_pass.observer.change_failed_to_start(decision.mapping.path, explanation)
-        state.attempts[key] = failed(attempt, FailureReason.FAILED_TO_START, explanation, now, vault_pass.backoff)
+        context.observer.change_failed_to_start(decision.mapping.path, explanation)
+        state.attempts[key] = failed(attempt, FailureReason.FAILED_TO_START, explanation, now, context.backoff)
         state.paths[key] = decision.mapping.path
         state.actions[key] = Action.WAIT
         log.warning(
             "could not change %s: %s",
             decision.mapping.path,
             error,
-            extra=vault_pass.log_fields(mapping=decision.mapping.path, reason=error.reason, request=error.request_id),
+            extra=context.log_fields(mapping=decision.mapping.path, reason=error.reason, request=error.request_id),
         )
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW and error.disposition is Disposition.RETRY:
@@ -179,8 +179,8 @@ class Apply:
         """
         async with self._reading:
             if self._mappings is None:
-                vault_id = self._pass.resource.spec.vault_resource_id
-                self._mappings = await self._pass.site_recovery.mappings(self._pass.context, vault_id)
+                vault_id = self._context.resource.spec.vault_resource_id
+                self._mappings = await self._context.site_recovery.mappings(self._context.call_context, vault_id)
             return self._mappings
 
     async def _is_under_way_already(self, decision: Decision, began: datetime) -> bool:
@@ -191,25 +191,25 @@ class Apply:
         Raises:
             AzureError: that cannot be seen; until it can, the change is not sent again.
         """
-        vault_pass, spec = self._pass, self._pass.resource.spec
+        context, spec = self._context, self._context.resource.spec
         while not self._is_over:
-            jobs = await vault_pass.site_recovery.jobs(
-                vault_pass.context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+            jobs = await context.site_recovery.jobs(
+                context.call_context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
             )
-            tracked = {operation.job_id for operation in vault_pass.state.operations.values()}
-            known = tracked | vault_pass.state.given_up
-            found = adopt(await self._all_mappings(), jobs, known=known, now=vault_pass.now())
+            tracked = {operation.job_id for operation in context.state.operations.values()}
+            known = tracked | context.state.given_up
+            found = adopt(await self._all_mappings(), jobs, known=known, now=context.now())
             if mine := next((operation for operation in found if operation.key == decision.mapping.key), None):
                 self._note_start(decision, mine.job_id, done=False)
                 return True
-            if await look_at_one(vault_pass, decision.mapping.id) is Action.KEEP:
+            if await look_at_one(context, decision.mapping.id) is Action.KEEP:
                 self._note_start(decision, "", done=True)  # its job began and ended while the answer was on its way
                 return True
             identified = dict.fromkeys(name.casefold() for name in (*known, *(other.job_id for other in found)))
             unidentified = unidentified_running(jobs, identified=identified, since=began)
-            if not unidentified or vault_pass.now() - began >= spec.job_timeout:
+            if not unidentified or context.now() - began >= spec.job_timeout:
                 return False
-            await vault_pass.pause(vault_pass.timing.poll_max)
+            await context.pause(context.timing.poll_max)
         return False
 
 

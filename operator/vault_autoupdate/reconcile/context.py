@@ -20,12 +20,12 @@ from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Job
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal, VaultAutoUpdate
-from vault_autoupdate.report import readiness as situation
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report import readiness
+from vault_autoupdate.report.readiness import Readiness
 
-__all__ = ["LogIn", "NewestAgent", "Report", "RunObserver", "Timing", "VaultPass"]
+__all__ = ["LogIn", "NewestAgent", "ReconcileContext", "Report", "RunObserver", "Timing"]
 
-Report = Callable[[Situation], Awaitable[None]]
+Report = Callable[[Readiness], Awaitable[None]]
 """Takes how things stand while a pass goes on, to show it to people."""
 
 
@@ -79,7 +79,7 @@ class NewestAgent:
 
 
 @dataclass
-class VaultPass:
+class ReconcileContext:
     """What the steps of one pass work on, and with."""
 
     resource: VaultAutoUpdate
@@ -98,7 +98,7 @@ class VaultPass:
     """Of all vaults that the process has seen."""
     mappings: Sequence[ContainerMapping] = ()
     """As this pass has seen them last."""
-    put_off: bool = False
+    postponed: bool = False
     """Whether a look that is due has to wait for better times."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
@@ -118,7 +118,7 @@ class VaultPass:
         return Goal(spec.auto_update, spec.automation_account_resource_id)
 
     @property
-    def context(self) -> CallContext:
+    def call_context(self) -> CallContext:
         """On whose behalf calls are made."""
         run = self.state.run
         run_id = run.id if run and run.completed_at is None and run.id else self.id
@@ -150,7 +150,7 @@ class VaultPass:
         return {
             "resource": str(self.resource.key),
             "vault": self.resource.spec.vault_resource_id.name,
-            "run": self.context.run_id,
+            "run": self.call_context.run_id,
             **more,
         }
 
@@ -159,11 +159,11 @@ class VaultPass:
         now = asyncio.get_running_loop().time()
         if at_once or now - self._reported_at >= self.timing.status_interval.total_seconds():
             self._reported_at = now
-            await self.report_to(situation.working(self.resource, self.state, note=note or self._hindrance()))
+            await self.report_to(readiness.working(self.resource, self.state, note=note or self._hindrance()))
 
     def _hindrance(self) -> str:
         """What keeps the work from going on, in words; empty when nothing does."""
-        throttle, scope = self.site_recovery.client.throttle, self.context.scope
+        throttle, scope = self.site_recovery.client.throttle, self.call_context.scope
         pause = max(throttle.paused_for(scope, kind) for kind in CallKind)
         until = self.now() + timedelta(seconds=pause)
         waiting = f"Azure wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ}." if pause > 0 else ""

@@ -7,7 +7,7 @@ from typing import Final
 
 from vault_autoupdate.model.azure import Job
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.context import ReconcileContext
 
 PAGES_FOR_ADOPTION: Final = 10
 """Pages of jobs that are searched for running ones; the newest come first."""
@@ -15,25 +15,25 @@ PAGES_FOR_ADOPTION: Final = 10
 __all__ = ["PAGES_FOR_ADOPTION", "explanation_of", "jobs_named", "with_errors"]
 
 
-async def jobs_named(vault_pass: VaultPass, names: Collection[str]) -> dict[str, Job]:
+async def jobs_named(context: ReconcileContext, names: Collection[str]) -> dict[str, Job]:
     """The vault's jobs by casefolded name, those in ``names`` among them as far as the vault lists them.
 
     An empty name stands for any job, so then more of the list is read. Raises `AzureError`.
     """
-    site_recovery, vault_id = vault_pass.site_recovery, vault_pass.resource.spec.vault_resource_id
+    site_recovery, vault_id = context.site_recovery, context.resource.spec.vault_resource_id
     if "" in names:
-        jobs = await site_recovery.jobs(vault_pass.context, vault_id, most_pages=PAGES_FOR_ADOPTION)
+        jobs = await site_recovery.jobs(context.call_context, vault_id, most_pages=PAGES_FOR_ADOPTION)
     else:
-        jobs = await site_recovery.jobs(vault_pass.context, vault_id, until_seen=names)
+        jobs = await site_recovery.jobs(context.call_context, vault_id, until_seen=names)
     return {job.key: job for job in jobs}
 
 
-async def with_errors(vault_pass: VaultPass, job: Job) -> Job:
+async def with_errors(context: ReconcileContext, job: Job) -> Job:
     """A job with its errors. The list does not tell them; the job itself does. Raises `AzureError`."""
     if job.errors:
         return job
-    vault_id = vault_pass.resource.spec.vault_resource_id
-    return await vault_pass.site_recovery.job(vault_pass.context, vault_id, job.name) or job
+    vault_id = context.resource.spec.vault_resource_id
+    return await context.site_recovery.job(context.call_context, vault_id, job.name) or job
 
 
 def explanation_of(job: Job) -> Explanation:

@@ -12,7 +12,7 @@ from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate
-from vault_autoupdate.reconcile.context import VaultPass
+from vault_autoupdate.reconcile.context import ReconcileContext
 
 __all__ = [
     "account_to_look_at",
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 
-def wants_to_look(vault_pass: VaultPass) -> bool:
+def wants_to_look(context: ReconcileContext) -> bool:
     """Whether a look at the agents or the account is due, and there are reads to spare."""
-    if not vault_pass.timing.agent_interval:
+    if not context.timing.agent_interval:
         return False
-    set_times(vault_pass)
-    state = vault_pass.state
-    account = may_look(vault_pass, state.account_due) if account_to_look_at(vault_pass) else False
-    return may_look(vault_pass, state.agents_due) or account
+    set_times(context)
+    state = context.state
+    account = may_look(context, state.account_due) if account_to_look_at(context) else False
+    return may_look(context, state.agents_due) or account
 
 
 def explain(error: AzureError) -> Explanation:
@@ -41,53 +41,53 @@ def explain(error: AzureError) -> Explanation:
     return Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
 
 
-def may_look(vault_pass: VaultPass, due: datetime | None) -> bool:
+def may_look(context: ReconcileContext, due: datetime | None) -> bool:
     """Whether what is ``due`` may be looked at now; if only the reads are missing, the pass comes back for it."""
-    if due is not None and vault_pass.now() < due:
+    if due is not None and context.now() < due:
         return False
-    throttle, scope = vault_pass.site_recovery.client.throttle, vault_pass.context.scope
+    throttle, scope = context.site_recovery.client.throttle, context.call_context.scope
     has_plenty = throttle.has_plenty(scope, CallKind.READ)
-    vault_pass.put_off |= not has_plenty
+    context.postponed |= not has_plenty
     return has_plenty
 
 
-def will_pass(vault_pass: VaultPass, error: AzureError) -> bool:
+def will_pass(context: ReconcileContext, error: AzureError) -> bool:
     """Whether a look failed for a passing reason; if so, the pass comes back for it."""
     passing = error.disposition in {Disposition.RETRY, Disposition.WAIT}
-    vault_pass.put_off |= passing
+    context.postponed |= passing
     return passing
 
 
-def account_to_look_at(vault_pass: VaultPass) -> ArmId | None:
+def account_to_look_at(context: ReconcileContext) -> ArmId | None:
     """The Automation account, where it has anything to do."""
-    spec = vault_pass.resource.spec
+    spec = context.resource.spec
     matters = spec.auto_update is AutoUpdate.ENABLED and spec.automation_account_checks
     return spec.automation_account_resource_id if matters else None
 
 
-def set_times(vault_pass: VaultPass) -> None:
+def set_times(context: ReconcileContext) -> None:
     """Look in no hurry at what an earlier process has looked at, unless the machines are needed now."""
-    state = vault_pass.state
-    if state.agents_due is None and state.agents is not None and not needs_machines(vault_pass):
-        state.agents_due = _in_no_hurry(vault_pass)
+    state = context.state
+    if state.agents_due is None and state.agents is not None and not needs_machines(context):
+        state.agents_due = _in_no_hurry(context)
     if state.account_due is None and state.account is not None:
-        state.account_due = _in_no_hurry(vault_pass)
+        state.account_due = _in_no_hurry(context)
 
 
-def _in_no_hurry(vault_pass: VaultPass) -> datetime:
+def _in_no_hurry(context: ReconcileContext) -> datetime:
     """When to look at what an earlier process has looked at: spread out, so that a restart costs little."""
-    share = fraction_of(f"{vault_pass.resource.uid}{vault_pass.resource.key}")
-    return vault_pass.now() + vault_pass.timing.agent_interval * share
+    share = fraction_of(f"{context.resource.uid}{context.resource.key}")
+    return context.now() + context.timing.agent_interval * share
 
 
-async def mappings_of(vault_pass: VaultPass) -> Sequence[ContainerMapping]:
+async def mappings_of(context: ReconcileContext) -> Sequence[ContainerMapping]:
     """The vault's mappings: as this pass has seen them, or read for this. Raises `AzureError`."""
-    if not vault_pass.mappings:
-        vault_id = vault_pass.resource.spec.vault_resource_id
-        vault_pass.mappings = await vault_pass.site_recovery.mappings(vault_pass.context, vault_id)
-    return vault_pass.mappings
+    if not context.mappings:
+        vault_id = context.resource.spec.vault_resource_id
+        context.mappings = await context.site_recovery.mappings(context.call_context, vault_id)
+    return context.mappings
 
 
-def needs_machines(vault_pass: VaultPass) -> bool:
+def needs_machines(context: ReconcileContext) -> bool:
     """Whether the machines themselves are needed later on, for updates in windows."""
-    return vault_pass.resource.spec.agent_updates is not None
+    return context.resource.spec.agent_updates is not None

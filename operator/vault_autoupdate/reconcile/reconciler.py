@@ -21,12 +21,12 @@ from vault_autoupdate.reconcile.account import look_at_account
 from vault_autoupdate.reconcile.agent_updates import advance
 from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
-from vault_autoupdate.reconcile.context import LogIn, NewestAgent, Report, RunObserver, Timing, VaultPass
+from vault_autoupdate.reconcile.context import LogIn, NewestAgent, ReconcileContext, Report, RunObserver, Timing
 from vault_autoupdate.reconcile.looks import wants_to_look
 from vault_autoupdate.reconcile.observe import observe
 from vault_autoupdate.reconcile.track import end_polls, next_poll, poll
-from vault_autoupdate.report import readiness as situation
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report import readiness
+from vault_autoupdate.report.readiness import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ __all__ = ["Outcome", "Reconciler"]
 class Outcome:
     """How a pass ended."""
 
-    situation: Situation
+    readiness: Readiness
     error: AzureError | None = None
     superseded: bool = False
     """The pass stopped early because the resource changed or the process is to end."""
-    again: timedelta | None = None
+    requeue_after: timedelta | None = None
     """How long until the agents want something, whatever the mappings want; None when they do not."""
 
 
@@ -82,21 +82,21 @@ class Reconciler:
             superseded: once it is set, nothing more is started and the pass ends as soon as it can.
             log_in: gives the identity to work as; without it, the process's own.
         """
-        vault_pass = self._begin(resource, state, report, superseded)
+        context = self._begin(resource, state, report, superseded)
         try:
-            vault_pass.tokens = await log_in() if log_in else None
-            finished = await _until_settled(vault_pass)
-            again = None
+            context.tokens = await log_in() if log_in else None
+            finished = await _until_settled(context)
+            requeue_after = None
             if finished and not resource.deleting:
-                finished, again = await _see_to_agents(vault_pass)
+                finished, requeue_after = await _see_to_agents(context)
         except AzureError as error:
             state.errors_in_a_row += 1
-            log.warning("%s", error, extra=vault_pass.log_fields(reason=error.reason, request=error.request_id))
-            return Outcome(situation.failing(error, state, deleting=resource.deleting), error)
+            log.warning("%s", error, extra=context.log_fields(reason=error.reason, request=error.request_id))
+            return Outcome(readiness.failing(error, state, deleting=resource.deleting), error)
         state.errors_in_a_row = 0
         if not finished:
-            return Outcome(situation.working(resource, state), superseded=True)
-        return Outcome(situation.settled(resource, state), superseded=superseded.is_set(), again=again)
+            return Outcome(readiness.working(resource, state), superseded=True)
+        return Outcome(readiness.settled(resource, state), superseded=superseded.is_set(), requeue_after=requeue_after)
 
     async def update_agents(
         self,
@@ -118,17 +118,17 @@ class Reconciler:
             rules: within what bounds; a window of their duration opens now.
             select: which machines.
         """
-        vault_pass = self._begin(resource, state, report, superseded)
+        context = self._begin(resource, state, report, superseded)
         while not superseded.is_set():
-            again = await advance(vault_pass, rules, request=vault_pass.id, select=select)
+            requeue_after = await advance(context, rules, request=context.id, select=select)
             decision, rollout = state.rollout_decision, state.rollout
-            await report(situation.updating_agents(state))
-            if again is None or not rollout or not decision:
+            await report(readiness.updating_agents(state))
+            if requeue_after is None or not rollout or not decision:
                 break
             if not rollout.updates and decision.phase is not Phase.ROLLING:
                 break
-            await vault_pass.pause(again)
-        return Outcome(situation.updating_agents(state), superseded=superseded.is_set())
+            await context.pause(requeue_after)
+        return Outcome(readiness.updating_agents(state), superseded=superseded.is_set())
 
     async def plan(self, resource: VaultAutoUpdate) -> Plan:
         """Look at the vault of ``resource`` and say what would be done, without doing it.
@@ -137,15 +137,15 @@ class Reconciler:
             AzureError: the vault could not be read.
         """
 
-        async def nobody(_: Situation) -> None:
+        async def nobody(_: Readiness) -> None:
             return
 
         return await observe(self._begin(resource, VaultState(), nobody, asyncio.Event()))
 
     def _begin(
         self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
-    ) -> VaultPass:
-        return VaultPass(
+    ) -> ReconcileContext:
+        return ReconcileContext(
             resource=resource,
             state=state,
             site_recovery=self._site_recovery,
@@ -160,96 +160,94 @@ class Reconciler:
         )
 
 
-async def _until_settled(vault_pass: VaultPass) -> bool:
+async def _until_settled(context: ReconcileContext) -> bool:
     """Look and work in turn until a look finds nothing to do; False when the pass was superseded before."""
-    state, superseded = vault_pass.state, vault_pass.superseded
-    if state.settled_until and vault_pass.now() < state.settled_until and not vault_pass.resource.deleting:
+    state, superseded = context.state, context.superseded
+    if state.settled_until and context.now() < state.settled_until and not context.resource.deleting:
         return True  # only the agents want something
     while not superseded.is_set():
-        plan = await observe(vault_pass)
+        plan = await observe(context)
         if superseded.is_set():
             break
-        to_change = (
-            plan.actionable if vault_pass.resource.spec.mode is Mode.ENFORCE or vault_pass.resource.deleting else ()
-        )
-        if to_change and _must_wait_for_unidentified(vault_pass):
+        to_change = plan.actionable if context.resource.spec.mode is Mode.ENFORCE or context.resource.deleting else ()
+        if to_change and _must_wait_for_unidentified(context):
             waited_for = (
-                f"Waiting for {len(vault_pass.unidentified)} jobs that a process before this one may have started."
+                f"Waiting for {len(context.unidentified)} jobs that a process before this one may have started."
             )
-            await vault_pass.report(at_once=True, note=waited_for)
-            await vault_pass.pause(vault_pass.timing.poll_max)
+            await context.report(at_once=True, note=waited_for)
+            await context.pause(context.timing.poll_max)
             continue
         state.interrupted = False
         if not to_change and not state.operations:
             if state.run and state.run.completed_at is None:
-                state.run.completed_at = vault_pass.now()
+                state.run.completed_at = context.now()
             return True
         del plan  # thousands of passes may wait for their turn: what needs no change is not kept for so long
-        vault_pass.mappings = ()
-        vault_pass.begin_run()
-        await vault_pass.report(at_once=True)
-        await _work(vault_pass, to_change)
+        context.mappings = ()
+        context.begin_run()
+        await context.report(at_once=True)
+        await _work(context, to_change)
     return False
 
 
-async def _see_to_agents(vault_pass: VaultPass) -> tuple[bool, timedelta | None]:
+async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | None]:
     """Look at the account and the agents, and update agents where that is wanted.
 
     Returns:
         Whether the vault is settled still, and not superseded while something was mended that the account had lost;
         and how long until the agents want something.
     """
-    state, resource, spec = vault_pass.state, vault_pass.resource, vault_pass.resource.spec
+    state, resource, spec = context.state, context.resource, context.resource.spec
     if (
-        wants_to_look(vault_pass) and not vault_pass.superseded.is_set()
+        wants_to_look(context) and not context.superseded.is_set()
     ):  # that may take a while, and what is known already is not to wait for it
-        await vault_pass.report_to(situation.settled(resource, state))
-    while await look_at_account(vault_pass):
+        await context.report_to(readiness.settled(resource, state))
+    while await look_at_account(context):
         state.settled_until = None
-        if not await _until_settled(vault_pass):
+        if not await _until_settled(context):
             return False, None
-    await look_at_agents(vault_pass)
+    await look_at_agents(context)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
-    again = await advance(vault_pass, wanted.rules() if wanted else None, request=resource.update_agents_now)
-    if vault_pass.put_off:
-        later = vault_pass.timing.retry_min * (1 + fraction_of(f"{resource.uid}{resource.key}"))
-        again = later if again is None else min(again, later)
-    return True, again
+    requeue_after = await advance(context, wanted.rules() if wanted else None, request=resource.update_agents_now)
+    if context.postponed:
+        later = context.timing.retry_min * (1 + fraction_of(f"{resource.uid}{resource.key}"))
+        requeue_after = later if requeue_after is None else min(requeue_after, later)
+    return True, requeue_after
 
 
-def _must_wait_for_unidentified(vault_pass: VaultPass) -> bool:
+def _must_wait_for_unidentified(context: ReconcileContext) -> bool:
     """After a kill in mid-run, running jobs without a known mapping may be ours: let them end before patching."""
-    run = vault_pass.state.run
-    if not vault_pass.unidentified or run is None:
+    run = context.state.run
+    if not context.unidentified or run is None:
         return False
-    return vault_pass.now() - run.started_at < vault_pass.resource.spec.job_timeout
+    return context.now() - run.started_at < context.resource.spec.job_timeout
 
 
-async def _work(vault_pass: VaultPass, to_change: tuple[Decision, ...]) -> None:
+async def _work(context: ReconcileContext, to_change: tuple[Decision, ...]) -> None:
     """Apply and track side by side until every change has come to an end, or the pass is superseded."""
     loop = asyncio.get_running_loop()
-    operations = vault_pass.state.operations
-    apply = Apply(vault_pass, to_change)
-    superseded = asyncio.create_task(vault_pass.superseded.wait())
+    operations = context.state.operations
+    apply = Apply(context, to_change)
+    superseded = asyncio.create_task(context.superseded.wait())
     poll_at: float | None = None
     try:
         apply.advance()
         while (not apply.finished or operations) and not superseded.done():
             if operations and poll_at is None:
-                poll_at = loop.time() + next_poll(vault_pass).total_seconds()
-                await vault_pass.report()
+                poll_at = loop.time() + next_poll(context).total_seconds()
+                await context.report()
             # Without a job to look at, the pass wakes up to tell what keeps the changes waiting, if anything does.
-            until = loop.time() + vault_pass.timing.status_interval.total_seconds() if poll_at is None else poll_at
+            until = loop.time() + context.timing.status_interval.total_seconds() if poll_at is None else poll_at
             wait = max(0.0, until - loop.time())
             await asyncio.wait({superseded, *apply.tasks}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             if superseded.done():
                 break
             apply.advance()
             if poll_at is not None and loop.time() >= poll_at:
-                await poll(vault_pass)
+                await poll(context)
                 poll_at = None
-            await vault_pass.report()
+            await context.report()
     finally:
         superseded.cancel()
-        end_polls(vault_pass)
+        end_polls(context)
         await apply.stop()

@@ -15,7 +15,7 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.values import format_time
 
 _REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
@@ -152,7 +152,7 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
 def conditions(
     resource: VaultAutoUpdate | None,
     state: VaultState,
-    situation: Situation,
+    readiness: Readiness,
     before: Mapping[str, Mapping[str, Any]],
     now: datetime,
     *,
@@ -163,13 +163,13 @@ def conditions(
     Args:
         resource: what is declared; None when it could not be read.
         state: what is known of the vault.
-        situation: what Ready, Reconciling and Stalled are to say.
+        readiness: what Ready, Reconciling and Stalled are to say.
         before: the conditions as they are now, by type: for transition times, and for those that only an earlier
             process has seen to.
         now: the present.
         generation: the generation spoken about.
     """
-    told = [_document(each, before.get(each.type, {}), now, generation) for each in _wanted(resource, state, situation)]
+    told = [_document(each, before.get(each.type, {}), now, generation) for each in _wanted(resource, state, readiness)]
     return told + _kept(resource, state, before)
 
 
@@ -185,11 +185,11 @@ def _document(value: ConditionValue, before: Mapping[str, Any], now: datetime, g
     }
 
 
-def _wanted(resource: VaultAutoUpdate | None, state: VaultState, situation: Situation) -> list[ConditionValue]:
+def _wanted(resource: VaultAutoUpdate | None, state: VaultState, readiness: Readiness) -> list[ConditionValue]:
     """The conditions that there is something to say about."""
-    kinds = ["Ready", *(["Reconciling"] if situation.reconciling else []), *(["Stalled"] if situation.stalled else [])]
+    kinds = ["Ready", *(["Reconciling"] if readiness.reconciling else []), *(["Stalled"] if readiness.stalled else [])]
     wanted = [
-        ConditionValue(kind, situation.ready if kind == "Ready" else "True", situation.reason, situation.message)
+        ConditionValue(kind, readiness.ready if kind == "Ready" else "True", readiness.reason, readiness.message)
         for kind in kinds
     ]
     if state.agents_looked:

@@ -1,4 +1,4 @@
-"""The status document: from a `VaultState` and a `Situation` to what ``kubectl get -o yaml`` shows. Pure.
+"""The status document: from a `VaultState` and a `Readiness` to what ``kubectl get -o yaml`` shows. Pure.
 
 Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` failures, every text cut to size.
 """
@@ -18,7 +18,7 @@ from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.agent_fields import agent_fields
 from vault_autoupdate.report.conditions import account_matters, conditions
-from vault_autoupdate.report.readiness import Situation, is_worst_first
+from vault_autoupdate.report.readiness import Readiness, severity_key
 from vault_autoupdate.report.values import fitting, format_time
 
 MOST_OPERATIONS: Final = 150
@@ -33,7 +33,7 @@ __all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs"]
 def build_status(
     resource: VaultAutoUpdate | None,
     state: VaultState,
-    situation: Situation,
+    readiness: Readiness,
     previous: Mapping[str, Any],
     now: datetime,
     *,
@@ -45,7 +45,7 @@ def build_status(
     Args:
         resource: what is declared; None when it could not be read.
         state: what is known of the vault. Before the first look at it, what ``previous`` says of the mappings stays.
-        situation: what the conditions are to say.
+        readiness: what the conditions are to say.
         previous: the status as it is now, for transition times and for what is kept.
         now: the present.
         generation: the generation spoken about, where there is no ``resource``.
@@ -59,7 +59,7 @@ def build_status(
     }
     status: dict[str, Any] = {
         "observedGeneration": observed,
-        "conditions": conditions(resource, state, situation, before, now, generation=observed),
+        "conditions": conditions(resource, state, readiness, before, now, generation=observed),
     }
     if state.looked:
         status.update(_mappings(state))
@@ -147,7 +147,7 @@ def _failures(state: VaultState) -> dict[str, Any]:
         for key, attempt in state.attempts.items()
         if not state.looked or state.actions.get(key) is Action.WAIT
     ]
-    waiting.sort(key=lambda item: (is_worst_first(item[1]), item[0]))
+    waiting.sort(key=lambda item: (severity_key(item[1]), item[0]))
     shown = fitting(
         (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _LIST_BYTES
     )

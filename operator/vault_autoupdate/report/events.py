@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 BURST: Final = 10
 _REFILL: Final = timedelta(minutes=2)
@@ -23,11 +23,11 @@ _FIRST_PAUSE: Final = timedelta(minutes=10)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
 _MOST_OBJECTS: Final = 20_000
 
-__all__ = ["BURST", "Announcement", "Announcements"]
+__all__ = ["BURST", "Emission", "EventAggregator"]
 
 
 @dataclass(frozen=True)
-class Announcement:
+class Emission:
     """An Event to post."""
 
     count: int = 1
@@ -44,37 +44,37 @@ class _Told:
     filled_at: datetime | None = None
 
 
-class Announcements:
+class EventAggregator:
     """Remembers what was told about each object."""
 
     def __init__(self) -> None:
         self._told: OrderedDict[str, _Told] = OrderedDict()
 
-    def consider(self, uid: str, situation: Situation, now: datetime, *, was_ready: bool) -> Announcement | None:
+    def consider(self, uid: str, readiness: Readiness, now: datetime, *, was_ready: bool) -> Emission | None:
         """Decide about one transition.
 
         Args:
             uid: of the object.
-            situation: where it stands now.
+            readiness: where it stands now.
             now: the present.
             was_ready: whether it was Ready before.
         """
         told = self._told.get(uid)
         if told is None:
-            self._remember(uid, _Told(situation.reason, now))
-            return Announcement()
-        if situation.reason == "Progressing" and not was_ready:
+            self._remember(uid, _Told(readiness.reason, now))
+            return Emission()
+        if readiness.reason == "Progressing" and not was_ready:
             return None
         told.tokens = min(float(BURST), told.tokens + (now - (told.filled_at or told.at)) / _REFILL)
         told.filled_at = now
-        repeated = situation.reason == told.reason
+        repeated = readiness.reason == told.reason
         if (repeated and now - told.at < told.pause) or told.tokens < 1:
             told.kept_back += repeated
             return None
         count = 1 + (told.kept_back if repeated else 0)
         pause = min(_LONGEST_PAUSE, told.pause * 2) if repeated else _FIRST_PAUSE
-        self._remember(uid, _Told(situation.reason, now, pause, tokens=told.tokens - 1))
-        return Announcement(count)
+        self._remember(uid, _Told(readiness.reason, now, pause, tokens=told.tokens - 1))
+        return Emission(count)
 
     def _remember(self, uid: str, told: _Told) -> None:
         self._told[uid] = told

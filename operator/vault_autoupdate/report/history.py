@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Vitals"]
+__all__ = ["ReadyHistory"]
 
 
 @dataclass
-class Vitals:
+class ReadyHistory:
     """Points in time that outlive a single pass."""
 
     last_success: datetime
@@ -19,11 +19,11 @@ class Vitals:
     not_ready_since: datetime | None = None
 
     @classmethod
-    def first_seen(cls, status: Mapping[str, Any], now: datetime) -> Vitals:
+    def first_seen(cls, status: Mapping[str, Any], now: datetime) -> ReadyHistory:
         """Begin with what the status says, which an earlier process may have written."""
-        vitals = cls(last_success=now)
-        vitals.status_is(status, _changed_at(status) or now)
-        return vitals
+        history = cls(last_success=now)
+        history.status_is(status, _changed_at(status) or now)
+        return history
 
     def status_is(self, status: Mapping[str, Any], now: datetime) -> None:
         """Take note of a status that was written or seen. Nobody waits for a suspended resource to be Ready.

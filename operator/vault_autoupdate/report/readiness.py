@@ -21,15 +21,15 @@ from vault_autoupdate.model.text import clean, plural
 _MESSAGE_BYTES: Final = 1000
 
 __all__ = [
-    "Situation",
+    "Readiness",
     "already_managed",
     "failing",
     "invalid",
-    "is_worst_first",
     "looking",
     "not_allowed",
     "not_held",
     "settled",
+    "severity_key",
     "suspended",
     "updating_agents",
     "working",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Situation:
+class Readiness:
     """What the conditions say."""
 
     ready: str
@@ -62,14 +62,14 @@ class Situation:
         return self.reason == "Suspended"
 
 
-def invalid(error: InvalidSpec) -> Situation:
+def invalid(error: InvalidSpec) -> Readiness:
     """The resource cannot be acted on."""
-    return Situation("False", "InvalidSpec", clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True)
+    return Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True)
 
 
-def already_managed(owner: ResourceKey) -> Situation:
+def already_managed(owner: ResourceKey) -> Readiness:
     """Another, older resource names the same vault."""
-    return Situation(
+    return Readiness(
         "False",
         "VaultAlreadyManaged",
         f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
@@ -78,14 +78,14 @@ def already_managed(owner: ResourceKey) -> Situation:
     )
 
 
-def not_allowed(refusal: Refusal) -> Situation:
+def not_allowed(refusal: Refusal) -> Readiness:
     """The operator's settings do not let the resource's namespace have this done."""
-    return Situation("False", refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
+    return Readiness("False", refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
 
 
-def not_held(why: str) -> Situation:
+def not_held(why: str) -> Readiness:
     """The finalizer that ``deletionPolicy: Disable`` needs cannot be set."""
-    return Situation(
+    return Readiness(
         "False",
         "FinalizerNotSet",
         clean(
@@ -97,19 +97,19 @@ def not_held(why: str) -> Situation:
     )
 
 
-def suspended(state: VaultState) -> Situation:
+def suspended(state: VaultState) -> Readiness:
     """``spec.suspend`` is set."""
     seen = f" When last seen, {_compliant(state)}." if state.actions else ""
-    return Situation("Unknown", "Suspended", f"The vault is left alone.{seen} Set spec.suspend to false to go on.")
+    return Readiness("Unknown", "Suspended", f"The vault is left alone.{seen} Set spec.suspend to false to go on.")
 
 
-def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> Situation:
+def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> Readiness:
     """A call without which nothing can be done has failed."""
     waiting = error.disposition in {Disposition.RETRY, Disposition.WAIT}
     tracked = f" {plural(len(state.operations), 'job')} in flight." if state.operations else ""
     if deleting:
         tracked += " To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
-    return Situation(
+    return Readiness(
         "Unknown" if waiting else "False",
         "Throttled" if error.disposition is Disposition.WAIT else error.reason,
         clean(error, _MESSAGE_BYTES - len(tracked)) + tracked,
@@ -118,7 +118,7 @@ def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> 
     )
 
 
-def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> Situation:
+def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> Readiness:
     """A run goes on."""
     counts = state.counts
     left = counts[Action.PATCH] + counts[Action.REPAIR]
@@ -127,14 +127,14 @@ def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> 
         parts.append(f"{counts[Action.WAIT]:,} failed")
     what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
     said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {note}".strip()
-    return Situation("False", "Progressing", clean(said, _MESSAGE_BYTES), reconciling=True)
+    return Readiness("False", "Progressing", clean(said, _MESSAGE_BYTES), reconciling=True)
 
 
-def updating_agents(state: VaultState) -> Situation:
+def updating_agents(state: VaultState) -> Readiness:
     """Updates of agents that were asked for on the command line: how far they are."""
     rollout, decision = state.rollout, state.rollout_decision
     if rollout is None or decision is None:
-        return Situation("Unknown", "Progressing", "Reading the machines of the vault.", reconciling=True)
+        return Readiness("Unknown", "Progressing", "Reading the machines of the vault.", reconciling=True)
     failed = rollout.failed + rollout.timed_out
     parts = [
         f"{rollout.succeeded:,} updated",
@@ -145,15 +145,15 @@ def updating_agents(state: VaultState) -> Situation:
         parts.append(f"{failed:,} failed")
     message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), _MESSAGE_BYTES)
     if rollout.updates or decision.phase is Phase.ROLLING:
-        return Situation("False", "Progressing", message, reconciling=True)
+        return Readiness("False", "Progressing", message, reconciling=True)
     if failed or decision.phase is not Phase.DONE:
-        return Situation("False", "AgentUpdatesFailed" if failed else "AgentUpdatesWaiting", message)
-    return Situation("True", "AgentsUpdated", message)
+        return Readiness("False", "AgentUpdatesFailed" if failed else "AgentUpdatesWaiting", message)
+    return Readiness("True", "AgentsUpdated", message)
 
 
-def looking(resource: VaultAutoUpdate) -> Situation:
+def looking(resource: VaultAutoUpdate) -> Readiness:
     """A generation of the resource is looked at for the first time."""
-    return Situation(
+    return Readiness(
         "Unknown",
         "Progressing",
         f"Reading the mappings of vault {resource.spec.vault_resource_id.name}.",
@@ -161,7 +161,7 @@ def looking(resource: VaultAutoUpdate) -> Situation:
     )
 
 
-def settled(resource: VaultAutoUpdate, state: VaultState) -> Situation:
+def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
     """A pass is over and no job is left."""
     counts = state.counts
     in_scope = sum(counts.values()) - counts[Action.IGNORE]
@@ -169,7 +169,7 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Situation:
     only_reported = resource.spec.mode is Mode.AUDIT and not resource.deleting
     if only_reported and differing + counts[Action.WAIT] + counts[Action.TRACK]:
         examples = "; ".join(f"{path}: {reason}" for path, reason in state.samples.items())
-        return Situation(
+        return Readiness(
             "False",
             "DriftDetected",
             clean(
@@ -185,25 +185,25 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Situation:
     wanted = AutoUpdate.DISABLED if resource.deleting else resource.spec.auto_update
     if not in_scope:
         none = "The vault has no paired Azure-to-Azure mapping, so there is nothing to set."
-        return Situation("True", "Compliant", f"{none} New ones are found at the interval.")
-    return Situation("True", "Compliant", f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.")
+        return Readiness("True", "Compliant", f"{none} New ones are found at the interval.")
+    return Readiness("True", "Compliant", f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.")
 
 
-def is_worst_first(attempt: Attempt) -> tuple[bool, float]:
+def severity_key(attempt: Attempt) -> tuple[bool, float]:
     """Order of failures: those of Azure before those that are only slow, the newest first."""
     return (attempt.reason is FailureReason.STILL_DIFFERS, -attempt.last_at.timestamp())
 
 
-def _some_failed(state: VaultState, in_scope: int) -> Situation:
+def _some_failed(state: VaultState, in_scope: int) -> Readiness:
     waiting = {key: attempt for key, attempt in state.attempts.items() if state.actions.get(key) is Action.WAIT}
     if not waiting:
-        return Situation("False", "MappingsFailed", "Some mappings could not be set.", reconciling=True)
-    key, worst = min(waiting.items(), key=lambda item: is_worst_first(item[1]))
+        return Readiness("False", "MappingsFailed", "Some mappings could not be set.", reconciling=True)
+    key, worst = min(waiting.items(), key=lambda item: severity_key(item[1]))
     explanation = worst.explanation
     said = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
     action = f" Recommended: {explanation.recommended_action}" if explanation.recommended_action else ""
     soonest = min(attempt.next_at for attempt in waiting.values())
-    return Situation(
+    return Readiness(
         "False",
         "MappingsFailed",
         clean(

@@ -51,10 +51,10 @@ async def test_finalizers_that_others_have_added_meanwhile_are_not_overwritten(
     _set_finalizers(control_plane, ref, OTHERS)
 
     with pytest.raises(ObjectChanged):
-        await writer.hold(ref, ())
+        await writer.add_finalizer(ref, ())
 
     assert _finalizers(control_plane, ref) == OTHERS
-    await writer.hold(ref, tuple(OTHERS))
+    await writer.add_finalizer(ref, tuple(OTHERS))
     assert _finalizers(control_plane, ref) == [*OTHERS, FINALIZER]
 
 
@@ -65,10 +65,10 @@ async def test_a_finalizer_that_stands_elsewhere_by_now_is_not_mistaken_for_anot
     _set_finalizers(control_plane, ref, [FINALIZER, *OTHERS])
 
     with pytest.raises(ObjectChanged):
-        await writer.release(ref, (*OTHERS, FINALIZER))
+        await writer.remove_finalizer(ref, (*OTHERS, FINALIZER))
 
     assert _finalizers(control_plane, ref) == [FINALIZER, *OTHERS]
-    await writer.release(ref, (FINALIZER, *OTHERS))
+    await writer.remove_finalizer(ref, (FINALIZER, *OTHERS))
     assert _finalizers(control_plane, ref) == OTHERS
 
 
@@ -106,7 +106,7 @@ async def test_a_process_that_may_not_write_writes_nothing(
     with pytest.raises(NotLeading):
         await writer.write_status(ref, {"vaultName": "mine"}, patient=True)
     with pytest.raises(NotLeading):
-        await writer.hold(ref, ())
+        await writer.add_finalizer(ref, ())
 
     assert not _finalizers(control_plane, ref)
 
@@ -115,7 +115,7 @@ async def test_an_event_says_how_often_it_has_come_to_this_and_what_else_has_to_
     control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test")
-    await writer.event(ref, already_managed(ResourceKey(ref.key.namespace, "older")), count=7)
+    await writer.emit_event(ref, already_managed(ResourceKey(ref.key.namespace, "older")), count=7)
 
     path = f"/apis/events.k8s.io/v1/namespaces/{ref.key.namespace}/events"
     (event,) = control_plane.rest.request("GET", path)["items"]

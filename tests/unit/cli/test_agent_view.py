@@ -28,7 +28,7 @@ from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import RolloutRules
 from vault_autoupdate.model.windows import WindowSchedule
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = RolloutRules(WindowSchedule("0 0 * * *", "UTC", timedelta(hours=4)))
@@ -126,7 +126,7 @@ def rolling(*waiting: Machine, **counts: Any) -> VaultState:
 def test_the_end_is_told_with_what_is_left() -> None:
     console, shown = at_terminal()
     state = rolling(machine("next"), succeeded=3, reboots=2, failed=1)
-    show_rollout(console, state, Situation("False", "AgentUpdatesFailed", "One failed."))
+    show_rollout(console, state, Readiness("False", "AgentUpdatesFailed", "One failed."))
     assert shown.getvalue().splitlines() == [
         "AgentUpdatesFailed: One failed.",
         "1 started, 3 succeeded (2 to be rebooted), 1 failed, 0 timed out, 1 still to update.",
@@ -139,7 +139,7 @@ def shown_progress(state: VaultState, ended: int) -> tuple[str, float, float | N
         assert isinstance(view, LiveView)
         for _ in range(ended):
             view.outcome("m", "succeeded", Explanation())
-        view.progress(Situation("False", "Progressing", ""), state)
+        view.progress(Readiness("False", "Progressing", ""), state)
         (task,) = view._progress.tasks
         return task.description, task.completed, task.total
 

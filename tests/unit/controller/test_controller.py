@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
-from vault_autoupdate.controller.controller import Fleet
+from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.model.errors import NotWritten
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
 KEY = ResourceKey("team", "dr")
 
@@ -22,7 +22,7 @@ class RefusingWriter:
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
-        self.events: list[Situation] = []
+        self.events: list[Readiness] = []
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.status = dict(status)
@@ -30,14 +30,14 @@ class RefusingWriter:
     async def check_present(self, ref: ObjectRef) -> None:
         return
 
-    async def hold(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def add_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         raise NotWritten("403 Forbidden")
 
-    async def release(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
+    async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         raise NotWritten("403 Forbidden")
 
-    async def event(self, ref: ObjectRef, situation: Situation, *, count: int) -> None:
-        self.events.append(situation)
+    async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int) -> None:
+        self.events.append(readiness)
 
 
 class InterruptedWriter(RefusingWriter):
@@ -69,9 +69,9 @@ def _object(name: str = KEY.name, metadata: Mapping[str, Any] | None = None, **c
     }
 
 
-def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Fleet:
+def _controller(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Controller:
     second = timedelta(seconds=1)
-    return Fleet(
+    return Controller(
         reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
         writer=writer,
         timing=Timing(second, second, second, second, second, second, second, 1),
@@ -85,9 +85,9 @@ def _fleet(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = 
 
 async def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow_and_nothing_is_done() -> None:
     writer = RefusingWriter()
-    fleet = _fleet(writer)
-    fleet.seen(_object(deletionPolicy="Disable"))
-    again = await fleet.work(KEY)
+    controller = _controller(writer)
+    controller.on_change(_object(deletionPolicy="Disable"))
+    again = await controller.work(KEY)
     assert again is not None
     conditions = {condition["type"]: condition for condition in writer.status["conditions"]}
     assert conditions["Ready"]["status"] == "False"
@@ -101,42 +101,42 @@ async def test_an_owner_that_goes_while_the_status_that_names_it_is_written_leav
     None
 ):
     owner, younger = ResourceKey(KEY.namespace, "older"), ResourceKey(KEY.namespace, "younger")
-    fleet: Fleet
-    writer = InterruptedWriter(lambda: fleet.gone(owner))
-    fleet = _fleet(writer)
-    fleet.seen(_object("older"))
-    fleet.seen(_object("younger", {"creationTimestamp": "2026-01-02T00:00:00Z"}))
-    again = await fleet.work(younger)
+    controller: Controller
+    writer = InterruptedWriter(lambda: controller.on_delete(owner))
+    controller = _controller(writer)
+    controller.on_change(_object("older"))
+    controller.on_change(_object("younger", {"creationTimestamp": "2026-01-02T00:00:00Z"}))
+    again = await controller.work(younger)
     assert writer.status["conditions"][0]["reason"] == "VaultAlreadyManaged"
     assert again == 0.0
-    assert fleet.owner(fleet.entries[younger]) == younger
+    assert controller.owner(controller.resources[younger]) == younger
 
 
 def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
     woken: list[str] = []
-    fleet = _fleet(RefusingWriter(), lambda key, _: woken.append(key.name))
+    controller = _controller(RefusingWriter(), lambda key, _: woken.append(key.name))
     leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
-    fleet.seen(_object("leaving", leaving, deletionPolicy="Disable"))
-    fleet.seen(_object("older"))
+    controller.on_change(_object("leaving", leaving, deletionPolicy="Disable"))
+    controller.on_change(_object("older"))
     woken.clear()
 
-    fleet.seen(_object("new"))
+    controller.on_change(_object("new"))
 
     assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"
 
 
 async def test_news_that_are_older_than_the_status_that_was_sent_do_not_bring_an_older_status_back() -> None:
     writer = RefusingWriter()
-    fleet = _fleet(writer)
-    fleet.seen(_object("older"))
-    fleet.seen(_object("younger"))
+    controller = _controller(writer)
+    controller.on_change(_object("older"))
+    controller.on_change(_object("younger"))
     younger = ResourceKey(KEY.namespace, "younger")
-    await fleet.work(younger)
-    entry, sent = fleet.entries[younger], writer.status
+    await controller.work(younger)
+    entry, sent = controller.resources[younger], writer.status
 
-    fleet.seen(_object("younger", {"labels": {"changed": "just before"}}) | {"status": {}})
+    controller.on_change(_object("younger", {"labels": {"changed": "just before"}}) | {"status": {}})
     assert entry.status == sent, "else the next status would be compared with what is not there any more"
 
-    fleet.seen(_object("younger") | {"status": sent})
-    fleet.seen(_object("younger") | {"status": {"observedGeneration": 0}})
+    controller.on_change(_object("younger") | {"status": sent})
+    controller.on_change(_object("younger") | {"status": {"observedGeneration": 0}})
     assert entry.status == {"observedGeneration": 0}, "somebody else's change that came after ours"

@@ -38,11 +38,11 @@ from vault_autoupdate.model.arm_id import item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.report.document import MOST_OPERATIONS, build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"
-WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
+WORKING = Readiness("False", "Progressing", "At work.", reconciling=True)
 
 
 def _key(name: str) -> str:

@@ -34,7 +34,7 @@ from vault_autoupdate.model.resource import Goal, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.report.document import build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 
 SECOND: Final = timedelta(seconds=1)
@@ -153,14 +153,14 @@ class Process:
         )
         for _ in range(_MOST_PASSES):
             outcome = await reconciler.reconcile(wanted, self.state, self.report, asyncio.Event())
-            await self.report(outcome.situation)
-            if outcome.situation.ready == "True":
+            await self.report(outcome.readiness)
+            if outcome.readiness.ready == "True":
                 return
             next_tries = [attempt.next_at for attempt in self.state.attempts.values()]
             await asyncio.sleep(after_look(60 * MINUTE, "dr", self.time(), next_tries).total_seconds())
         pytest.fail("it never gets done")
 
-    async def report(self, situation: Situation) -> None:
+    async def report(self, readiness: Readiness) -> None:
         """Write the status, after a look at what is tracked; the first time, all running jobs are to be among it."""
         about = {job.name: job.key for job in self.world.jobs}
         self.mistaken += [o.mapping_id for key, o in self.state.operations.items() if about[o.job_id] != key]
@@ -171,7 +171,7 @@ class Process:
             tracked = {operation.job_id for operation in self.state.operations.values()}
             self.untracked += [job.name for job in self.world.running() if job.name not in tracked]
         self.reported = True
-        status = build_status(resource(), self.state, situation, self.world.status, self.time())
+        status = build_status(resource(), self.state, readiness, self.world.status, self.time())
         await self._answer()
         self.world.status = status
 
@@ -337,7 +337,7 @@ def test_failures_that_the_status_had_no_room_for_are_not_mistaken_for_jobs_that
             operations={key: Operation(world.mappings[key].id, job.name, NOW) for key, job in working_on.items()},
             attempts={key: attempt(next_in=60 * MINUTE) for key in world.mappings if key not in working_on},
         )
-        world.status = build_status(resource(), before, Situation("False", "Progressing", "At work."), {}, NOW)
+        world.status = build_status(resource(), before, Readiness("False", "Progressing", "At work."), {}, NOW)
         assert world.status["operationsOmitted"] >= 50
         assert world.status["failuresOmitted"] == 20
         process = Process(world)

@@ -38,24 +38,24 @@ from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import MOST_FAILURES, MOST_OPERATIONS, build_status, differs
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 from vault_autoupdate.report.values import format_time
 
-READY = Situation("True", "Compliant", "All is well.")
-WORKING = Situation("False", "Progressing", "At work.", reconciling=True)
-STALLED = Situation("False", "SubscriptionNotFound", "Check it.", stalled=True)
+READY = Readiness("True", "Compliant", "All is well.")
+WORKING = Readiness("False", "Progressing", "At work.", reconciling=True)
+STALLED = Readiness("False", "SubscriptionNotFound", "Check it.", stalled=True)
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"
 
 
 def _build(
     state: VaultState | None = None,
-    situation: Situation = READY,
+    readiness: Readiness = READY,
     previous: dict[str, Any] | None = None,
     now: datetime = NOW,
     **more: Any,
 ) -> dict[str, Any]:
-    return build_status(resource(), state or VaultState(), situation, previous or {}, now, **more)
+    return build_status(resource(), state or VaultState(), readiness, previous or {}, now, **more)
 
 
 def _conditions(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -73,21 +73,21 @@ def _looked(*mappings: Any, attempts: dict[str, Attempt] | None = None) -> Vault
 
 
 @pytest.mark.parametrize(
-    ("situation", "present"),
+    ("readiness", "present"),
     [(READY, {"Ready": "True"}), (WORKING, {"Ready": "False", "Reconciling": "True"}),
      (STALLED, {"Ready": "False", "Stalled": "True"})],
 )  # fmt: skip
-def test_reconciling_and_stalled_are_there_only_while_true(situation: Situation, present: dict[str, str]) -> None:
-    status = _build(situation=situation)
+def test_reconciling_and_stalled_are_there_only_while_true(readiness: Readiness, present: dict[str, str]) -> None:
+    status = _build(readiness=readiness)
 
     assert {kind: condition["status"] for kind, condition in _conditions(status).items()} == present
     for condition in status["conditions"]:
-        assert (condition["reason"], condition["message"]) == (situation.reason, situation.message)
+        assert (condition["reason"], condition["message"]) == (readiness.reason, readiness.message)
 
 
-@pytest.mark.parametrize("situation", [READY, WORKING, STALLED])
-def test_every_condition_and_the_status_itself_name_the_generation_they_speak_about(situation: Situation) -> None:
-    status = _build(situation=situation)
+@pytest.mark.parametrize("readiness", [READY, WORKING, STALLED])
+def test_every_condition_and_the_status_itself_name_the_generation_they_speak_about(readiness: Readiness) -> None:
+    status = _build(readiness=readiness)
 
     assert {status["observedGeneration"], *(c["observedGeneration"] for c in status["conditions"])} == {3}
 
@@ -107,10 +107,10 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:
-    first = _build(situation=WORKING, now=NOW)
-    same = _build(situation=Situation("False", "Other", "Other.", reconciling=True), previous=first, now=NOW + HOUR)
-    flipped = _build(situation=READY, previous=same, now=NOW + 2 * HOUR)
-    back = _build(situation=WORKING, previous=flipped, now=NOW + 3 * HOUR)
+    first = _build(readiness=WORKING, now=NOW)
+    same = _build(readiness=Readiness("False", "Other", "Other.", reconciling=True), previous=first, now=NOW + HOUR)
+    flipped = _build(readiness=READY, previous=same, now=NOW + 2 * HOUR)
+    back = _build(readiness=WORKING, previous=flipped, now=NOW + 3 * HOUR)
 
     times = [
         {kind: condition["lastTransitionTime"] for kind, condition in _conditions(status).items()}
@@ -340,8 +340,8 @@ def _huge_rollout(pieces: Sequence[str], size: int) -> VaultState:
 
 @pytest.mark.parametrize("character", _NASTY)
 def test_nor_does_a_rollout_over_two_thousand_machines_take_more(character: str) -> None:
-    situation = Situation("False", "MappingsFailed", character * 1000, reconciling=True)
-    status = _build(_huge_rollout([character], 2_000), situation, handled_request=character * 5000)
+    readiness = Readiness("False", "MappingsFailed", character * 1000, reconciling=True)
+    status = _build(_huge_rollout([character], 2_000), readiness, handled_request=character * 5000)
 
     assert len(json.dumps(status, ensure_ascii=False).encode("utf-8", "surrogatepass")) < 100_000
     assert list(violations(status, STATUS)) == []
@@ -362,8 +362,8 @@ def test_nor_do_ten_thousand_mappings_with_any_texts_take_more(pieces: list[str]
 
 
 def _fits(state: VaultState, text: str) -> None:
-    situation = Situation("False", "MappingsFailed", text[:80], reconciling=True)
-    status = _build(state, situation, handled_request=text * 5000)
+    readiness = Readiness("False", "MappingsFailed", text[:80], reconciling=True)
+    status = _build(state, readiness, handled_request=text * 5000)
 
     assert len(json.dumps(status, ensure_ascii=False).encode("utf-8", "surrogatepass")) < 100_000
     assert list(violations(status, STATUS)) == []
@@ -373,23 +373,23 @@ def _fits(state: VaultState, text: str) -> None:
 
 @given(STATES, SITUATIONS, st.none() | HOSTILE_TEXTS)
 def test_whatever_is_known_the_api_server_takes_the_status_of_it(
-    state: VaultState, situation: Situation, request: str | None
+    state: VaultState, readiness: Readiness, request: str | None
 ) -> None:
-    status = _build(state, situation, handled_request=request)
+    status = _build(state, readiness, handled_request=request)
 
     assert list(violations(status, STATUS)) == []
-    assert list(violations(_build(state, situation, status), STATUS)) == []
+    assert list(violations(_build(state, readiness, status), STATUS)) == []
 
 
 # When it is worth writing.
 
 
 @given(STATES, SITUATIONS)
-def test_a_status_differs_from_itself_at_another_time_only_in_times(state: VaultState, situation: Situation) -> None:
-    status = _build(state, situation)
+def test_a_status_differs_from_itself_at_another_time_only_in_times(state: VaultState, readiness: Readiness) -> None:
+    status = _build(state, readiness)
 
-    assert not differs(status, _build(state, situation, status, NOW + HOUR))
-    assert not differs(status, _build(state, situation, {}, NOW + HOUR))
+    assert not differs(status, _build(state, readiness, status, NOW + HOUR))
+    assert not differs(status, _build(state, readiness, {}, NOW + HOUR))
 
 
 @pytest.mark.parametrize("key", ["lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt"])

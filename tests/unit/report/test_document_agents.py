@@ -15,9 +15,9 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import build_status
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.readiness import Readiness
 
-READY = Situation("True", "Compliant", "All is well.")
+READY = Readiness("True", "Compliant", "All is well.")
 ENABLED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID)
 DISABLED = resource(autoUpdate="Disabled", automationAccountResourceId=None)
 UNCHECKED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID, automationAccountChecks=False)

@@ -8,32 +8,32 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault_autoupdate.report.events import BURST, Announcements
-from vault_autoupdate.report.readiness import Situation
+from vault_autoupdate.report.events import BURST, EventAggregator
+from vault_autoupdate.report.readiness import Readiness
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-PROGRESSING = Situation("False", "Progressing", "", reconciling=True)
-FAILED = Situation("False", "MappingsFailed", "", reconciling=True)
-COMPLIANT = Situation("True", "Compliant", "")
+PROGRESSING = Readiness("False", "Progressing", "", reconciling=True)
+FAILED = Readiness("False", "MappingsFailed", "", reconciling=True)
+COMPLIANT = Readiness("True", "Compliant", "")
 
 
 class Story:
     """What happens to resources, and what is told of them."""
 
     def __init__(self) -> None:
-        self.announcements = Announcements()
+        self.announcements = EventAggregator()
         self.now = START
         self.was_ready: set[str] = set()
         self.told: list[tuple[str, int]] = []
         self.times: list[datetime] = []
         self.uids: list[str] = []
 
-    def comes_to(self, situation: Situation, after: timedelta = timedelta(seconds=30), *, uid: str = "uid") -> None:
+    def comes_to(self, readiness: Readiness, after: timedelta = timedelta(seconds=30), *, uid: str = "uid") -> None:
         self.now += after
-        news = self.announcements.consider(uid, situation, self.now, was_ready=uid in self.was_ready)
-        (self.was_ready.add if situation.ready == "True" else self.was_ready.discard)(uid)
+        news = self.announcements.consider(uid, readiness, self.now, was_ready=uid in self.was_ready)
+        (self.was_ready.add if readiness.ready == "True" else self.was_ready.discard)(uid)
         if news:
-            self.told.append((situation.reason, news.count))
+            self.told.append((readiness.reason, news.count))
             self.times.append(self.now)
             self.uids.append(uid)
 
@@ -85,7 +85,7 @@ def test_what_goes_back_and_forth_every_second_does_not_flood() -> None:
 
 
 def test_each_resource_is_told_of_by_itself() -> None:
-    announcements = Announcements()
+    announcements = EventAggregator()
     assert announcements.consider("a", FAILED, START, was_ready=False)
     assert announcements.consider("b", FAILED, START, was_ready=False)
     assert not announcements.consider("a", FAILED, START + timedelta(minutes=1), was_ready=False)
@@ -139,21 +139,21 @@ def test_of_very_many_objects_the_one_that_was_told_about_longest_ago_is_forgott
 
 # Whatever a resource goes through.
 
-_REASONS = st.sampled_from([PROGRESSING, FAILED, COMPLIANT, Situation("Unknown", "Throttled", "")])
+_REASONS = st.sampled_from([PROGRESSING, FAILED, COMPLIANT, Readiness("Unknown", "Throttled", "")])
 _AFTER = st.sampled_from([timedelta(), timedelta(seconds=1), timedelta(minutes=3), timedelta(hours=1)])
 _STORIES = st.lists(st.tuples(_REASONS, _AFTER), min_size=1, max_size=80)
 
 
-def _story(steps: list[tuple[Situation, timedelta]]) -> Story:
+def _story(steps: list[tuple[Readiness, timedelta]]) -> Story:
     story = Story()
-    for situation, after in steps:
-        story.comes_to(situation, after)
+    for readiness, after in steps:
+        story.comes_to(readiness, after)
     return story
 
 
 @given(_STORIES)
 def test_in_no_stretch_of_time_is_more_told_than_a_burst_and_one_for_every_two_minutes(
-    steps: list[tuple[Situation, timedelta]],
+    steps: list[tuple[Readiness, timedelta]],
 ) -> None:
     times = _story(steps).times
 
@@ -164,10 +164,10 @@ def test_in_no_stretch_of_time_is_more_told_than_a_burst_and_one_for_every_two_m
 
 @given(_STORIES)
 def test_the_first_thing_is_told_and_nothing_is_counted_that_was_not_or_twice(
-    steps: list[tuple[Situation, timedelta]],
+    steps: list[tuple[Readiness, timedelta]],
 ) -> None:
     story = _story(steps)
-    happened, counted = Counter(situation.reason for situation, _ in steps), Counter[str]()
+    happened, counted = Counter(readiness.reason for readiness, _ in steps), Counter[str]()
     for reason, count in story.told:
         assert count >= 1
         counted[reason] += count
@@ -178,22 +178,22 @@ def test_the_first_thing_is_told_and_nothing_is_counted_that_was_not_or_twice(
 
 @given(_STORIES, _REASONS)
 def test_after_half_a_day_of_quiet_anything_but_further_work_is_told(
-    steps: list[tuple[Situation, timedelta]], situation: Situation
+    steps: list[tuple[Readiness, timedelta]], readiness: Readiness
 ) -> None:
     story = _story(steps)
     before = len(story.told)
-    story.comes_to(situation, timedelta(hours=12))
+    story.comes_to(readiness, timedelta(hours=12))
 
-    assert len(story.told) == before + (situation is not PROGRESSING or steps[-1][0] is COMPLIANT)
+    assert len(story.told) == before + (readiness is not PROGRESSING or steps[-1][0] is COMPLIANT)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), _REASONS, _AFTER), max_size=40))
-def test_what_is_told_of_one_resource_does_not_depend_on_others(steps: list[tuple[str, Situation, timedelta]]) -> None:
+def test_what_is_told_of_one_resource_does_not_depend_on_others(steps: list[tuple[str, Readiness, timedelta]]) -> None:
     together, alone = Story(), Story()
-    for uid, situation, after in steps:
-        together.comes_to(situation, after, uid=uid)
+    for uid, readiness, after in steps:
+        together.comes_to(readiness, after, uid=uid)
         if uid == "a":
             alone.now = together.now
-            alone.comes_to(situation, timedelta(), uid=uid)
+            alone.comes_to(readiness, timedelta(), uid=uid)
 
     assert [told for told, uid in zip(together.told, together.uids, strict=True) if uid == "a"] == alone.told

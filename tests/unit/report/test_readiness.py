@@ -30,7 +30,7 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.errors import ArmError, AzureError, CredentialError, Disposition, Unreachable, UntrustedLink
 from vault_autoupdate.model.resource import Goal, InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.report.readiness import (
-    Situation,
+    Readiness,
     already_managed,
     failing,
     invalid,
@@ -58,33 +58,33 @@ def _looked(
     return state
 
 
-def _flags(situation: Situation) -> tuple[str, str, bool, bool, bool]:
-    return situation.ready, situation.reason, situation.reconciling, situation.stalled, situation.is_warning
+def _flags(readiness: Readiness) -> tuple[str, str, bool, bool, bool]:
+    return readiness.ready, readiness.reason, readiness.reconciling, readiness.stalled, readiness.is_warning
 
 
-# Each situation.
+# Each readiness.
 
 
 def test_an_invalid_spec_is_stalled_and_names_every_problem() -> None:
-    situation = invalid(InvalidSpec(["spec.interval: too short", "spec.mode: unknown"]))
+    readiness = invalid(InvalidSpec(["spec.interval: too short", "spec.mode: unknown"]))
 
-    assert _flags(situation) == ("False", "InvalidSpec", False, True, True)
-    assert situation.message == "Nothing is done: spec.interval: too short; spec.mode: unknown"
+    assert _flags(readiness) == ("False", "InvalidSpec", False, True, True)
+    assert readiness.message == "Nothing is done: spec.interval: too short; spec.mode: unknown"
 
 
 def test_the_younger_of_two_resources_on_a_vault_is_stalled_and_names_the_older() -> None:
-    situation = already_managed(ResourceKey("asr", "older"))
+    readiness = already_managed(ResourceKey("asr", "older"))
 
-    assert _flags(situation) == ("False", "VaultAlreadyManaged", False, True, True)
-    assert situation.related == ResourceKey("asr", "older")
-    assert situation.message == "VaultAutoUpdate asr/older is older and manages this vault. Delete one of the two."
+    assert _flags(readiness) == ("False", "VaultAlreadyManaged", False, True, True)
+    assert readiness.related == ResourceKey("asr", "older")
+    assert readiness.message == "VaultAutoUpdate asr/older is older and manages this vault. Delete one of the two."
 
 
 def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow() -> None:
-    situation = not_held("forbidden")
+    readiness = not_held("forbidden")
 
-    assert _flags(situation) == ("False", "FinalizerNotSet", False, True, True)
-    assert situation.message == (
+    assert _flags(readiness) == ("False", "FinalizerNotSet", False, True, True)
+    assert readiness.message == (
         "Nothing is done: the finalizer for deletionPolicy Disable could not be set (forbidden). Allow the operator "
         "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain."
     )
@@ -116,18 +116,18 @@ def test_work_says_how_far_it_is() -> None:
         attempts={"e": attempt()},
         jobs=("b",),
     )
-    situation = working(resource(), state, note="Be patient.")
+    readiness = working(resource(), state, note="Be patient.")
 
-    assert _flags(situation) == ("False", "Progressing", True, False, False)
-    assert situation.message == (
+    assert _flags(readiness) == ("False", "Progressing", True, False, False)
+    assert readiness.message == (
         "Setting auto-update: 1 of 5 mappings as declared; 1 job in flight, 2 to start, 1 failed. Be patient."
     )
 
 
 def test_work_for_a_deletion_says_that_it_is_for_that() -> None:
-    situation = working(resource(deleting=True, deletionPolicy="Disable"), _looked(mapping("a"), goal=DISABLE))
+    readiness = working(resource(deleting=True, deletionPolicy="Disable"), _looked(mapping("a"), goal=DISABLE))
 
-    assert situation.message == (
+    assert readiness.message == (
         "Disabling auto-update before the resource goes: 0 of 1 mapping as declared; 0 jobs in flight, 1 to start."
     )
 
@@ -155,17 +155,17 @@ def test_work_for_a_deletion_says_that_it_is_for_that() -> None:
 def test_a_vault_that_is_as_declared_is_ready(
     spec: dict[str, Any], mappings: list[Any], goal: Goal, message: str
 ) -> None:
-    situation = settled(resource(**spec), _looked(*mappings, goal=goal))
+    readiness = settled(resource(**spec), _looked(*mappings, goal=goal))
 
-    assert _flags(situation) == ("True", "Compliant", False, False, False)
-    assert situation.message == message
+    assert _flags(readiness) == ("True", "Compliant", False, False, False)
+    assert readiness.message == message
 
 
 def test_an_audit_says_what_would_be_changed_and_how_to_have_it_changed() -> None:
-    situation = settled(resource(mode="Audit"), _looked(mapping("a"), disabled("b"), unhealthy("c")))
+    readiness = settled(resource(mode="Audit"), _looked(mapping("a"), disabled("b"), unhealthy("c")))
 
-    assert _flags(situation) == ("False", "DriftDetected", False, False, True)
-    assert situation.message == (
+    assert _flags(readiness) == ("False", "DriftDetected", False, False, True)
+    assert readiness.message == (
         "2 mappings of 3 would be changed. Mode Audit changes nothing; set spec.mode to Enforce to mend it. "
         "eastus/east-container/b: auto-update is Disabled, declared Enabled; "
         "eastus/east-container/c: unhealthy: AgentAutoUpdateInfra"
@@ -190,19 +190,19 @@ def test_an_audit_of_a_vault_that_is_as_declared_is_ready() -> None:
 
 def test_a_deletion_that_fails_says_so_also_for_an_audit_whose_mode_would_change_nothing() -> None:
     state = _looked(mapping("a"), attempts={"a": attempt(code="E1", message="No.")}, goal=DISABLE)
-    situation = settled(resource(mode="Audit", deleting=True, deletionPolicy="Disable"), state)
+    readiness = settled(resource(mode="Audit", deleting=True, deletionPolicy="Disable"), state)
 
-    assert situation.reason == "MappingsFailed"
+    assert readiness.reason == "MappingsFailed"
 
 
 def test_failures_name_the_worst_of_them_what_azure_recommends_and_the_next_try() -> None:
     worst = attempt(2, code="E1", message="It broke", recommended_action="Mend it.", next_in=2 * HOUR)
     slow = attempt(reason=FailureReason.STILL_DIFFERS, next_in=MINUTE)
     state = _looked(mapping("a"), disabled("b"), disabled("c"), attempts={"b": slow, "c": worst})
-    situation = settled(resource(), state)
+    readiness = settled(resource(), state)
 
-    assert _flags(situation) == ("False", "MappingsFailed", True, False, True)
-    assert situation.message == (
+    assert _flags(readiness) == ("False", "MappingsFailed", True, False, True)
+    assert readiness.message == (
         "2 of 3 mappings in scope failed. eastus/east-container/c: E1 It broke. Recommended: Mend it. "
         "Next try at 2026-03-01T12:01:00Z."
     )
@@ -210,16 +210,16 @@ def test_failures_name_the_worst_of_them_what_azure_recommends_and_the_next_try(
 
 def test_a_failure_that_nobody_explained_is_named_by_its_reason() -> None:
     tried = attempt(reason=FailureReason.STILL_DIFFERS)
-    situation = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
+    readiness = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
 
-    assert "eastus/east-container/b: StillDiffers. Next try" in situation.message
+    assert "eastus/east-container/b: StillDiffers. Next try" in readiness.message
 
 
 def test_a_message_of_azure_that_ends_with_a_period_is_not_given_another() -> None:
     tried = attempt(code="E1", message="It broke in SKU X.")
-    situation = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
+    readiness = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
 
-    assert "E1 It broke in SKU X. Next try" in situation.message
+    assert "E1 It broke in SKU X. Next try" in readiness.message
 
 
 def test_failures_that_nothing_is_known_about_are_told_all_the_same() -> None:
@@ -265,17 +265,17 @@ def test_an_error_is_stalled_if_somebody_has_to_mend_it_and_reconciling_if_it_ma
 
 
 def test_an_error_says_what_is_recommended_and_that_jobs_go_on() -> None:
-    situation = failing(_arm_error(Disposition.RETRY), _looked(disabled("a"), jobs=("a",)))
+    readiness = failing(_arm_error(Disposition.RETRY), _looked(disabled("a"), jobs=("a",)))
 
-    assert situation.message == "It is not there. Check it. 1 job in flight."
+    assert readiness.message == "It is not there. Check it. 1 job in flight."
     assert failing(_arm_error(Disposition.RETRY), VaultState()).message == "It is not there. Check it."
 
 
 def test_an_error_that_keeps_a_resource_from_being_deleted_says_how_to_delete_it_all_the_same() -> None:
-    situation = failing(_arm_error(Disposition.STALL), VaultState(), deleting=True)
+    readiness = failing(_arm_error(Disposition.STALL), VaultState(), deleting=True)
 
     way_out = "To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
-    assert situation.message == f"It is not there. Check it. {way_out}"
+    assert readiness.message == f"It is not there. Check it. {way_out}"
     at_work = failing(_arm_error(Disposition.STALL), _looked(disabled("a"), jobs=("a",)), deleting=True)
     assert at_work.message == f"It is not there. Check it. 1 job in flight. {way_out}"
 
@@ -293,13 +293,13 @@ def test_however_long_the_error_the_way_out_of_a_deletion_is_not_cut_off() -> No
 _LONG_TEXTS = st.text(max_size=3000)
 
 
-def _is_fit_to_be_shown(situation: Situation) -> bool:
+def _is_fit_to_be_shown(readiness: Readiness) -> bool:
     return (
-        situation.ready in {"True", "False", "Unknown"}
-        and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", situation.reason) is not None
-        and 0 < len(situation.message.encode()) <= 1000
-        and len(situation.message.splitlines()) == 1
-        and not (situation.reconciling and situation.stalled)
+        readiness.ready in {"True", "False", "Unknown"}
+        and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", readiness.reason) is not None
+        and 0 < len(readiness.message.encode()) <= 1000
+        and len(readiness.message.splitlines()) == 1
+        and not (readiness.reconciling and readiness.stalled)
     )
 
 
@@ -307,14 +307,14 @@ def _is_fit_to_be_shown(situation: Situation) -> bool:
 def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, message: str, action: str) -> None:
     error = ArmError(500, code, message, disposition=Disposition.RETRY, recommended_action=action)
     state = _looked(disabled("b"), attempts={"b": attempt(code=code, message=message, recommended_action=action)})
-    for situation in (
+    for readiness in (
         failing(error, state, deleting=True),
         settled(resource(), state),
         invalid(InvalidSpec([message])),
         working(resource(), state, note=message),
         not_held(message),
     ):
-        assert _is_fit_to_be_shown(situation)
+        assert _is_fit_to_be_shown(readiness)
 
 
 @given(STATES, RESOURCES, ERRORS, st.booleans(), HOSTILE_TEXTS)
@@ -332,7 +332,7 @@ def test_every_state_has_a_situation_that_can_be_shown(
     ]
 
     assert all(map(_is_fit_to_be_shown, situations))
-    assert {situation.ready for situation in situations[1:]} <= {"False", "Unknown"}
+    assert {readiness.ready for readiness in situations[1:]} <= {"False", "Unknown"}
 
 
 @given(STATES, RESOURCES)
