@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from asr_simulator import SimulatorThread, parse_scenario
 from workbench.core import VAULT, scenario_document
-from workbench.process.command_line import COMMAND, environment, run, write_manifest
+from workbench.process.command_line import run, start, write_manifest
 from workbench.process.waiting import wait_until
 
 RELEASED = "9.56.7000.1"
@@ -209,19 +208,13 @@ class TestUpdateAgents:
         sim.control.release_agent(RELEASED)
         sim.control.settings(agent_updates={"never_ending": ["*"]})
         manifest = by_hand(tmp_path, updates={"maxConcurrent": 3})
-        process = subprocess.Popen(
-            [*COMMAND, "update-agents", str(manifest)],
-            env=environment(sim),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until(lambda: len(started(sim)) == 3, within=20, what="all that may run at once to be under way")
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
-        assert process.returncode == 130, errors
+        with start("update-agents", manifest, sim=sim, directory=tmp_path) as process:
+            wait_until(lambda: len(started(sim)) == 3, within=20, what="all that may run at once to be under way")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(within=20) == 130, (tmp_path / "errors").read_text()
+        output = (tmp_path / "output").read_text()
         assert "Interrupted. Nothing more is started; 3 updates still running in Azure." in output
-        assert "Traceback" not in errors
+        assert "Traceback" not in (tmp_path / "errors").read_text()
         assert len(started(sim)) == 3
 
     def test_called_again_it_waits_for_what_runs_and_goes_on_without_starting_any_twice(
@@ -230,17 +223,10 @@ class TestUpdateAgents:
         sim.control.release_agent(RELEASED)
         sim.control.settings(jobs={"duration": {"min": 600, "max": 600}})  # six seconds: time to start again
         manifest = by_hand(tmp_path, updates={"maxConcurrent": 3})
-        process = subprocess.Popen(
-            [*COMMAND, "update-agents", "--vm", "db-*", str(manifest)],
-            env=environment(sim),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until(lambda: len(started(sim)) == 3, within=20, what="all that may run at once to be under way")
-        process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=20)
-        assert process.returncode == 130
+        with start("update-agents", "--vm", "db-*", manifest, sim=sim, directory=tmp_path) as process:
+            wait_until(lambda: len(started(sim)) == 3, within=20, what="all that may run at once to be under way")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(within=20) == 130
         result = run("update-agents", "--vm", "db-*", manifest, sim=sim)
         assert result.returncode == 0, result.stdout + result.stderr
         assert sorted(started(sim)) == ["db-00", "db-03", "db-10", "db-13"]

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from asr_simulator import SimulatorThread, parse_scenario
 from vault_autoupdate.cli.main import main
 from workbench.core import ACCOUNT, VAULT, scenario_document
-from workbench.process.command_line import COMMAND, environment, run, write_manifest
+from workbench.process.command_line import COMMAND, environment, run, start, write_manifest
 from workbench.process.waiting import wait_until
 
 MIX = {"disabled": 6, "enabled_unhealthy": 2, "enabled_compliant": 4, "unpaired": 1, "other_provider": 2}
@@ -100,22 +100,16 @@ def test_apply_in_audit_mode_changes_nothing(sim: SimulatorThread, tmp_path: Pat
 
 
 def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twice(
-    sim: SimulatorThread, manifest: Path
+    sim: SimulatorThread, manifest: Path, tmp_path: Path
 ) -> None:
     sim.control.settings(jobs={"duration": {"min": 1000, "max": 1000}})  # ten seconds: time to start again
-    process = subprocess.Popen(
-        [*COMMAND, "apply", str(manifest)],
-        env=environment(sim),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_until(lambda: len(sim.control.patches()) == 8, within=20, what="all changes to be under way")
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
-    assert process.returncode == 130, errors
+    with start("apply", manifest, sim=sim, directory=tmp_path) as process:
+        wait_until(lambda: len(sim.control.patches()) == 8, within=20, what="all changes to be under way")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(within=20) == 130, (tmp_path / "errors").read_text()
+    output = (tmp_path / "output").read_text()
     assert "Interrupted. 8 jobs still running in Azure; the same command again finds them." in output
-    assert "Traceback" not in errors
+    assert "Traceback" not in (tmp_path / "errors").read_text()
     result = run("apply", manifest, sim=sim)
     assert result.returncode == 0
     assert "8 succeeded" in result.stdout
@@ -138,22 +132,14 @@ def test_apply_waits_while_azure_asks_to_be_left_alone_and_says_until_when(
     assert "8 succeeded, 0 failed, 0 failed to start, 0 timed out." in result.output
 
 
-def test_ctrl_c_ends_the_waiting_too(sim: SimulatorThread, manifest: Path) -> None:
+def test_ctrl_c_ends_the_waiting_too(sim: SimulatorThread, manifest: Path, tmp_path: Path) -> None:
     sim.control.add_fault("throttle", route="mappings", retry_after=3000, message="Too many.")
-    process = subprocess.Popen(
-        [*COMMAND, "apply", str(manifest)],
-        env=environment(sim),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert "Too many." in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
-    assert process.returncode == 130, errors
-    assert "Interrupted. 0 jobs still running in Azure" in output
-    assert "Traceback" not in errors
+    with start("apply", manifest, sim=sim, directory=tmp_path) as process:
+        process.wait_for_log("Too many.", within=20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(within=20) == 130, (tmp_path / "errors").read_text()
+    assert "Interrupted. 0 jobs still running in Azure" in (tmp_path / "output").read_text()
+    assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
 def test_a_manifest_is_read_from_standard_input_too(sim: SimulatorThread, manifest: Path) -> None:

@@ -21,8 +21,8 @@ from vault_autoupdate.cli.status_rows import document_of, fleet_rows, summary_of
 from vault_autoupdate.cli.status_table import fleet_table
 from workbench.kube.kubeconfig import write_kubeconfig
 from workbench.kube.resources import manifest
+from workbench.process.children import ChildProcess
 from workbench.process.ports import free_ports
-from workbench.process.waiting import wait_until
 from workbench.prometheus.monitored import SUBSCRIPTIONS, Monitored
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -195,14 +195,10 @@ def test_the_command_gives_programs_a_document_of_one_namespace(scenario: Monito
 def test_the_command_goes_on_showing_the_fleet_until_it_is_interrupted(scenario: Monitored, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "vault_autoupdate", "status", "--watch"]
     environment = {**os.environ, "KUBECONFIG": str(scenario.api.kubeconfig), "COLUMNS": "200"}
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: "unwell" in (tmp_path / "output").read_text(), within=20, what="a table")
+    with ChildProcess(command, log=tmp_path / "output", env=environment) as process:
+        process.wait_for_log("unwell", within=20)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-    finally:
-        process.kill()
+        assert process.wait(within=10) == 0
     assert "Traceback" not in (tmp_path / "output").read_text()
 
 

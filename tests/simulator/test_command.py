@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from asr_simulator import WORLD, ControlClient, SimulatorThread, create_app
 from asr_simulator.__main__ import main
 from tests.simulator.helpers import scenario, vault
 from workbench.kube.certificates import Authority
+from workbench.process.children import ChildProcess
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def scenario_file(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def _serving(path: Path, ready: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+def _serving(path: Path, ready: Path, *more: str) -> Iterator[ChildProcess]:
     command = [
         sys.executable,
         "-m",
@@ -49,29 +49,25 @@ def _serving(path: Path, ready: Path, *more: str) -> Iterator[subprocess.Popen[s
         *more,
     ]
     environment = os.environ | {"PYTHONPATH": str(Path(asr_simulator.__file__).parents[1])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
+    output, errors = ready.with_suffix(".output"), ready.with_suffix(".errors")
+    with ChildProcess(command, log=output, errors=errors, env=environment) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
+    assert errors.read_text() == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_tells_where_it_is_and_stops_cleanly(scenario_file: Path, tmp_path: Path, number: signal.Signals) -> None:
     ready = tmp_path / "ready.json"
     with _serving(scenario_file, ready, "--time-scale", "5") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = process.wait_for_log("serving on", within=20)
         info = json.loads(ready.read_text(encoding="utf-8"))
-        assert line == f"serving on {info['url']}\n"
+        assert line == f"serving on {info['url']}"
         assert info["pid"] == process.pid
         assert info["url"].endswith(f":{info['port']}")
         with urllib.request.urlopen(f"{info['url']}/_simulator/state") as answer:
             assert json.load(answer)["time_scale"] == 5
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
-        assert (process.returncode, errors) == (0, "")
+        assert process.wait(within=10) == 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -81,16 +77,14 @@ def test_serve_speaks_tls_with_a_certificate(scenario_file: Path, tmp_path: Path
     pair = authority.server("simulator", ["127.0.0.1"])
     arguments = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key))
     with _serving(scenario_file, ready, *arguments) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+        process.wait_for_log("serving on", within=20)
         url = json.loads(ready.read_text(encoding="utf-8"))["url"]
         assert url.startswith("https://127.0.0.1:")
         assert ControlClient(url, certificate=pair.certificate).state()["requests"] == 0
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
             ControlClient(url, certificate=authority.server("other", ["127.0.0.1"]).certificate).state()
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=10)
-        assert (process.returncode, errors) == (0, "")
+        assert process.wait(within=10) == 0
 
 
 def test_a_certificate_without_its_key_is_refused(scenario_file: Path, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 A test run can be killed at any instant. On Linux the kernel is asked to kill a child when its parent dies
 (``PR_SET_PDEATHSIG``); that request is made by a tiny Python program that then becomes the real one, because
 running Python between fork and exec (``preexec_fn``) can deadlock in a process with threads.
+
+What is ignored here is inherited: in a script's background (``&``) a test run ignores SIGINT, under ``nohup`` SIGHUP.
+The tiny program ends that too, so that a child obeys as it would if somebody had started it in a terminal.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ parent, program = int(sys.argv[1]), sys.argv[2]
 ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 if os.getppid() != parent:  # it died before the kernel was asked
     sys.exit(1)
+for number in signal.valid_signals():
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 os.execv(program, sys.argv[2:])
 """
 
@@ -52,15 +58,17 @@ class ChildProcess:
         command: Sequence[str | Path],
         *,
         log: Path,
+        errors: Path | None = None,
         name: str = "",
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        """Start ``command``; its standard output and error are appended to ``log``.
+        """Start ``command``; what it prints is appended to files.
 
         Args:
             command: program and arguments; the program as a path.
-            log: gets both output streams.
+            log: gets its standard output.
+            errors: gets its standard error; ``log`` if not given.
             name: what to call it in messages; the program's name if not given.
             env: the whole environment, or that of this process if not given.
             cwd: directory to start in.
@@ -71,7 +79,7 @@ class ChildProcess:
         full = list(self.command)
         if sys.platform == "linux":
             full = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *full]
-        with log.open("ab") as output:
+        with log.open("ab") as output, (errors or log).open("ab") as complaints:
             self._process = (
                 _launching_thread()
                 .submit(
@@ -79,7 +87,7 @@ class ChildProcess:
                     full,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stderr=complaints,
                     env=None if env is None else dict(env),
                     cwd=cwd,
                     start_new_session=True,  # a process group of its own: Ctrl-C in the terminal is ours to handle

@@ -13,11 +13,12 @@ import yaml
 from asr_simulator import SimulatorThread
 from vault_autoupdate.model.resource import API_VERSION, KIND
 from workbench.core import ACCOUNT, SCALE, VAULT
+from workbench.process.children import ChildProcess
 from workbench.process.operator import scaled_settings
 
 COMMAND: Final = (sys.executable, "-P", "-m", "vault_autoupdate")
 
-__all__ = ["COMMAND", "environment", "run", "write_manifest"]
+__all__ = ["COMMAND", "environment", "run", "start", "write_manifest"]
 
 
 def write_manifest(path: Path, **spec: Any) -> Path:
@@ -40,6 +41,17 @@ def environment(sim: SimulatorThread | None, **more: str) -> dict[str, str]:
         base |= sim.identity_env | scaled_settings(SCALE)
         base |= {"VAULT_AUTOUPDATE_ARM_ENDPOINT": sim.url, "VAULT_AUTOUPDATE_CREDENTIAL": "managed-identity"}
     return base | more
+
+
+def start(*arguments: str | Path, sim: SimulatorThread, directory: Path) -> ChildProcess:
+    """Start a command; ``output`` and ``errors`` in ``directory`` get what it prints."""
+    return ChildProcess(
+        [*COMMAND, *arguments],
+        log=directory / "output",
+        errors=directory / "errors",
+        name=str(arguments[0]),
+        env=environment(sim),
+    )
 
 
 def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:

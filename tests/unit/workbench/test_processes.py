@@ -93,6 +93,28 @@ def test_a_process_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
         assert child.returncode is None
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT], ids=lambda number: number.name)
+def test_a_process_obeys_a_signal_that_is_ignored_here(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)  # as a shell does for what it starts with & or nohup
+    try:
+        child = _python(_SLEEPER, tmp_path)
+    finally:
+        signal.signal(number, before)
+
+    with child:
+        child.wait_for_log("up", within=10)
+        child.send_signal(number)
+        assert child.wait(within=10) == -number
+
+
+def test_what_a_process_prints_and_what_it_complains_about_can_be_told_apart(tmp_path: Path) -> None:
+    code = "import sys; print('result'); print('warning', file=sys.stderr)"
+    log, errors = tmp_path / "log", tmp_path / "errors"
+    with ChildProcess([sys.executable, "-c", code], log=log, errors=errors) as child:
+        assert child.wait(within=10) == 0
+    assert (log.read_text(), errors.read_text()) == ("result\n", "warning\n")
+
+
 def test_a_process_that_ended_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     with _python("print('address already in use'); raise SystemExit(3)", tmp_path) as child:
         assert child.wait(within=10) == 3
