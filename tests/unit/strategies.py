@@ -30,6 +30,7 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import HealthError, Job, Machine, RunbookRun
 from vault_autoupdate.model.errors import (
     AzureError,
@@ -62,7 +63,7 @@ SECONDS: Final = TIMES.map(lambda time: time.replace(microsecond=0))
 # Mappings and what is known of them.
 
 NAMES: Final = st.sampled_from([f"m{number}" for number in range(12)])
-KEYS: Final = NAMES.map(lambda name: mapping_id_of(name).casefold())
+KEYS: Final = NAMES.map(lambda name: fold(mapping_id_of(name)))
 GOALS: Final = st.sampled_from([ENABLE, DISABLE])
 HEALTH_ERRORS: Final = st.builds(HealthError, *[HOSTILE_TEXTS] * 5)
 
@@ -147,7 +148,7 @@ def rollouts(
     return st.builds(
         lambda updates, failures, **fields: Rollout(
             updates={update.key: update for update in updates},
-            failures={failure.machine_id.casefold(): failure for failure in failures},
+            failures={fold(failure.machine_id): failure for failure in failures},
             **fields,
         ),
         st.lists(updates, max_size=3),

@@ -14,7 +14,7 @@ from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.paging import pages
 from vault_autoupdate.arm.wire import automation as wire
-from vault_autoupdate.model.arm_id import ArmId, is_below
+from vault_autoupdate.model.arm_id import ArmId, fold, is_below
 from vault_autoupdate.model.azure import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import ArmError, UntrustedLink
 from vault_autoupdate.model.text import clean
@@ -98,7 +98,7 @@ class AutomationAccounts:
             return last.facts
 
     async def _facts(self, context: CallContext, account: ArmId) -> AccountFacts:
-        context = replace(context, scope=f"{account.subscription.casefold()}/{_LANE}")
+        context = replace(context, scope=f"{fold(account.subscription)}/{_LANE}")
         try:
             found = wire.account(await self._document(context, "get_account", account, ""))
         except ArmError as error:
@@ -138,14 +138,12 @@ class AutomationAccounts:
         Raises:
             AzureError: something could not be read.
         """
-        context = replace(context, scope=f"{account.subscription.casefold()}/{_LANE}")
+        context = replace(context, scope=f"{fold(account.subscription)}/{_LANE}")
         if await self._is_any_there(context, account, "get_schedule", "schedules", schedules):
-            found = {name.casefold(): Schedule(name) for name in schedules}
+            found = {fold(name): Schedule(name) for name in schedules}
             facts = replace(facts, schedules={**found, **facts.schedules})
         if await self._is_any_there(context, account, "get_job_schedule", "jobSchedules", job_schedules):
-            facts = replace(
-                facts, job_schedules={**dict.fromkeys(map(str.casefold, job_schedules), ""), **facts.job_schedules}
-            )
+            facts = replace(facts, job_schedules={**dict.fromkeys(map(fold, job_schedules), ""), **facts.job_schedules})
         return facts
 
     async def _is_any_there(

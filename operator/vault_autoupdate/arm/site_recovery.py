@@ -80,7 +80,7 @@ class SiteRecovery:
         Args:
             context: on whose behalf.
             vault_id: the vault.
-            until_seen: names of jobs (casefolded) after which no further page is read; None reads all pages. No
+            until_seen: names of jobs (folded) after which no further page is read; None reads all pages. No
                 order of the list is relied upon, but the service lists the newest first, so that few pages do.
             most_pages: how many pages to read at the most; the jobs of a vault go back for weeks.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import (
     RUNBOOK,
     Account,
@@ -89,12 +89,12 @@ def build_account_report(
     unscheduled: list[ContainerMapping] = []
     scheduled: list[tuple[ContainerMapping, Schedule]] = []
     for mapping in (each for each in ours if each.schedule_name):
-        if schedule := facts.schedules.get(mapping.schedule_name.casefold()):
+        if schedule := facts.schedules.get(fold(mapping.schedule_name)):
             scheduled.append((mapping, schedule))
         else:
             unscheduled.append(mapping)
     unbound = [
-        each for each in ours if each.job_schedule_name and each.job_schedule_name.casefold() not in facts.job_schedules
+        each for each in ours if each.job_schedule_name and fold(each.job_schedule_name) not in facts.job_schedules
     ]
     disabled = [(mapping, schedule) for mapping, schedule in scheduled if schedule.enabled is False]
     next_runs = [schedule.next_run for _, schedule in scheduled if schedule.enabled is not False and schedule.next_run]
@@ -119,8 +119,8 @@ def build_account_report(
         last_run=facts.runs[0] if facts.runs else None,
         minutes_used=facts.minutes_used,
         minutes_limit=_limit(facts),
-        schedules_missing=len({each.schedule_name.casefold() for each in unscheduled}),
-        schedules_disabled=len({schedule.name.casefold() for _, schedule in disabled}),
+        schedules_missing=len({fold(each.schedule_name) for each in unscheduled}),
+        schedules_disabled=len({fold(schedule.name) for _, schedule in disabled}),
         missing={
             **{each.key: _lost("job schedule", each.job_schedule_name) for each in unbound},
             **{each.key: _lost("schedule", each.schedule_name) for each in unscheduled},
@@ -136,8 +136,8 @@ def absent_artifacts(
     schedules = {each.schedule_name for each in ours if each.schedule_name}
     job_schedules = {each.job_schedule_name for each in ours if each.job_schedule_name}
     return (
-        sorted(name for name in schedules if name.casefold() not in facts.schedules),
-        sorted(name for name in job_schedules if name.casefold() not in facts.job_schedules),
+        sorted(name for name in schedules if fold(name) not in facts.schedules),
+        sorted(name for name in job_schedules if fold(name) not in facts.job_schedules),
     )
 
 
@@ -146,7 +146,7 @@ def _is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
         mapping.instance_type.casefold() == "a2a"
         and mapping.state.casefold() == "paired"
         and mapping.auto_update_status.casefold() == "enabled"
-        and mapping.automation_account_id.casefold() == account.key
+        and fold(mapping.automation_account_id) == account.key
     )
 
 

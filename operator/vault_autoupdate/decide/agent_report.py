@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean
@@ -140,8 +141,8 @@ def mapping_of(machine: Machine, mappings: Iterable[ContainerMapping]) -> Contai
     recorded replies; Site Recovery names no mapping on a machine.
     """
     of_container = [mapping for mapping in mappings if _container_of(mapping) == machine.container_id]
-    target = machine.target_container_id.casefold()
-    matching = [mapping for mapping in of_container if target and mapping.target_container_id.casefold() == target]
+    target = fold(machine.target_container_id)
+    matching = [mapping for mapping in of_container if target and fold(mapping.target_container_id) == target]
     for candidates in (matching, of_container):
         if len(candidates) == 1:
             return candidates[0]

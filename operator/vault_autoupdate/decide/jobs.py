@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import ContainerMapping, Job
 
 # "NotStarted, InProgress, Succeeded, Failed, Cancelled, Suspended or Other" is what the SDK documents; the operation
@@ -66,7 +67,7 @@ class Operation:
     @property
     def key(self) -> str:
         """The mapping's key."""
-        return self.mapping_id.casefold()
+        return fold(self.mapping_id)
 
 
 def phase_of(state: str) -> JobPhase:
@@ -117,14 +118,14 @@ def adopt(
     names: dict[str, list[ContainerMapping]] = {}
     for candidate in mappings:
         by_target[candidate.key] = candidate
-        names.setdefault(candidate.name.casefold(), []).append(candidate)
-    left_alone = {name.casefold() for name in known}
+        names.setdefault(fold(candidate.name), []).append(candidate)
+    left_alone = {fold(name) for name in known}
     adopted: dict[str, Operation] = {}
     for job in jobs:
         if job.key in left_alone or phase_of(job.state) in {JobPhase.SUCCEEDED, JobPhase.FAILED}:
             continue
-        namesakes = names.get(job.target_name.casefold(), []) if not is_about_something_else(job) else []
-        mapping = by_target.get(job.target_id.casefold()) or (namesakes[0] if len(namesakes) == 1 else None)
+        namesakes = names.get(fold(job.target_name), []) if not is_about_something_else(job) else []
+        mapping = by_target.get(fold(job.target_id)) or (namesakes[0] if len(namesakes) == 1 else None)
         if mapping is not None and mapping.key not in adopted:
             adopted[mapping.key] = Operation(mapping.id, job.name, job.started_at or now, adopted=True)
     return list(adopted.values())
@@ -138,7 +139,7 @@ def unidentified_running(jobs: Iterable[Job], *, identified: Mapping[str, object
 
     Args:
         jobs: the vault's jobs.
-        identified: names (casefolded) of the jobs whose mapping is known.
+        identified: names (folded) of the jobs whose mapping is known.
         since: when the interrupted run began.
     """
     return [

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
@@ -150,7 +151,7 @@ def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
         found.append(f"auto-update is {mapping.auto_update_status or 'not set'}, declared {goal.auto_update}")
     elif goal.auto_update is AutoUpdate.ENABLED:
         account = goal.automation_account
-        if account and mapping.automation_account_id.casefold() != account.key:
+        if account and fold(mapping.automation_account_id) != account.key:
             found.append(
                 f"automation account is {_account(mapping.automation_account_id)}, declared {_account(account.text)}"
             )

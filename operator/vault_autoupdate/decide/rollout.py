@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import RolloutRules
@@ -66,7 +67,7 @@ class AgentUpdate:
     @property
     def key(self) -> str:
         """The machine's key."""
-        return self.machine_id.casefold()
+        return fold(self.machine_id)
 
 
 @dataclass(frozen=True)

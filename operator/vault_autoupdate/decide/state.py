@@ -55,7 +55,7 @@ class VaultState:
     samples: dict[str, str] = field(default_factory=dict)
     """By mapping key: why it differs, for the first few that do."""
     given_up: set[str] = field(default_factory=set)
-    """Jobs (casefolded names) that ran longer than they may; they are not adopted again."""
+    """Jobs (folded names) that ran longer than they may; they are not adopted again."""
     run: Run | None = None
     interrupted: bool = False
     """Whether this process found a run that another one had not finished."""

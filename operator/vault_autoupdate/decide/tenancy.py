@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
 from vault_autoupdate.model.arm_id import (
     InvalidResourceId,
+    fold,
     is_guid,
     is_resource_name,
     parse_automation_account_id,
@@ -26,7 +26,6 @@ from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 
 _PATTERN = re.compile(r"[a-z0-9*-]{1,63}")
-_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _FORMS: Final = (
     "write /subscriptions/<guid>, /subscriptions/<guid>/resourceGroups/<group>, the id of a vault or of an Automation "
     "account, or / for everything"
@@ -212,5 +211,5 @@ def _unique(pairs: list[tuple[str, Any]], problems: list[str]) -> dict[str, Any]
 
 
 def _segments(text: str) -> tuple[str, ...]:
-    path = text.translate(_LOWER).removeprefix("/")
+    path = fold(text).removeprefix("/")
     return tuple(path.split("/"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from vault_autoupdate.model.arm_id import mapping_path
+from vault_autoupdate.model.arm_id import fold, mapping_path
 
 PROVIDER: Final = "A2A"
 """The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
@@ -76,7 +76,7 @@ class ContainerMapping:
     @cached_property
     def key(self) -> str:
         """The id for comparing: ARM does not keep letter case."""
-        return self.id.casefold()
+        return fold(self.id)
 
     @cached_property
     def path(self) -> str:
@@ -95,7 +95,7 @@ class LostArtifact:
 
     def is_named_by(self, mapping: ContainerMapping) -> bool:
         """Whether ``mapping`` needs it still: set anew, a mapping has a schedule of another name."""
-        return self.name.casefold() in {mapping.schedule_name.casefold(), mapping.job_schedule_name.casefold()}
+        return fold(self.name) in {fold(mapping.schedule_name), fold(mapping.job_schedule_name)}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Job:
     @cached_property
     def key(self) -> str:
         """The name for comparing."""
-        return self.name.casefold()
+        return fold(self.name)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Machine:
     @cached_property
     def key(self) -> str:
         """The id for comparing."""
-        return self.id.casefold()
+        return fold(self.id)
 
     @property
     def container_id(self) -> str:
@@ -199,9 +199,9 @@ class AccountFacts:
     account: Account | None
     """None when it does not exist."""
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
-    """By casefolded name."""
+    """By folded name."""
     job_schedules: Mapping[str, str] = field(default_factory=dict)
-    """By casefolded id: the name of the schedule that it binds to the runbook."""
+    """By folded id: the name of the schedule that it binds to the runbook."""
     runs: tuple[RunbookRun, ...] = ()
     """The last few runs of the update runbook, newest first."""
     minutes_used: float | None = None

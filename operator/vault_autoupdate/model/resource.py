@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from vault_autoupdate.model.arm_id import ArmId, parse_automation_account_id, parse_vault_id
+from vault_autoupdate.model.arm_id import ArmId, fold, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.durations import format_duration, parse_duration
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.model.windows import LONGEST, SHORTEST, WindowSchedule
@@ -215,7 +215,7 @@ class Spec(BaseModel):
         vault: ArmId | None = info.data.get("vault_resource_id")
         if account is None and info.data.get("auto_update") is AutoUpdate.ENABLED:
             raise ValueError("required when autoUpdate is Enabled")
-        if account and vault and account.subscription.casefold() != vault.subscription.casefold():
+        if account and vault and fold(account.subscription) != fold(vault.subscription):
             raise ValueError(
                 f"must be in the vault's subscription ({vault.subscription}): Site Recovery accepts no other"
             )

@@ -12,7 +12,7 @@ from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout
 from vault_autoupdate.decide.state import Run, VaultState
-from vault_autoupdate.model.arm_id import ArmId, is_below, is_guid, item_id, mapping_id
+from vault_autoupdate.model.arm_id import ArmId, fold, is_below, is_guid, item_id, mapping_id
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import COUNTED_CONCERNS
@@ -50,7 +50,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
             state.paths[operation.key] = path
     for entry in read_entries(status.get("failures")):
         if (attempt := _attempt(entry)) and (path := read_text(entry.get("mapping"))):
-            key = mapping_id(vault, path).casefold()
+            key = fold(mapping_id(vault, path))
             state.attempts[key] = attempt
             state.paths[key] = path
     if (omitted := read_count(status.get("failuresOmitted"))) and state.attempts:
@@ -165,7 +165,7 @@ def restore_rollout(status: Mapping[str, Any], vault: ArmId, now: datetime) -> R
     for each in read_entries(entry.get("failures")):
         last_at = _past(each.get("lastAttemptAt"), now)
         if last_at and (restored := _below(vault, each)):
-            rollout.failures[restored.casefold()] = MachineFailure(
+            rollout.failures[fold(restored)] = MachineFailure(
                 restored,
                 read_text(each.get("machine")),
                 max(1, read_count(each.get("attempts"))),

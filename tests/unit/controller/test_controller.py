@@ -140,3 +140,12 @@ async def test_news_that_are_older_than_the_status_that_was_sent_do_not_bring_an
     controller.on_change(_object("younger") | {"status": sent})
     controller.on_change(_object("younger") | {"status": {"observedGeneration": 0}})
     assert entry.status == {"observedGeneration": 0}, "somebody else's change that came after ours"
+
+
+def test_a_resource_for_a_group_of_nearly_that_name_does_not_own_the_vault() -> None:
+    controller = _controller(RefusingWriter())
+    controller.on_change(_object("first", vaultResourceId=VAULT_ID.replace("rg-dr", "strasse")))
+    controller.on_change(_object("other", vaultResourceId=VAULT_ID.replace("rg-dr", "straße")))
+
+    owners = {key.name: controller.owner(entry).name for key, entry in controller.resources.items()}
+    assert owners == {"first": "first", "other": "other"}

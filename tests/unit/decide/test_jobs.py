@@ -21,6 +21,7 @@ from vault_autoupdate.decide.jobs import (
     phase_of,
     unidentified_running,
 )
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import Job
 
 ALPHA, BETA = disabled("alpha"), disabled("beta")
@@ -201,7 +202,7 @@ def test_every_running_job_is_known_adopted_second_on_its_mapping_unidentified_o
     listed: list[Job], known: set[str], random: Any
 ) -> None:
     adopted = adopt(_VAULT_OF_NAMESAKES, listed, known=known, now=NOW)
-    identified = dict.fromkeys((*(name.casefold() for name in known), *(o.job_id.casefold() for o in adopted)))
+    identified = dict.fromkeys((*(fold(name) for name in known), *(fold(o.job_id) for o in adopted)))
     unidentified = unidentified_running(listed, identified=identified, since=NOW - HOUR)
 
     for job in listed:

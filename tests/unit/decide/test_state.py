@@ -34,7 +34,7 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
 from vault_autoupdate.decide.rollout import Rollout
 from vault_autoupdate.decide.state import Run, VaultState
-from vault_autoupdate.model.arm_id import item_id, parse_vault_id
+from vault_autoupdate.model.arm_id import fold, item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.report.document import MOST_OPERATIONS, build_status
@@ -46,7 +46,7 @@ WORKING = Readiness("False", "Progressing", "At work.", reconciling=True)
 
 
 def _key(name: str) -> str:
-    return mapping_id_of(name).casefold()
+    return fold(mapping_id_of(name))
 
 
 def _status(state: VaultState, previous: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.unit.builders import ACCOUNT_ID, SUBSCRIPTION, VAULT, VAULT_ID, mappi
 from vault_autoupdate.model.arm_id import (
     ArmId,
     InvalidResourceId,
+    fold,
     is_below,
     is_guid,
     item_id,
@@ -113,6 +114,31 @@ def test_letter_case_is_kept_and_does_not_matter(spell: Callable[[str], str]) ->
 
     assert vault.text == spell(VAULT_ID)
     assert vault.key == VAULT.key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("stra\u00dfe", "strasse"),
+        ("\u017ftore", "store"),  # a long s
+        ("\u212a", "k"),  # the sign of kelvin
+        ("\ufb01n", "fin"),  # a ligature
+        ("gr\u00f6\u00dfe", "GR\u00d6SSE"),
+        ("\u03c3", "\u03c2"),  # a sigma, and one that ends a word
+    ],
+)
+def test_names_that_differ_in_more_than_the_case_of_a_to_z_are_two_names(one: str, other: str) -> None:
+    assert one.casefold() == other.casefold()
+    vault, another = (parse_vault_id(VAULT_ID.replace("rg-dr", name)) for name in (one, other))
+
+    assert vault.key != another.key
+    assert not is_below(f"{another.text}/replicationFabrics/f", vault.key)
+
+
+@given(st.text(max_size=30))
+def test_folding_changes_a_to_z_and_nothing_else(text: str) -> None:
+    assert fold(text) == "".join(c.lower() if c.isascii() else c for c in text)
+    assert fold(fold(text)) == fold(text)
 
 
 _NAMES = st.from_regex(r"[A-Za-z0-9_.()-]{0,89}[A-Za-z0-9_()-]", fullmatch=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Name, Page, Text, parse_moment
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import RUNBOOK, Account, RunbookRun, Schedule
 from vault_autoupdate.model.text import clean
 
@@ -113,20 +114,20 @@ def account(document: object) -> Account:
 
 
 def schedules_page(document: object) -> dict[str, Schedule]:
-    """Read one page of schedules, by casefolded name."""
+    """Read one page of schedules, by folded name."""
     found = (_read(_Schedule, entry, "a schedule") for entry in _page(document, "schedules"))
-    return {wire.name.casefold(): _schedule(wire) for wire in found}
+    return {fold(wire.name): _schedule(wire) for wire in found}
 
 
 def job_schedules_page(document: object) -> dict[str, str]:
-    """Read one page of job schedules: by casefolded id, the name of the schedule that is bound to a runbook.
+    """Read one page of job schedules: by folded id, the name of the schedule that is bound to a runbook.
 
     To which runbook is not looked at: Site Recovery's own is in no list of the account's runbooks, so that nothing
     is known of the name that it has here. The id is a GUID, which is enough.
     """
     found = (_read(_JobSchedule, entry, "a job schedule") for entry in _page(document, "job schedules"))
     return {
-        (wire.properties.job_schedule_id or wire.name).casefold(): (wire.properties.schedule or _Reference()).name
+        fold(wire.properties.job_schedule_id or wire.name): (wire.properties.schedule or _Reference()).name
         for wire in found
     }
 
@@ -140,7 +141,7 @@ def runs_page(document: object) -> list[Run]:
             RunbookRun(clean(wire.status, 120), parse_moment(wire.start_time), parse_moment(wire.end_time)),
         )
         for wire in found
-        if wire.runbook and wire.runbook.name.casefold() == RUNBOOK.casefold()
+        if wire.runbook and fold(wire.runbook.name) == fold(RUNBOOK)
     ]
 
 
