@@ -18,6 +18,7 @@ from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import open_core, utc_now
@@ -119,7 +120,7 @@ async def _run(task: Task) -> Answer:
 
 async def _get_token(site_recovery: SiteRecovery, vault: Vault) -> None:
     """Make one call: what a process needs for its first token is real time, and no part of what is measured."""
-    await site_recovery.vault(CallContext("start", "start", "start"), parse_vault_id(vault.id))
+    await site_recovery.vault(CallContext(QuotaScope("start"), "", "start", "start"), parse_vault_id(vault.id))
 
 
 async def _wait_for(writer: MemoryWriter, names: set[str], seconds: float) -> bool:

@@ -57,14 +57,9 @@ class Core:
     site_recovery: SiteRecovery
     timing: Timing
 
-    def scope(self, resource: VaultAutoUpdate, region: str) -> str:
-        """What shares a quota: the subscription and region; the subscription alone if so set, or no region is known."""
-        subscription = resource.spec.vault_resource_id.subscription.casefold()
-        return f"{subscription}/{region}" if region and self.settings.budget_scope == "region" else subscription
-
     def paused_for(self, resource: VaultAutoUpdate, region: str) -> float:
         """Seconds for which Azure wants to be left alone about this vault."""
-        scope = self.scope(resource, region)
+        scope = self.settings.quota_scope(resource, region)
         return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
 
 
@@ -117,12 +112,7 @@ def open_core(
         changes_at_once=settings.max_connections,
     )
     site_recovery = SiteRecovery(client)
-    core: Core
-
-    def scope(resource: VaultAutoUpdate, region: str) -> str:
-        return core.scope(resource, region)
-
-    reconciler = Reconciler(site_recovery, timing, runs, scope=scope, now=utc_now)
+    reconciler = Reconciler(site_recovery, timing, runs, scope=settings.quota_scope, now=utc_now)
     core = Core(settings, throttle, reconciler, site_recovery, timing)
     try:
         yield core

@@ -30,6 +30,7 @@ from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS, OPERATIONS, SPECS, 
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ResourceKey
 from vault_autoupdate.model.windows import Window
 from workbench.kube.resources import manifest
@@ -135,7 +136,7 @@ def test_names_follow_the_conventions() -> None:
 
 async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_documented(served: Served) -> None:
     served.see_windows("weu")
-    await served.throttle.call("sub/westeurope", CallKind.WRITE, "vault").__aenter__()
+    await served.throttle.call(Caller(QuotaScope("sub", "westeurope"), "dr", "vault"), CallKind.WRITE).__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)
     served.metrics.credential_expires(0.0)
     served.health.contact()
@@ -288,7 +289,8 @@ async def test_series_about_resources_can_be_switched_off() -> None:
 
 async def test_nothing_served_tells_a_subscription_or_vault(served: Served) -> None:
     served.see("weu")
-    async with served.throttle.call("6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/westeurope", CallKind.READ, "vault"):
+    scope = QuotaScope("6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10", "westeurope")
+    async with served.throttle.call(Caller(scope, "dr", "vault"), CallKind.READ):
         text = served.text()
     assert "6f3b9f5e" not in text
     assert 'vault_autoupdate_arm_quota_remaining{kind="read",region="westeurope",scope="0"} 9999.0' in text

@@ -14,6 +14,7 @@ from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.text import whole_number
 
 _TRIES: Final = 4
@@ -54,13 +55,9 @@ class CallObserver(Protocol):
 
 
 @dataclass(frozen=True)
-class CallContext:
-    """On whose behalf a call is made."""
+class CallContext(Caller):
+    """On whose behalf a call is made, for which run and as whom."""
 
-    scope: str
-    """What shares a quota: subscription and region."""
-    key: str
-    """What takes turns within a scope: the vault."""
     run_id: str
     """Begins every client request id of a run, so that all its calls can be found together."""
     tokens: TokenSource | None = field(default=None, repr=False)
@@ -83,7 +80,7 @@ class ArmClient:
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
-        self._refusals: dict[tuple[str, CallKind], AzureError] = {}
+        self._refusals: dict[tuple[QuotaScope, CallKind], AzureError] = {}
         """The last 429 of each scope and kind."""
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
@@ -131,7 +128,7 @@ class ArmClient:
 
     async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
         asked = time.monotonic()
-        async with self.throttle.call(context.scope, kind, context.key):
+        async with self.throttle.call(context, kind):
             began = time.monotonic()
             self._observer.call_waited(kind, began - asked)
             try:

@@ -247,8 +247,7 @@ def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
     for name, value_of in values.items():
         family = _family(name)
         for lane in lanes:
-            region = lane.scope.partition("/")[2]  # a scope is "subscription/region"; see `Core.scope`
-            family.add_metric([numbers[lane.scope], region, str(lane.kind)], value_of(lane))
+            family.add_metric([numbers[lane.scope], lane.scope.region, str(lane.kind)], value_of(lane))
         yield family
 
 

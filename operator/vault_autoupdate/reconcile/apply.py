@@ -62,7 +62,7 @@ class Apply:
         self.tasks = {task for task in self.tasks if not _ended(task)}
         while self._pending and not self._blocked and len(self.tasks) < self._context.timing.changes_at_once:
             self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
-        self._announce()
+        self._expect_calls()
         if self._blocked and not self.tasks:
             raise self._blocked
 
@@ -74,14 +74,12 @@ class Apply:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks = set()
-        self._announce()
+        self._expect_calls()
 
-    def _announce(self) -> None:
+    def _expect_calls(self) -> None:
         """Tell the throttle how much is coming, so that its pace leaves room for others."""
-        call = self._context.call_context
-        self._context.site_recovery.client.throttle.announce(
-            call.scope, CallKind.WRITE, call.key, len(self._pending) + len(self.tasks)
-        )
+        calls = len(self._pending) + len(self.tasks)
+        self._context.throttle.expect_calls(self._context.call_context, CallKind.WRITE, calls)
 
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""

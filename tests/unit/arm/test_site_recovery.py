@@ -14,9 +14,10 @@ from vault_autoupdate.arm.session import ArmReply
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.errors import MalformedReply
+from vault_autoupdate.model.quota import QuotaScope
 
 VAULT = parse_vault_id(VAULT_ID)
-CONTEXT = CallContext(scope="s", key=VAULT.key, run_id="run")
+CONTEXT = CallContext(scope=QuotaScope("s"), namespace="", key=VAULT.key, run_id="run")
 CONTAINER = (
     f"{VAULT_ID.replace('/subscriptions', '/Subscriptions')}/replicationFabrics/f/replicationProtectionContainers/c"
 )
