@@ -7,7 +7,8 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final, Protocol
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
@@ -28,7 +29,7 @@ _REMAINING = {
 
 log = logging.getLogger(__name__)
 
-__all__ = ["ArmClient", "CallContext", "CallObserver", "Transport"]
+__all__ = ["ArmClient", "CallContext", "CallObserver", "Purpose", "Transport"]
 
 
 class Transport(Protocol):
@@ -54,6 +55,16 @@ class CallObserver(Protocol):
         """An answer told how much quota is left."""
 
 
+class Purpose(StrEnum):
+    """What a call is made for, where one operation serves several ends."""
+
+    OBSERVE = "observe"
+    TRACK = "track"
+    """To learn what has become of the jobs in flight."""
+    MAKE_SURE = "make sure"
+    """To learn whether a change got through whose answer was lost."""
+
+
 @dataclass(frozen=True)
 class CallContext(Caller):
     """On whose behalf a call is made, for which run and as whom."""
@@ -62,6 +73,11 @@ class CallContext(Caller):
     """Begins every client request id of a run, so that all its calls can be found together."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity to call as; None for the process's own."""
+    purpose: Purpose = Purpose.OBSERVE
+
+    def to(self, purpose: Purpose) -> CallContext:
+        """The same for calls that are made for ``purpose``."""
+        return replace(self, purpose=purpose)
 
 
 class ArmClient:
@@ -100,8 +116,7 @@ class ArmClient:
             if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
                 raise refusal
             try:
-                call = ArmCall("GET", target, _request_id(context), tokens=context.tokens)
-                return await self._once(context, CallKind.READ, operation, call)
+                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target))
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -123,10 +138,10 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        call = ArmCall(method, target, _request_id(context), body, context.tokens)
-        return await self._once(context, CallKind.WRITE, operation, call)
+        return await self._once(context, CallKind.WRITE, _call(context, operation, method, target, body))
 
-    async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
+    async def _once(self, context: CallContext, kind: CallKind, call: ArmCall) -> ArmReply:
+        operation = call.operation
         asked = time.monotonic()
         async with self.throttle.call(context, kind):
             began = time.monotonic()
@@ -138,7 +153,7 @@ class ArmClient:
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
                 level = logging.DEBUG if error.disposition is Disposition.WAIT else logging.INFO
-                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, operation, error.reason))
+                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, error.reason))
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
@@ -147,7 +162,7 @@ class ArmClient:
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
-        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
+        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call))
         if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
             self._observer.quota_reported(kind, left)
         return reply
@@ -171,9 +186,13 @@ class ArmClient:
         return answer.result()
 
 
-def _fields(call: ArmCall, operation: str, reason: str = "") -> dict[str, str]:
-    return {"request": call.request_id, "operation": operation, "reason": reason}
+def _fields(call: ArmCall, reason: str = "") -> dict[str, str]:
+    return {"request": call.request_id, "operation": call.operation, "purpose": call.purpose, "reason": reason}
 
 
-def _request_id(context: CallContext) -> str:
-    return f"{context.run_id}/{uuid.uuid4()}"
+def _call(
+    context: CallContext, operation: str, method: str, target: str, body: dict[str, object] | None = None
+) -> ArmCall:
+    """A call with a client request id of its own."""
+    request_id = f"{context.run_id}/{uuid.uuid4()}"
+    return ArmCall(method, target, request_id, body, context.tokens, operation=operation, purpose=context.purpose)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from vault_autoupdate.arm.client import Purpose
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.attempts import FailureReason, failed, started
 from vault_autoupdate.decide.jobs import Operation, Verdict, adopt, unidentified_running
@@ -192,7 +193,7 @@ class Apply:
         context, spec = self._context, self._context.resource.spec
         while not self._is_over:
             jobs = await context.site_recovery.jobs(
-                context.call_context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+                context.call_context.to(Purpose.MAKE_SURE), spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
             )
             tracked = {operation.job_id for operation in context.state.operations.values()}
             known = tracked | context.state.given_up

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.arm.client import ArmClient, CallContext, Purpose
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, Unreachable
@@ -234,3 +234,19 @@ async def test_calls_of_several_tasks_are_under_way_at_the_same_time(client: Arm
     await asyncio.gather(*(client.read(CONTEXT, "list", "/x") for _ in range(4)))
 
     assert len(arm.calls) == 4
+
+
+async def test_logs_tell_what_was_called_and_what_for(
+    client: ArmClient, arm: Arm, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="vault_autoupdate")
+    arm.answers = [ArmReply(200, {}, b"{}"), _error(Disposition.STALL, status=404)]
+
+    await client.read(CONTEXT, "list_jobs", "/x")
+    with pytest.raises(ArmError):
+        await client.read(CONTEXT.to(Purpose.MAKE_SURE), "list_jobs", "/x")
+
+    assert [(vars(record)["operation"], vars(record)["purpose"]) for record in caplog.records] == [
+        ("list_jobs", "observe"),
+        ("list_jobs", "make sure"),
+    ]
