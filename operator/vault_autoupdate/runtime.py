@@ -24,9 +24,10 @@ from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.cluster.connection import await_definition, connect
+from vault_autoupdate.cluster.connection import Connection, await_definition, connect
 from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.lease import Leadership
+from vault_autoupdate.cluster.recognition import work_while_recognised
 from vault_autoupdate.cluster.watch import watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
@@ -133,6 +134,7 @@ async def run_operator(settings: Settings) -> None:
         InvalidSettings: the credential's variables are not complete.
         OSError: an address to listen on is taken.
         LeadershipLost: another replica may be leading; this process has to start anew.
+        NotRecognised: the API server refuses this login, or cannot be trusted; likewise.
     """
     main = asyncio.current_task()
     if main is not None:  # until kopf runs, which has its own way to end
@@ -168,7 +170,7 @@ async def run_operator(settings: Settings) -> None:
                 await (leadership.lead(work) if settings.leader_elect else work())
 
             identities = Identities(KubeLogins(api), settings)
-            await _run(settings, core, metrics, writer=writer, identities=identities, work_on=work_on)
+            await _run(settings, core, metrics, api=api, writer=writer, identities=identities, work_on=work_on)
 
 
 async def _run(
@@ -176,6 +178,7 @@ async def _run(
     core: Core,
     metrics: Metrics,
     *,
+    api: Connection,
     writer: KubeWriter,
     identities: Identities,
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
@@ -199,24 +202,35 @@ async def _run(
         tokens_of=identities.tokens_of,
     )
     queue = WorkQueue(controller.work)
-    health, standing_by = WatchHealth(), asyncio.Event()
-    metrics.watch(controller, queue, core.throttle, health, now=utc_now, resources=settings.resource_metrics)
+    health, standing_by = WatchHealth(settings.watch_namespaces), asyncio.Event()
+    metrics.watch(
+        controller,
+        queue,
+        core.throttle,
+        health,
+        writer.health,
+        now=utc_now,
+        resources=settings.resource_metrics,
+    )
 
     async def work() -> None:
-        await watch(controller, queue, settings.watch_namespaces, health=health)
+        standing_by.clear()
+        await watch(controller, queue, settings.watch_namespaces, connection=api, health=health)
 
     async with (
         serve_health(
             settings.health_address,
             overdue=lambda: queue.oldest_overdue,
+            writes_refused=lambda: writer.health.refused_for({key.namespace for key in controller.resources}),
             ready=lambda: health.watching or standing_by.is_set(),
+            not_watched=lambda: health.refused,
         ),
         serve_metrics(settings, metrics.registry),
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
         if settings.leader_elect:
             standing_by.set()  # a replica that waits for its turn is as ready as it can be
-        await work_on(work)
+        await work_while_recognised(work_on(work), health.recognition, api.recognition)
 
 
 def own_namespace() -> str:

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tools.docs_build import metrics as metrics_docs
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
@@ -55,10 +56,11 @@ ACCOUNT = AccountReport(
 class Served:
     """Metrics of a controller without work, read as Prometheus reads them."""
 
-    def __init__(self, *, resources: bool = True) -> None:
+    def __init__(self, *, resources: bool = True, namespaces: tuple[str, ...] = ()) -> None:
         unused: Any = None
         self.now = NOW
-        self.health = WatchHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
+        self.health = WatchHealth(namespaces, clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
+        self.writes = WriteHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - as above
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]}, lambda: 0.0)
         self.metrics = Metrics()
         self.controller = Controller(
@@ -73,7 +75,7 @@ class Served:
         )
         queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
         self.metrics.watch(
-            self.controller, queue, self.throttle, self.health, now=lambda: self.now, resources=resources
+            self.controller, queue, self.throttle, self.health, self.writes, now=lambda: self.now, resources=resources
         )
 
     def see(self, name: str, status: dict[str, Any] | None = None, **spec: Any) -> Any:
@@ -139,7 +141,7 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     await served.throttle.call(Caller(QuotaScope("sub", "westeurope"), "dr", "vault"), CallKind.WRITE).__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)
     served.metrics.credential_expires(0.0)
-    served.health.contact()
+    served.health.contact("dr")
     labels: dict[str, set[str]] = {}
     for name, pairs in served.samples():
         if name.startswith("vault_autoupdate_"):
@@ -352,12 +354,36 @@ async def test_failures_are_counted_by_reason_and_the_most_tried_mapping_is_show
 
 
 async def test_the_last_word_of_the_api_server_is_absent_before_watching_began(served: Served) -> None:
-    assert served.value("watch_last_contact_timestamp_seconds") is None
-    assert served.value("watching") == 0
-    served.health.contact()
+    assert served.value("watch_last_contact_timestamp_seconds", watched_namespace="") is None
+    assert served.value("watching", watched_namespace="") == 0
+    served.health.contact("dr")
     served.health.ready.set()
-    assert served.value("watch_last_contact_timestamp_seconds") == NOW.timestamp()
-    assert served.value("watching") == 1
+    assert served.value("watch_last_contact_timestamp_seconds", watched_namespace="") == NOW.timestamp()
+    assert served.value("watching", watched_namespace="") == 1
+
+
+async def test_each_namespace_tells_whether_it_is_watched_and_when_it_was_last_heard_of() -> None:
+    served = Served(namespaces=("blue", "green"))
+    served.health.begin()
+    served.health.ready.set()
+    served.now += HOUR
+    served.health.contact("green")
+    served.health.watches["blue"].refused = 403
+    assert served.value("watching", watched_namespace="blue") == 0
+    assert served.value("watching", watched_namespace="green") == 1
+    contact = "watch_last_contact_timestamp_seconds"
+    assert served.value(contact, watched_namespace="blue") == NOW.timestamp()
+    assert served.value(contact, watched_namespace="green") == served.now.timestamp()
+
+
+async def test_writes_that_fail_are_told_until_one_goes_well_or_the_namespace_has_no_resources(served: Served) -> None:
+    served.see("weu")
+    served.writes.failed("dr", refused=True)
+    served.writes.failed("another", refused=True)
+    served.now += HOUR
+    assert served.value("cluster_writes_failing_seconds") == 3600
+    served.writes.written("dr")
+    assert served.value("cluster_writes_failing_seconds") == 0
 
 
 def test_the_watch_was_heard_of_in_the_scenario_though_nothing_else_happened_first(scenario: Monitored) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from vault_autoupdate.arm.throttle import Throttle, ThrottleState
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.controller.tracked import TrackedResource
@@ -49,6 +50,7 @@ class StateCollector(Collector):
         queue: WorkQueue[ResourceKey],
         throttle: Throttle,
         watching: WatchHealth,
+        writes: WriteHealth,
         *,
         now: Callable[[], datetime],
         resources: bool = True,
@@ -57,6 +59,7 @@ class StateCollector(Collector):
         self._queue = queue
         self._throttle = throttle
         self._watching = watching
+        self._writes = writes
         self._now = now
         self._resources = resources
 
@@ -68,11 +71,19 @@ class StateCollector(Collector):
         yield _single("queue_depth", self._queue.depth)
         yield _single("reconciles_running", self._queue.running)
         yield _single("queue_oldest_overdue_seconds", self._queue.oldest_overdue)
-        yield _single("watching", float(self._watching.watching))
-        contact = _family("watch_last_contact_timestamp_seconds")
-        if self._watching.last_contact is not None:
-            contact.add_metric([], self._watching.last_contact)
-        yield contact
+        namespaces = {key.namespace for key in self._controller.resources}
+        yield _single("cluster_writes_failing_seconds", self._writes.failing_for(namespaces))
+        yield from _watch_series(self._watching)
+
+
+def _watch_series(health: WatchHealth) -> Iterable[Metric]:
+    watching, contact = _family("watching"), _family("watch_last_contact_timestamp_seconds")
+    for namespace, watch in health.watches.items():
+        watching.add_metric([namespace], float(health.is_watching(namespace)))
+        if watch.last_contact is not None:
+            contact.add_metric([namespace], watch.last_contact)
+    yield watching
+    yield contact
 
 
 def _resource_series(resources: Sequence[TrackedResource], now: datetime) -> Iterable[Metric]:

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.jobs import Verdict
@@ -142,6 +143,7 @@ class Metrics:
         queue: WorkQueue[ResourceKey],
         throttle: Throttle,
         watching: WatchHealth,
+        writes: WriteHealth,
         *,
         now: Callable[[], datetime],
         resources: bool = True,
@@ -153,10 +155,13 @@ class Metrics:
             queue: the resources that are due.
             throttle: the budgets.
             watching: whether the API server is heard of.
+            writes: whether it lets things be written.
             now: tells the time.
             resources: whether there are series for each resource.
         """
-        self.registry.register(StateCollector(controller, queue, throttle, watching, now=now, resources=resources))
+        self.registry.register(
+            StateCollector(controller, queue, throttle, watching, writes, now=now, resources=resources)
+        )
 
     def _counter(self, name: str) -> Counter:
         return self._make(Counter, name)
