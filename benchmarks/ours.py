@@ -81,25 +81,20 @@ async def _run(task: Task) -> Answer:
     with open_core(load_settings({}, environment), os.environ, calls=metrics, runs=metrics) as core:
         clock = SimulatedClock(control, task.scale)
         writer = MemoryWriter(clock)
-        queue: WorkQueue[ResourceKey]
-
-        def wake(key: ResourceKey, delay: float) -> None:
-            queue.add(key, delay)
-
+        queue: WorkQueue[ResourceKey] = WorkQueue()
         controller = Controller(
             reconciler=core.reconciler,
             writer=writer,
             timing=core.timing,
             observer=metrics,
-            wake=wake,
+            wake=queue.add,
             startup_spread=core.settings.startup_spread,
             paused_for=core.paused_for,
             now=utc_now,
         )
-        queue = WorkQueue(controller.work)
         await _get_token(core.site_recovery, task.vaults[0])
         answer = Answer(began=clock.now())
-        working = asyncio.create_task(queue.run())
+        working = asyncio.create_task(queue.run(controller.work))
         for vault in task.vaults:
             controller.on_change(_body(vault, task.scale))
         aside = [asyncio.create_task(_apply_late(task, controller, clock, answer))] if task.late else []

@@ -110,6 +110,7 @@ def open_core(
         retry_max=settings.retry_max,
         status_interval=settings.status_interval,
         agent_interval=settings.agent_interval,
+        request_interval=settings.request_interval,
         changes_at_once=settings.max_connections,
     )
     site_recovery = SiteRecovery(client)
@@ -184,24 +185,19 @@ async def _run(
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
-    queue: WorkQueue[ResourceKey]
-
-    def wake(key: ResourceKey, delay: float) -> None:
-        queue.add(key, delay)
-
+    queue: WorkQueue[ResourceKey] = WorkQueue()
     controller = Controller(
         reconciler=core.reconciler,
         writer=writer,
         timing=core.timing,
         observer=metrics,
-        wake=wake,
+        wake=queue.add,
         startup_spread=settings.startup_spread,
         paused_for=core.paused_for,
         now=utc_now,
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,
     )
-    queue = WorkQueue(controller.work)
     health, standing_by = WatchHealth(settings.watch_namespaces), asyncio.Event()
     metrics.watch(
         controller,

@@ -187,6 +187,10 @@ class Settings(BaseModel):
         description="Time between two looks at the agents of a vault's machines, and at its Automation account; "
         "0s for none.",
     )
+    request_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
+        timedelta(seconds=30),
+        description="After five looks at a resource that somebody asked for, least time between two more; 0s for none.",
+    )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
     )

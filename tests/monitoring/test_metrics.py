@@ -73,7 +73,7 @@ class Served:
             paused_for=lambda *_: 0.0,
             now=lambda: self.now,
         )
-        queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
+        queue: WorkQueue[ResourceKey] = WorkQueue()
         self.metrics.watch(
             self.controller, queue, self.throttle, self.health, self.writes, now=lambda: self.now, resources=resources
         )

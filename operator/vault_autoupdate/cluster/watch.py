@@ -106,7 +106,7 @@ async def watch(
 
     for name in _WATCHING:
         logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
-    working = asyncio.create_task(queue.run(), name="work queue")
+    working = asyncio.create_task(queue.run(controller.work), name="work queue")
     try:
         await kopf.operator(
             registry=registry,

@@ -19,6 +19,8 @@ import re
 from enum import StrEnum
 from typing import Final
 
+from vault_autoupdate.model.explanation import Explanation
+
 _PASCAL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _CONCERN_ALL: Final = frozenset({401, 403})
 
@@ -68,6 +70,16 @@ class AzureError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.recommended_action}".strip()
+
+    @property
+    def will_pass(self) -> bool:
+        """Whether it is likely to pass by itself, so that the same is to be tried again soon."""
+        return self.disposition in {Disposition.RETRY, Disposition.WAIT}
+
+    @property
+    def explanation(self) -> Explanation:
+        """The error in the words of those who know it."""
+        return Explanation(self.reason, self.message, self.possible_causes, self.recommended_action)
 
 
 class ArmError(AzureError):

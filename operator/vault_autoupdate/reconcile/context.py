@@ -68,6 +68,8 @@ class Timing:
     status_interval: timedelta
     agent_interval: timedelta
     """Between two looks at a vault's agents and at its Automation account; nothing for none."""
+    request_interval: timedelta
+    """After a handful of looks at a resource that somebody asked for, between two more; nothing for no bound."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
 

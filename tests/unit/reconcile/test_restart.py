@@ -46,6 +46,7 @@ TIMING: Final = Timing(
     retry_min=MINUTE,
     retry_max=60 * MINUTE,
     status_interval=2 * SECOND,
+    request_interval=timedelta(),
     changes_at_once=4,
     agent_interval=timedelta(),
 )
