@@ -156,7 +156,7 @@ class Apply:
         key, now = decision.mapping.key, context.now()
         context.begin_run().failed_to_start += 1
         attempt = started(state.attempts.get(key), now, context.backoff)
-        explanation = Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+        explanation = error.explanation
         context.observer.change_failed_to_start(decision.mapping.path, explanation)
         state.attempts[key] = failed(attempt, FailureReason.FAILED_TO_START, explanation, now, context.backoff)
         state.paths[key] = decision.mapping.path

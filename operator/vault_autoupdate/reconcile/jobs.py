@@ -45,4 +45,6 @@ def explanation_of(job: Job) -> Explanation:
             code=job.state, message=f"The job ended as {job.state} {job.state_description}".strip() + "."
         )
     error = job.errors[0]
-    return Explanation(error.code, error.message, error.possible_causes, error.recommended_action)
+    return Explanation(
+        error.code, error.message, error.possible_causes, error.recommended_action, activity_id=error.activity_id
+    )

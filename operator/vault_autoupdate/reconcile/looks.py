@@ -38,7 +38,7 @@ def wants_to_look(context: ReconcileContext) -> bool:
 
 def explain(error: AzureError) -> Explanation:
     """An error as an explanation."""
-    return Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+    return error.explanation
 
 
 def may_look(context: ReconcileContext, due: datetime | None) -> bool:

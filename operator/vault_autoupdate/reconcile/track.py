@@ -23,7 +23,6 @@ from vault_autoupdate.reconcile.observe import look_at_one
 log = logging.getLogger(__name__)
 
 _LOOK: Final = "look at jobs"
-_NOT_FOUND: Final = 404
 _FAILURES_IN_A_LOOK: Final = 3
 """Jobs that cannot be read after which a look is over: each has been asked for several times."""
 _JOBS_ON_A_PAGE: Final = 100
@@ -131,7 +130,7 @@ async def _judge_by_mapping(
     try:
         action = await look_at_one(context, operation.mapping_id)
     except ArmError as error:
-        if error.status != _NOT_FOUND:
+        if not error.absent:
             raise
         return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
     if action is Action.KEEP:
