@@ -130,7 +130,8 @@ def _full_status() -> dict[str, Any]:
         },
         "pending": {"create": 91, "update": 0, "remove": 0, "planHash": "0123456789abcdef"},
         "rollout": {"wave": "canary", "number": 1, "total": 3, "failed": 0},
-        "removals": {"since": now, "count": 1},
+        "removals": {"latest": now, "count": 1},
+        "changes": {"latest": now, "count": 3},
         "samples": [{"kind": "Orphaned", "name": VAULT, "why": "it was deleted", "since": now}],
     }  # fmt: skip
 
