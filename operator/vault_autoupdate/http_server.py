@@ -1,8 +1,8 @@
 """What the process serves: ``/healthz`` and ``/readyz`` for the kubelet, ``/metrics`` for Prometheus.
 
-Healthy means "not stuck, and not refused whenever something is to be written"; ready means "watching". Neither asks
-whether Azure is up: a restart would cure nothing there. All of it is answered from the event loop, so that any answer
-at all shows that the loop turns.
+Healthy means "not stuck", ready means "watching". Neither asks whether Azure is up: a restart would cure nothing
+there. All of it is answered from the event loop, so that any answer at all shows that the loop turns; how many may
+ask at a time, and how long they may take, `listener` sees to.
 
 ``/metrics`` may be served over TLS and ask for a bearer token. The token is compared with a file: asking the API
 server who the caller is (TokenReview) would need rights in the whole cluster that nothing else here needs.
@@ -16,75 +16,73 @@ import hmac
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.aiohttp import make_aiohttp_handler
 
+from vault_autoupdate.listener import listen
 from vault_autoupdate.settings import Address, InvalidSettings, Settings, is_loopback, variable
 
 STUCK_AFTER: Final = 300.0
 """Seconds that a resource may be due without being worked on."""
-REFUSED_TOO_LONG: Final = 300.0
-"""Seconds for which the API server may refuse whatever is to be written."""
 _CERTIFICATE_PERIOD: Final = 30.0
 """Seconds between two looks at whether the certificate has been replaced."""
+_RENDER_TIME: Final = 20.0
+"""Seconds that a scrape waits for its page."""
+_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 log = logging.getLogger(__name__)
 
-__all__ = ["REFUSED_TOO_LONG", "STUCK_AFTER", "serve_health", "serve_metrics"]
+__all__ = ["STUCK_AFTER", "MetricsPage", "RenderedPage", "serve_health", "serve_metrics"]
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class RenderedPage:
+    """``/metrics`` of one instant, in Prometheus' text format."""
+
+    text: bytes
+    gzipped: bytes
+
+
+class MetricsPage(Protocol):
+    """Makes ``/metrics``; `vault_autoupdate.metrics.page.Page` is the one."""
+
+    async def render(self) -> RenderedPage:
+        """The page of this instant, or of a moment ago."""
 
 
 @asynccontextmanager
 async def serve_health(
-    address: Address,
-    *,
-    overdue: Callable[[], float],
-    writes_refused: Callable[[], float],
-    ready: Callable[[], bool],
-    not_watched: Callable[[], Sequence[str]],
+    address: Address, *, overdue: Callable[[], float], ready: Callable[[], bool]
 ) -> AsyncIterator[None]:
-    """Serve ``/healthz`` and ``/readyz``.
+    """Serve ``/healthz`` and ``/readyz``. Raises OSError when the address is taken."""
 
-    Args:
-        address: where.
-        overdue: seconds that a resource has been due without being worked on.
-        writes_refused: seconds for which the API server has refused to have anything written.
-        ready: whether resources are watched.
-        not_watched: namespaces whose resources cannot be watched though they should be.
+    async def healthz(_: web.BaseRequest) -> web.Response:
+        seconds = overdue()
+        return _answer({"oldestOverdueSeconds": round(seconds, 1)}, good=seconds < STUCK_AFTER)
 
-    Raises:
-        OSError: the address is taken.
-    """
+    async def readyz(_: web.BaseRequest) -> web.Response:
+        return _answer({"watching": ready()}, good=ready())
 
-    async def healthz(_: web.Request) -> web.Response:
-        due, refused = overdue(), writes_refused()
-        facts: dict[str, object] = {"oldestOverdueSeconds": round(due, 1), "writesRefusedSeconds": round(refused, 1)}
-        return _answer(facts, good=due < STUCK_AFTER and refused < REFUSED_TOO_LONG)
-
-    async def readyz(_: web.Request) -> web.Response:
-        missing = sorted(not_watched())
-        return _answer({"watching": ready()} | ({"notWatched": missing} if missing else {}), good=ready())
-
-    async with _listen(address, {"/healthz": healthz, "/readyz": readyz}):
+    async with listen(address.host, address.port, _routes({"/healthz": healthz, "/readyz": readyz})):
         yield
 
 
 @asynccontextmanager
-async def serve_metrics(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[None]:
+async def serve_metrics(settings: Settings, page: MetricsPage) -> AsyncIterator[None]:
     """Serve ``/metrics``, over TLS and to those with the token where the settings say so.
 
     Raises:
         InvalidSettings: a file cannot be used.
         OSError: the address is taken.
     """
-    handler: Handler = make_aiohttp_handler(registry)
+    handler = _metrics(page)
     if settings.metrics_token_file:
         handler = _guarded(handler, Path(settings.metrics_token_file))
         if not settings.metrics_cert_file and not is_loopback(settings.metrics_address.host):
@@ -93,15 +91,34 @@ async def serve_metrics(settings: Settings, registry: CollectorRegistry) -> Asyn
         context = None
         if settings.metrics_cert_file:
             context = await stack.enter_async_context(_certificate(settings))
-        await stack.enter_async_context(_listen(settings.metrics_address, {"/metrics": handler}, context))
+        address = settings.metrics_address
+        await stack.enter_async_context(listen(address.host, address.port, _routes({"/metrics": handler}), tls=context))
         yield
+
+
+def _metrics(page: MetricsPage) -> Handler:
+    """Answer with the page; 503 where it cannot be made in time, so that nobody waits for ever."""
+
+    async def metrics(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(_RENDER_TIME):
+                rendered = await page.render()
+        except TimeoutError:
+            log.warning("/metrics could not be made within %.0f s", _RENDER_TIME)
+            return web.Response(status=503, text="the page could not be made in time\n")
+        headers = {"Content-Type": _CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("Accept-Encoding", "").casefold():
+            return web.Response(body=rendered.gzipped, headers={**headers, "Content-Encoding": "gzip"})
+        return web.Response(body=rendered.text, headers=headers)
+
+    return metrics
 
 
 def _guarded(handler: Handler, token_file: Path) -> Handler:
     """Answer 401 to all who do not show the token that the file has at that moment."""
     _read_token(token_file)  # so that a mistake is told at the start
 
-    async def guard(request: web.Request) -> web.StreamResponse:
+    async def guard(request: web.BaseRequest) -> web.StreamResponse:
         try:
             expected = _read_token(token_file)
         except InvalidSettings as error:
@@ -164,20 +181,17 @@ def _written_at(files: tuple[Path, Path]) -> tuple[int, ...]:
     return ()
 
 
-@asynccontextmanager
-async def _listen(
-    address: Address, routes: dict[str, Handler], context: ssl.SSLContext | None = None
-) -> AsyncIterator[None]:
-    app = web.Application()
-    for path, handler in routes.items():
-        app.router.add_get(path, handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, address.host, address.port, ssl_context=context).start()
-        yield
-    finally:
-        await runner.cleanup()
+def _routes(routes: dict[str, Handler]) -> Handler:
+    """Answer each path by its handler, whoever asks for another one with 404, and whatever is no GET with 405."""
+
+    async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
+        if (handler := routes.get(request.path)) is None:
+            return web.Response(status=404, text="not found\n")
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, headers={"Allow": "GET, HEAD"}, text="only GET\n")
+        return await handler(request)
+
+    return dispatch
 
 
 def _answer(facts: dict[str, object], *, good: bool) -> web.Response:

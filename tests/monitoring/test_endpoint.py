@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,24 +12,28 @@ from typing import Any
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry, Gauge
 
 from vault_autoupdate import http_server as endpoints
-from vault_autoupdate.http_server import serve_metrics
+from vault_autoupdate.http_server import RenderedPage, serve_metrics
 from vault_autoupdate.settings import InvalidSettings, load_settings
 from workbench.kube.certificates import Authority
 from workbench.process.ports import free_ports
+
+
+class Answer:
+    """A page with one metric. Implements `MetricsPage`."""
+
+    async def render(self) -> RenderedPage:
+        return RenderedPage(b"answer 42\n", gzip.compress(b"answer 42\n"))
 
 
 @asynccontextmanager
 async def served(**settings: Any) -> AsyncIterator[str]:
     """Serve one metric with these settings; gives the address."""
     (port,) = free_ports(1)
-    registry = CollectorRegistry()
-    Gauge("answer", "For the test.", registry=registry).set(42)
     values = {f"VAULT_AUTOUPDATE_{name.upper()}": str(value) for name, value in settings.items()}
     loaded = load_settings({"metrics_address": f"127.0.0.1:{port}"}, values)
-    async with serve_metrics(loaded, registry):
+    async with serve_metrics(loaded, Answer()):
         yield f"127.0.0.1:{port}/metrics"
 
 
@@ -42,6 +48,33 @@ async def test_without_settings_it_is_open_and_plain() -> None:
     async with served() as address:
         status, text = await get(f"http://{address}")
     assert (status, "answer 42" in text) == (200, True)
+
+
+async def test_who_takes_gzip_gets_it_and_others_do_not() -> None:
+    async with served() as address, aiohttp.ClientSession(auto_decompress=False) as session:
+        for accepted, encoding in {"gzip": "gzip", "identity": None}.items():
+            async with session.get(f"http://{address}", headers={"Accept-Encoding": accepted}) as answer:
+                assert answer.headers.get("Content-Encoding") == encoding
+                assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_another_path_is_not_found_and_another_method_is_not_allowed() -> None:
+    async with served() as address, aiohttp.ClientSession() as session:
+        async with session.get(f"http://{address}/x") as answer:
+            assert answer.status == 404
+        async with session.post(f"http://{address}", data=b"x") as answer:
+            assert answer.status == 405
+
+
+async def test_a_page_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: Answer) -> RenderedPage:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(endpoints, "_RENDER_TIME", 0.05)
+    monkeypatch.setattr(Answer, "render", never)
+    async with served() as address:
+        assert (await get(f"http://{address}"))[0] == 503
 
 
 async def test_with_a_token_only_those_who_show_it_get_in(tmp_path: Path) -> None:

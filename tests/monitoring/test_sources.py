@@ -18,7 +18,7 @@ from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.decide.account_report import build_account_report
 from vault_autoupdate.decide.plan import Plan, make_plan
 from vault_autoupdate.decide.state import VaultState
-from vault_autoupdate.metrics.specs import ACCOUNT_PROBLEMS
+from vault_autoupdate.metrics.resource_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.model.azure import Account, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.model.resource import Goal

@@ -8,7 +8,7 @@ from tools.docs_build.dashboard_queries import P, of
 from tools.docs_build.grafana import Panel, heatmap, series, stat, table
 
 _HEALTHY: Final = of("automation_account_healthy")
-_NEXT_RUN: Final = of("automation_account_next_run_timestamp_seconds")
+_NEXT_RUN: Final = f"{P}_automation_account_next_run_timestamp_seconds"
 _UNDER_WAY: Final = of("agent_updates_in_flight")
 _WAITING: Final = of("agent_updates_waiting")
 _NOT_UPDATED: Final = of("agent_updates_failed_machines")
@@ -30,7 +30,7 @@ __all__ = ["agents_row"]
 
 def agents_row() -> list[Panel]:
     """Agents, their updates in windows, and the Automation accounts."""
-    by_state, by_version = of("agents", 'state=~".+"'), of("agent_versions", 'version=~".+"')
+    by_state, by_version = of("agents", 'state=~".+"'), f"{P}_agent_versions"
     by_concern, by_phase = of("agents_concern", 'concern=~".+"'), of("agent_updates_phase", 'phase=~".+"')
     return [
         stat(
@@ -125,7 +125,6 @@ def agents_row() -> list[Panel]:
                 ("Waiting", _WAITING),
                 ("Failed", _NOT_UPDATED),
                 ("Account healthy", _HEALTHY),
-                ("Next run in", f"{_NEXT_RUN} - time()"),
                 ("Run time used", of("automation_account_run_time_used_seconds")),
                 ("Run time limit", of("automation_account_run_time_limit_seconds")),
             ],

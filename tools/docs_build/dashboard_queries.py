@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vault_autoupdate.metrics.specs import PREFIX
+from vault_autoupdate.metrics.spec_types import PREFIX
 
 P: Final = PREFIX
 CHOSEN: Final = 'namespace=~"$namespace",name=~"$resource"'

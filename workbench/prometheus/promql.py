@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from vault_autoupdate.metrics.specs import SPECS, Kind
+from vault_autoupdate.metrics.spec_types import Kind
+from vault_autoupdate.metrics.specs import SPECS
 
 _TARGET: Final = frozenset({"job", "instance", "namespace"})
 """Labels that scraping adds to each series."""

@@ -7,15 +7,13 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
-from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.text import whole_number
 
 _TRIES: Final = 4
@@ -29,7 +27,7 @@ _REMAINING = {
 
 log = logging.getLogger(__name__)
 
-__all__ = ["ArmClient", "CallContext", "CallObserver", "Purpose", "Transport"]
+__all__ = ["ArmClient", "CallContext", "CallObserver", "Transport"]
 
 
 class Transport(Protocol):
@@ -55,29 +53,18 @@ class CallObserver(Protocol):
         """An answer told how much quota is left."""
 
 
-class Purpose(StrEnum):
-    """What a call is made for, where one operation serves several ends."""
-
-    OBSERVE = "observe"
-    TRACK = "track"
-    """To learn what has become of the jobs in flight."""
-    MAKE_SURE = "make sure"
-    """To learn whether a change got through whose answer was lost."""
-
-
 @dataclass(frozen=True)
-class CallContext(Caller):
-    """On whose behalf a call is made, for which run and as whom."""
+class CallContext:
+    """On whose behalf a call is made."""
 
+    scope: str
+    """What shares a quota: subscription and region."""
+    key: str
+    """What takes turns within a scope: the vault."""
     run_id: str
     """Begins every client request id of a run, so that all its calls can be found together."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity to call as; None for the process's own."""
-    purpose: Purpose = Purpose.OBSERVE
-
-    def to(self, purpose: Purpose) -> CallContext:
-        """The same for calls that are made for ``purpose``."""
-        return replace(self, purpose=purpose)
 
 
 class ArmClient:
@@ -96,7 +83,7 @@ class ArmClient:
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
-        self._refusals: dict[tuple[QuotaScope, CallKind], AzureError] = {}
+        self._refusals: dict[tuple[str, CallKind], AzureError] = {}
         """The last 429 of each scope and kind."""
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
@@ -116,7 +103,8 @@ class ArmClient:
             if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
                 raise refusal
             try:
-                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target))
+                call = ArmCall("GET", target, _request_id(context), tokens=context.tokens)
+                return await self._once(context, CallKind.READ, operation, call)
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -138,12 +126,12 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        return await self._once(context, CallKind.WRITE, _call(context, operation, method, target, body))
+        call = ArmCall(method, target, _request_id(context), body, context.tokens)
+        return await self._once(context, CallKind.WRITE, operation, call)
 
-    async def _once(self, context: CallContext, kind: CallKind, call: ArmCall) -> ArmReply:
-        operation = call.operation
+    async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
         asked = time.monotonic()
-        async with self.throttle.call(context, kind):
+        async with self.throttle.call(context.scope, kind, context.key):
             began = time.monotonic()
             self._observer.call_waited(kind, began - asked)
             try:
@@ -153,7 +141,7 @@ class ArmClient:
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
                 level = logging.DEBUG if error.disposition is Disposition.WAIT else logging.INFO
-                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, error.reason))
+                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, operation, error.reason))
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
@@ -162,7 +150,7 @@ class ArmClient:
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
-        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call))
+        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
         if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
             self._observer.quota_reported(kind, left)
         return reply
@@ -186,13 +174,9 @@ class ArmClient:
         return answer.result()
 
 
-def _fields(call: ArmCall, reason: str = "") -> dict[str, str]:
-    return {"request": call.request_id, "operation": call.operation, "purpose": call.purpose, "reason": reason}
+def _fields(call: ArmCall, operation: str, reason: str = "") -> dict[str, str]:
+    return {"request": call.request_id, "operation": operation, "reason": reason}
 
 
-def _call(
-    context: CallContext, operation: str, method: str, target: str, body: dict[str, object] | None = None
-) -> ArmCall:
-    """A call with a client request id of its own."""
-    request_id = f"{context.run_id}/{uuid.uuid4()}"
-    return ArmCall(method, target, request_id, body, context.tokens, operation=operation, purpose=context.purpose)
+def _request_id(context: CallContext) -> str:
+    return f"{context.run_id}/{uuid.uuid4()}"

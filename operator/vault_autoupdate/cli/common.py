@@ -38,7 +38,6 @@ _OPERATOR_ONLY: Final = frozenset(
         "metrics_cert_file",
         "metrics_key_file",
         "metrics_token_file",
-        "request_interval",
         "resource_credentials",
         "resource_metrics",
         "startup_spread",

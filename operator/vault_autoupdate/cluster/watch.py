@@ -15,7 +15,6 @@ from typing import Any, Final
 import aiohttp
 import kopf
 
-from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
@@ -23,9 +22,6 @@ from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""
-
-_LOGIN_PAUSE: Final = 5.0
-"""Seconds until another try, where there is nothing to log in with."""
 
 _WATCHING: Final = ("orchestration", "queueing", "running")
 """Modules of kopf that log the end of a watch, each with the whole traceback."""
@@ -40,27 +36,14 @@ class WatchLost(ConnectionError):
 
 
 async def watch(
-    controller: Controller,
-    queue: WorkQueue[ResourceKey],
-    namespaces: tuple[str, ...],
-    *,
-    connection: Connection,
-    health: WatchHealth,
+    controller: Controller, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, health: WatchHealth
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
-
-    Args:
-        controller: is told what is seen.
-        queue: what is due.
-        namespaces: to watch; none for all.
-        connection: what to log in with, and again when that has ended.
-        health: is told what the API server answers.
 
     Raises:
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
-    health.begin()
-    used_logins: int | None = None
+    health.contact()
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -77,20 +60,14 @@ async def watch(
         settings.process.ultimate_exiting_timeout = 25
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        # kopf asks at the start, and whenever the API server does not know the last session any longer.
-        nonlocal used_logins
-        if used_logins is not None:
-            try:
-                await connection.log_in_again(used_logins)
-            except ClusterUnreadable as error:
-                raise kopf.TemporaryError(str(error), delay=_LOGIN_PAUSE) from error
-        used_logins = connection.logins
-        return await _session(connection, health)
+    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
+        # Through the official client: in a pod, by kubeconfig, with exec plugins.
+        info = kopf.login_via_client(**kwargs)
+        return _session(info, health) if info else None
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
-        health.contact(body["metadata"]["namespace"])
+        health.contact()
         if event["type"] == "DELETED":
             metadata = body["metadata"]
             controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
@@ -106,7 +83,7 @@ async def watch(
 
     for name in _WATCHING:
         logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
-    working = asyncio.create_task(queue.run(controller.work), name="work queue")
+    working = asyncio.create_task(queue.run(), name="work queue")
     try:
         await kopf.operator(
             registry=registry,
@@ -123,17 +100,22 @@ async def watch(
         working.cancel()
 
 
-async def _session(connection: Connection, health: WatchHealth) -> kopf.AiohttpSession:
-    """A session of the watch, with the login of ``connection``, that tells what the API server answers."""
-    configuration = connection.configuration
-    settings = await configuration.auth_settings()
+def _session(info: kopf.ConnectionInfo, health: WatchHealth) -> kopf.AiohttpSession:
+    """What kopf would make of ``info``, and one that tells when the API server answers."""
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=connection.rest_client.ssl_context),
-        headers={each["key"]: str(each["value"]) for each in settings.values()},
-        proxy=configuration.proxy,
-        trace_configs=health.tracing(),
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        proxy=info.proxy_url,
+        trust_env=info.trust_env,
+        trace_configs=[health.tracing()],
     )
-    return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
+    return kopf.AiohttpSession(
+        server=info.server,
+        aiohttp_session=session,
+        default_namespace=info.default_namespace,
+        priority=info.priority,
+        expiration=info.expiration,
+    )
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import prometheus_client
@@ -11,16 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics import MetricWrapperBase
 
 from vault_autoupdate import __version__
-from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.cluster.watch_health import WatchHealth
-from vault_autoupdate.cluster.write_health import WriteHealth
-from vault_autoupdate.controller.controller import Controller
-from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.jobs import Verdict
-from vault_autoupdate.metrics.collector import StateCollector
+from vault_autoupdate.metrics.collector import Snapshot
+from vault_autoupdate.metrics.page import Page
 from vault_autoupdate.metrics.specs import CODES, OPERATIONS, UPDATE_OUTCOMES, spec
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.model.resource import ResourceKey
 from vault_autoupdate.reconcile.reconciler import Outcome
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -137,31 +132,14 @@ class Metrics:
         """The credential itself ends at this Unix time."""
         self._gauge("credential_expiry_timestamp_seconds").set(at)
 
-    def watch(
-        self,
-        controller: Controller,
-        queue: WorkQueue[ResourceKey],
-        throttle: Throttle,
-        watching: WatchHealth,
-        writes: WriteHealth,
-        *,
-        now: Callable[[], datetime],
-        resources: bool = True,
-    ) -> None:
-        """Serve what stands in the controller, the queue and the throttle whenever somebody asks.
+    def page(self, snapshot: Callable[[], Awaitable[Snapshot]], *, per_resource: bool = True) -> Page:
+        """Make ``/metrics`` of what is counted here and what stands elsewhere.
 
         Args:
-            controller: the resources.
-            queue: the resources that are due.
-            throttle: the budgets.
-            watching: whether the API server is heard of.
-            writes: whether it lets things be written.
-            now: tells the time.
-            resources: whether there are series for each resource.
+            snapshot: reads what stands; see `StateCollector`.
+            per_resource: whether there are series for each resource.
         """
-        self.registry.register(
-            StateCollector(controller, queue, throttle, watching, writes, now=now, resources=resources)
-        )
+        return Page(self.registry, snapshot, per_resource=per_resource)
 
     def _counter(self, name: str) -> Counter:
         return self._make(Counter, name)

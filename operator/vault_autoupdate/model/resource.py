@@ -64,17 +64,13 @@ __all__ = [
     "DeletionPolicy",
     "Goal",
     "InvalidSpec",
-    "Metadata",
     "Mode",
     "ObjectRef",
     "ResourceKey",
     "RolloutRules",
     "Spec",
     "VaultAutoUpdate",
-    "duration_between",
     "parse_resource",
-    "problem_of",
-    "request_of",
 ]
 
 
@@ -133,9 +129,7 @@ class CredentialSource(BaseModel):
         return self
 
 
-def duration_between(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
-    """Read a duration as Kubernetes writes it, and refuse one that is out of bounds."""
-
+def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
     def validate(value: object) -> timedelta:
         if isinstance(value, timedelta):
             return value
@@ -165,7 +159,7 @@ class AgentUpdatesSpec(BaseModel):
 
     schedule: str
     time_zone: str = "UTC"
-    duration: Annotated[timedelta, duration_between(SHORTEST, LONGEST)]
+    duration: Annotated[timedelta, _duration(SHORTEST, LONGEST)]
     max_concurrent: Annotated[int, Field(strict=True, ge=1, le=50)] = 10
     max_failures: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
     order: Annotated[tuple[Annotated[str, AfterValidator(_name_pattern)], ...], Field(max_length=20)] = ()
@@ -208,10 +202,8 @@ class Spec(BaseModel):
     ) = Field(None, validate_default=True)
     mode: Mode = Mode.ENFORCE
     suspend: StrictBool = False
-    interval: Annotated[timedelta, duration_between(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
-    job_timeout: Annotated[timedelta, duration_between(timedelta(minutes=1), timedelta(hours=24))] = timedelta(
-        minutes=160
-    )
+    interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
+    job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
@@ -286,9 +278,7 @@ class VaultAutoUpdate:
     """Value of the `UPDATE_AGENTS_NOW` annotation, cut likewise."""
 
 
-class Metadata(BaseModel):
-    """``metadata`` of an object, as far as it matters here."""
-
+class _Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
     name: str = Field(min_length=1)
@@ -305,7 +295,7 @@ class _Manifest(BaseModel):
 
     api_version: Literal["asr.vault-autoupdate.io/v1alpha1"]
     kind: Literal["VaultAutoUpdate"]
-    metadata: Metadata
+    metadata: _Metadata
     spec: Spec
     status: dict[str, Any] | None = None
 
@@ -319,7 +309,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
     try:
         manifest = _Manifest.model_validate(dict(body))
     except ValidationError as error:
-        raise InvalidSpec([problem_of(entry) for entry in error.errors()]) from None
+        raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
     metadata = manifest.metadata
     annotations = metadata.annotations or {}
     return VaultAutoUpdate(
@@ -329,17 +319,16 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
         generation=metadata.generation,
         created_at=metadata.creation_timestamp,
         deleting=metadata.deletion_timestamp is not None,
-        requested_at=request_of(annotations.get(REQUESTED_AT)),
-        update_agents_now=request_of(annotations.get(UPDATE_AGENTS_NOW)),
+        requested_at=_request(annotations.get(REQUESTED_AT)),
+        update_agents_now=_request(annotations.get(UPDATE_AGENTS_NOW)),
     )
 
 
-def request_of(value: str | None) -> str | None:
-    """The value of an annotation that asks for something, cut to what the status can answer with."""
+def _request(value: str | None) -> str | None:
     return None if value is None else clean(value, 256)
 
 
-def problem_of(entry: Any) -> str:
+def _problem(entry: Any) -> str:
     """One sentence for one of pydantic's errors, in the words of the manifest."""
     is_default = entry["type"] == "value_error"
     # A default that does not do is named as its field is in Python; other fields as they are in the manifest.

@@ -1,0 +1,232 @@
+"""The metrics about resources: of each one, and of all together. Pure.
+
+A series that says nothing is left out: a count of 0, a condition that is as it is of any resource which needs nobody.
+At thousands of resources those were two of three. The totals are always there, zeros included.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from vault_autoupdate.decide.agent_report import MOST_VERSIONS, Concern
+from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
+
+CONDITIONS: Final = ("Reconciling", "Stalled", "AgentsCurrent", "AutomationAccountHealthy")
+"""Those that have a metric. Ready has its own."""
+REASONS: Final = (
+    "AccountNotFound", "AccountNotOk", "AgentsExpired", "AgentsExpiring", "ArmUnreachable", "AuthenticationFailed",
+    "AuthorizationFailed", "CertificateUpdate", "Compliant", "CredentialForbidden", "CredentialInvalid",
+    "CredentialNotAllowed", "CredentialNotFound", "CredentialRequired", "CredentialUnreadable", "DriftDetected",
+    "FarBehind", "FinalizerNotSet", "FreeMinutesNearlyUsed", "InvalidAuthenticationTokenTenant", "InvalidSpec",
+    "JobScheduleMissing", "MalformedReply", "MappingsFailed", "NoSystemAssignedIdentity", "NotReadable",
+    "NotReported", "Progressing", "ReinstallRequired", "ResourceNotFound", "RetriesExhausted", "RunbookFailing",
+    "ScheduleDisabled", "ScheduleMissing", "ScopeLocked", "ScopeNotAllowed", "SubscriptionNotFound", "Suspended",
+    "Throttled", "UntrustedLink", "UpdatesWaiting", "VaultAlreadyManaged",
+)  # fmt: skip
+"""Reasons of conditions that have a label of their own: others come from Azure, and may be anything."""
+OTHER: Final = "Other"
+"""All other reasons."""
+OTHER_VERSION: Final = "other"
+"""All versions that have no series of their own."""
+ACCOUNT_PROBLEMS: Final = (
+    "AccountNotFound", "AccountNotOk", "NoSystemAssignedIdentity", "ScheduleMissing", "JobScheduleMissing",
+    "ScheduleDisabled", "RunbookFailing", "FreeMinutesNearlyUsed",
+)  # fmt: skip
+"""What may be wrong with an Automation account: the reasons of `decide.account_report.Problem`."""
+MAPPING_STATES: Final = ("compliant", "drifted", "updating", "failed", "ignored")
+AGENT_STATES: Final = ("current", "behind", "unknown")
+_WITH_WINDOWS: Final = "Only for resources with spec.agentUpdates."
+_REASONS_TEXT: Final = f"that of the condition, of those that the operator knows by itself; `{OTHER}`"
+
+__all__ = [
+    "ACCOUNT_PROBLEMS", "AGENT_STATES", "CONDITIONS", "MAPPING_STATES", "OTHER", "OTHER_VERSION", "REASONS",
+    "RESOURCE_SPECS", "TOTAL_SPECS", "Trouble",
+]  # fmt: skip
+
+
+class Trouble(StrEnum):
+    """What a resource may be counted under that somebody should look at. It may have several."""
+
+    UNREADY = "unready"
+    """Not Ready for 15 minutes, and not at work on it."""
+    NOT_READY = "not_ready"
+    """Not Ready for two intervals."""
+    UNCHECKED = "unchecked"
+    """No look has gone well for three intervals."""
+    STALLED = "stalled"
+    JOBS_FAILING = "jobs_failing"
+    JOBS_TIMING_OUT = "jobs_timing_out"
+    REPAIR_NOT_CURING = "repair_not_curing"
+    AGENTS_EXPIRED = "agents_expired"
+    AGENTS_EXPIRING = "agents_expiring"
+    AGENTS_FAR_BEHIND = "agents_far_behind"
+    ROLLOUT_STOPPED = "rollout_stopped"
+    ACCOUNT_UNHEALTHY = "account_unhealthy"
+
+
+def _resource(name: str, text: str, *, kind: Kind = Kind.GAUGE, usual: int = 0, **labels: str) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}_{name}", kind, Section.RESOURCES, text, {**RESOURCE_LABELS, **labels}, usual=usual)
+
+
+def _agents(name: str, text: str, *, usual: int = 0, **labels: str) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}_{name}", Kind.GAUGE, Section.AGENTS, text, {**RESOURCE_LABELS, **labels}, usual=usual)
+
+
+def _total(name: str, text: str, **labels: str) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}_{name}", Kind.GAUGE, Section.TOTALS, text, labels)
+
+
+TOTAL_SPECS: Final = (
+    _total(
+        "resources",
+        "Resources by their condition Ready and its reason.",
+        ready="`True`, `False`, `Unknown`",
+        reason=_REASONS_TEXT,
+    ),
+    _total(
+        "resources_in_trouble",
+        "Resources that somebody should look at, by why; one may have several reasons, and those that are suspended "
+        "have none. The single ones are in the metrics about each resource.",
+        trouble=quoted(Trouble),
+    ),
+    _total(
+        "resources_expected_fresh",
+        "Resources of whose vault something is to be known: all that are not suspended and can be acted on.",
+    ),
+    _total(
+        "resources_fresh", "Those of them whose vault a look has gone well of within the last two of their intervals."
+    ),
+    _total("oldest_success_timestamp_seconds", "The least of `resource_last_success_timestamp_seconds`."),
+    _total("longest_not_ready_seconds", "The most of `resource_not_ready_seconds`; 0 when all are Ready."),
+    _total("all_mappings", "Mappings of all vaults by where they stand.", state=quoted(MAPPING_STATES)),
+    _total(
+        "all_agents",
+        "Machines of all vaults where that is known, by the state of their Mobility service.",
+        state=quoted(AGENT_STATES),
+    ),
+    _total("all_agents_concern", "Machines of all vaults by what is wrong with their agent.", concern=quoted(Concern)),
+    _total(
+        "agent_versions",
+        "Machines of all vaults by the version of their agent, where that is known.",
+        version=f"the {MOST_VERSIONS} that most machines have; `unknown`; `{OTHER_VERSION}`",
+    ),
+    _total(
+        "automation_accounts",
+        "Automation accounts that resources name, where that matters, by whether they can run the updates.",
+        health="`healthy`, `unhealthy`, `unknown`",
+    ),
+    _total(
+        "automation_account_next_run_timestamp_seconds",
+        "When the first of the accounts is to run the updates. In the past: that run is missing.",
+    ),
+)
+
+RESOURCE_SPECS: Final = (
+    _resource(
+        "mappings",
+        "Mappings of the resource's vault by where they stand, as they were last seen, by this process or by one "
+        "before it. Absent for states that no mapping has.",
+        usual=2,
+        state=quoted(MAPPING_STATES),
+    ),
+    _resource("jobs_in_flight", "Jobs under way in the resource's vault. Absent when there are none."),
+    _resource(
+        "resource_condition",
+        "1 for each condition that is not as it is of a resource which needs nobody: Reconciling and Stalled while "
+        "they are True, AgentsCurrent and AutomationAccountHealthy while they are not. Ready has its own metrics.",
+        type=quoted(CONDITIONS),
+        status="`True`, `False`, `Unknown`",
+        reason=_REASONS_TEXT,
+    ),
+    _resource("resource_ready", "1 if the resource is Ready, 0 if not.", usual=1),
+    _resource(
+        "resource_not_ready_seconds",
+        "For how long the resource has not been Ready, with the reason that the condition has now. Absent while it is "
+        "Ready, while it is suspended, and where a difference is all that is wrong and mode Audit leaves it.",
+        reason=_REASONS_TEXT,
+    ),
+    _resource("resource_auto_update", "1 if spec.autoUpdate is Enabled, 0 if it is Disabled.", usual=1),
+    _resource("resource_suspended", "1 if spec.suspend is set; absent if not."),
+    _resource("resource_audited", "1 if spec.mode is Audit; absent if not."),
+    _resource(
+        "resource_interval_seconds",
+        "spec.interval: how often the vault is looked at. Absent where the spec cannot be acted on.",
+        usual=1,
+    ),
+    _resource(
+        "resource_last_success_timestamp_seconds",
+        "When the mappings of the vault were last read. It outlives the process: of a resource that was Ready when "
+        "this process began, it is that time, of others what their status says. Absent when nobody knows.",
+        usual=1,
+    ),
+    _resource(
+        "resource_failures",
+        "Mappings that were tried without success and wait for the next try. Absent for reasons that none has.",
+        reason=quoted(FailureReason),
+    ),
+    _resource(
+        "resource_attempts_most",
+        "Tries without success of the mapping that has had most of them. Absent when there is none.",
+    ),
+    _resource(
+        "resource_reverts_total",
+        "Looks that found mappings changed by somebody else after they had been as declared.",
+        kind=Kind.COUNTER,
+        usual=1,
+    ),
+    _agents(
+        "agents",
+        "Machines of the resource's vault by the state of their Mobility service, when they were last looked at. "
+        "Absent for states that none has, and where that is not known: before the first look, or without the right to "
+        "read replicated items.",
+        usual=1,
+        state=quoted(AGENT_STATES),
+    ),
+    _agents(
+        "agents_concern",
+        "Machines by what is wrong with their agent; one machine may have several concerns. Absent like `agents`.",
+        concern=quoted(Concern),
+    ),
+    _agents(
+        "agent_updates_in_flight",
+        "Updates of agents under way. Absent when there are none.",
+    ),
+    _agents(
+        "agent_updates_waiting", f"Machines that this window, or the next one, would still update. {_WITH_WINDOWS}"
+    ),
+    _agents("agent_updates_phase", f"1 for where the updates in windows stand. {_WITH_WINDOWS}", phase=quoted(Phase)),
+    _agents(
+        "agent_updates_failed_machines",
+        f"Machines whose last update failed. Absent when there are none. {_WITH_WINDOWS}",
+    ),
+    _agents(
+        "agent_updates_attempts_most",
+        f"Updates in a row that failed of the machine that has had most of them. Absent when there are none. "
+        f"{_WITH_WINDOWS}",
+    ),
+    _agents("agent_window_open", f"1 while a window for updates of agents is open. {_WITH_WINDOWS}"),
+    _agents("agent_next_window_timestamp_seconds", f"When the next window opens. {_WITH_WINDOWS}"),
+    _agents(
+        "automation_account_healthy",
+        "1 if the Automation account can run the updates, 0 if not, when it was last looked at. Absent where that is "
+        "not known or does not matter: without auto-update, with the checks off, or without the right to look.",
+        usual=1,
+    ),
+    _agents(
+        "automation_account_problem",
+        "1 for each thing that is wrong with the Automation account.",
+        reason=quoted(ACCOUNT_PROBLEMS),
+    ),
+    _agents(
+        "automation_account_run_time_used_seconds",
+        "Run time of its jobs that the account has used this month; absent without a limit. That Azure counts minutes "
+        "is inferred.",
+    ),
+    _agents(
+        "automation_account_run_time_limit_seconds",
+        "Run time of its jobs that the account may use in a month; absent without a limit.",
+    ),
+)

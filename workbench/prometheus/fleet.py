@@ -1,0 +1,174 @@
+"""A controller that has heard of thousands of resources and works on none: what /metrics looks like, and costs, then.
+
+``python -m workbench.prometheus.fleet --resources 5000 --metrics-port 9090 --health-port 8080`` serves both pages as
+the operator does. A line on its standard input (``well``, ``refused``) says how all resources are from then on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.account_report import AccountReport
+from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.http_server import serve_health, serve_metrics
+from vault_autoupdate.metrics.collector import StateCollector
+from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.settings import Address, load_settings
+from workbench.kube.resources import manifest
+
+MAPPINGS: Final = 20
+"""In each vault."""
+_TEAMS: Final = 25
+_LANES: Final = 29
+_OLD_AGENTS: Final = 20
+"""Of so many vaults, one has agents that are behind."""
+
+__all__ = ["MAPPINGS", "Fleet", "Mood", "make_fleet"]
+
+
+class Mood(StrEnum):
+    """How all resources are."""
+
+    WELL = "well"
+    REFUSED = "refused"
+    """Azure refuses the identity."""
+
+
+class Fleet:
+    """Resources as the watch would bring them, and what looks at their vaults would have found."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.metrics = Metrics()
+        unused: Any = None
+        self.controller = Controller(
+            reconciler=unused,
+            writer=unused,
+            timing=unused,
+            observer=self.metrics,
+            wake=lambda *_: None,
+            startup_spread=timedelta(),
+            paused_for=lambda *_: 0.0,
+            now=_now,
+        )
+        self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]})
+
+    def become(self, mood: Mood, *, looked: bool = True) -> None:
+        """Let all resources be like that.
+
+        Args:
+            mood: how they are.
+            looked: whether this process has looked at their vaults; else it knows what their status says.
+        """
+        for number in range(self._count):
+            self.controller.on_change(_object(number, mood))
+            if looked and mood is Mood.WELL:
+                self._look(number)
+
+    def _look(self, number: int) -> None:
+        state = self.controller.resources[_key(number)].state
+        state.looked = True
+        state.actions = {f"mapping-{n}": Action.KEEP if n else Action.IGNORE for n in range(MAPPINGS + 1)}
+        behind = 2 if number % _OLD_AGENTS == 0 else 0
+        concerns = {Concern.UPDATE_REQUIRED: behind} if behind else {}
+        state.agents = AgentReport(30, behind, concerns=concerns, versions=(("9.66.7000.1", 30 - behind),))
+        state.account = AccountReport("aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0)
+
+    async def meet_scopes(self) -> None:
+        """Make a call in each of the scopes that a fleet of that size has, so that they have series."""
+        for number in range(_LANES):
+            for kind in CallKind:
+                async with self.throttle.call(f"{number:08}-0000-4000-8000-000000000000/westeurope", kind, "vault"):
+                    pass
+
+    def standing(self) -> StateCollector:
+        """What reads how things stand, as the operator has it."""
+        queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
+        health = WatchHealth()
+        health.ready.set()
+        health.contact()
+        return StateCollector(self.controller, queue, self.throttle, health, now=_now)
+
+
+def make_fleet(count: int) -> Fleet:
+    """A fleet of ``count`` resources that nobody has heard of yet."""
+    return Fleet(count)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _key(number: int) -> ResourceKey:
+    return ResourceKey(f"team-{number % _TEAMS:02}", f"vault-{number:04}")
+
+
+def _object(number: int, mood: Mood) -> dict[str, Any]:
+    key = _key(number)
+    group = f"/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-{number:012}/resourceGroups/rg-dr/providers"
+    document = manifest(
+        key.name,
+        namespace=key.namespace,
+        vaultResourceId=f"{group}/Microsoft.RecoveryServices/vaults/{key.name}",
+        automationAccountResourceId=f"{group}/Microsoft.Automation/automationAccounts/aa-{key.name}",
+    )
+    document["metadata"] |= {"uid": f"uid-{number}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {**document, "status": _status(mood)}
+
+
+def _status(mood: Mood) -> dict[str, Any]:
+    at = _now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    said = {
+        Mood.WELL: {"Ready": ("True", "Compliant"), "AgentsCurrent": ("True", "AgentsCurrent")},
+        Mood.REFUSED: {"Ready": ("False", "AuthorizationFailed"), "Stalled": ("True", "AuthorizationFailed")},
+    }[mood]
+    return {
+        "observedGeneration": 1,
+        "lastSuccessTime": at,
+        "mappings": {"total": 21, "inScope": 20, "compliant": 20, "ignored": 1},
+        "conditions": [
+            {"type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": at}
+            for kind, (status, reason) in said.items()
+        ],
+    }
+
+
+async def _serve(chosen: argparse.Namespace) -> None:
+    fleet = make_fleet(chosen.resources)
+    fleet.become(Mood(chosen.mood), looked=not chosen.restarted)
+    await fleet.meet_scopes()
+    settings = load_settings({"metrics_address": f"127.0.0.1:{chosen.metrics_port}"}, {})
+    async with (
+        serve_health(Address("127.0.0.1", chosen.health_port), overdue=lambda: 0.0, ready=lambda: True),
+        serve_metrics(settings, fleet.metrics.page(fleet.standing().snapshot)),
+    ):
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            fleet.become(Mood(line.strip()))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m workbench.prometheus.fleet", description=__doc__)
+    parser.add_argument("--resources", type=int, required=True)
+    parser.add_argument("--metrics-port", type=int, required=True)
+    parser.add_argument("--health-port", type=int, required=True)
+    parser.add_argument("--mood", default=Mood.WELL, choices=[str(mood) for mood in Mood])
+    parser.add_argument("--restarted", action="store_true", help="begin like a process that has not looked yet")
+    asyncio.run(_serve(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    main()
