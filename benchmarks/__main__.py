@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure everything; ``--smoke``: a minute, for CI; ``scale``: against a real API server."""
+"""``python -m benchmarks``: measure everything, or one part; ``--smoke``: a minute, for CI."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measure import Result, measure
 from benchmarks.plot import draw
 from benchmarks.scenarios import Contender, Scenario
+from benchmarks.scrapes import run_scrapes
 from benchmarks.table import results_table
 
 _POINTS: Final = 50
@@ -28,7 +29,7 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["limits", "scale", "all"], default="all")
+    parser.add_argument("part", nargs="?", choices=["limits", "scrapes", "scale", "all"], default="all")
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
@@ -45,6 +46,9 @@ def main() -> int:
         if out:
             out.mkdir(parents=True, exist_ok=True)
             draw(results, out / "performance.png")
+    if not chosen.only and (chosen.smoke or chosen.part in {"scrapes", "all"}):
+        document["scrapes"], found = run_scrapes()
+        problems += found
     if not chosen.smoke and not chosen.only and chosen.part in {"scale", "all"}:
         from benchmarks.scale import run_scale  # noqa: PLC0415 - needs a control plane, and the rest does not
 

@@ -55,17 +55,17 @@ class Trial:
         self._core = azure.core
         self._changed = asyncio.Event()
         self.statuses: list[dict[str, Any]] = []
-        self.queue: WorkQueue[ResourceKey] = WorkQueue()
         self.controller = Controller(
             reconciler=azure.core.reconciler,
             writer=self,
             timing=azure.core.timing,
             observer=self,
-            wake=self.queue.add,
+            wake=self._wake,
             startup_spread=timedelta(seconds=1),
             paused_for=azure.core.paused_for,
             now=clock.now,
         )
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.statuses.append(dict(status))
@@ -85,6 +85,9 @@ class Trial:
 
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
         self._changed.set()
+
+    def _wake(self, key: ResourceKey, delay: float) -> None:
+        self.queue.add(key, delay)
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -148,7 +151,7 @@ def ready(status: Mapping[str, Any]) -> dict[str, Any]:
 async def open_trial(azure: Azure, clock: Clock) -> AsyncIterator[Trial]:
     """Apply the resource and work on it until the end of the block."""
     trial = Trial(azure, clock)
-    working = asyncio.create_task(trial.queue.run(trial.controller.work))
+    working = asyncio.create_task(trial.queue.run())
     try:
         trial.controller.on_change(_body())
         yield trial
