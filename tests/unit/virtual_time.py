@@ -10,11 +10,18 @@ import asyncio
 import functools
 import selectors
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ParamSpec
+from typing import Any, Final, ParamSpec
 
 P = ParamSpec("P")
 
 __all__ = ["Deadlock", "VirtualTimeLoop", "in_virtual_time"]
+
+
+_BUSY: Final = 1000
+"""Passes of the loop without a moment's waiting after which its time goes on by itself."""
+_MOMENT: Final = 1e-9
+"""asyncio lets a timer fire that much early. Who then finds that it is too early sets it again: if time stood still,
+for ever."""
 
 
 class Deadlock(BaseException):
@@ -26,6 +33,7 @@ class _Selector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self._busy = 0
         self._files = selectors.SelectSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -33,7 +41,8 @@ class _Selector(selectors.BaseSelector):
             return ready
         if timeout is None:
             raise Deadlock("everybody waits for somebody else")
-        self.now += max(0.0, timeout)
+        self._busy = self._busy + 1 if timeout <= 0 else 0
+        self.now += max(0.0, timeout) if self._busy < _BUSY else _MOMENT
         return []
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -302,6 +302,7 @@ _STEPS = st.lists(
 
 
 @hypothesis_settings(max_examples=40)
+@example(steps=[("add", "a", 1.0, 1 - 1e-10), ("add", "b", 5.0, 0.0)], takes=0.0, again=None)  # due in no time
 @given(_STEPS, st.sampled_from([0.0, 2.0]), st.sampled_from([None, 0.0, 3.0]))
 def test_whatever_happens_no_key_is_at_work_twice_and_none_that_was_woken_is_missed(
     steps: list[tuple[str, str, float, float]], takes: float, again: float | None
