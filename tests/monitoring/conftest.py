@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group("monitoring"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     """The scenario at its end: operator and Prometheus are still running."""
     program = require_program("prometheus")
@@ -33,7 +33,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def promtool() -> str:
     """The path of promtool."""
     return require_program("promtool")

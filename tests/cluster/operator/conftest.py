@@ -42,7 +42,7 @@ class Shared:
         self.sim.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     running = Shared(control_plane, tmp_path_factory.mktemp("shared-operator"))
     try:
