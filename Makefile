@@ -5,6 +5,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A third of what the tests do is waiting, so two cores are kept busy by three workers.
+WORKERS ?= 3
 STAMP := $(VENV)/.synced
 
 .PHONY: help
@@ -45,7 +47,7 @@ format: $(STAMP) ## Format the code
 test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
 	@tools/install-system-packages || test -z "$${CI:-}"
 	@$(BIN)/python -m workbench.kube.build_control_plane || test -z "$${CI:-}"
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n $(WORKERS)
 
 .PHONY: audit
 audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fails where it cannot be reached)

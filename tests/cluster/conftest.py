@@ -19,12 +19,17 @@ _HERE: Final = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane."""
+    """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane.
+
+    In two groups, each with a control plane: the tests of the operator mostly wait, the others mostly calculate, and
+    one after the other they would take longer than all else beside them.
+    """
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.cluster)
             if config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("cluster"))
+                of_operator = item.path.is_relative_to(_HERE / "operator")
+                item.add_marker(pytest.mark.xdist_group("operator" if of_operator else "cluster"))
 
 
 @pytest.fixture(scope="package")
