@@ -113,6 +113,7 @@ def full_status() -> dict[str, Any]:
             "failedToStart": 1,
             "timedOut": 1,
         },
+        "failureCodes": [{"reason": "JobFailed", "code": "151137", "count": 2}],
         "failures": [
             {
                 "mapping": "fabric/container/mapping-2",
@@ -128,6 +129,7 @@ def full_status() -> dict[str, Any]:
             }
         ],
         "failuresOmitted": 1,
+        "lastSuccessTime": NOW,
         "lastHandledReconcileAt": "now",
         "lastHandledUpdateAgentsNow": "1767323045",
     }  # fmt: skip

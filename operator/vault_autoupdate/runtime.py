@@ -150,7 +150,8 @@ async def run_operator(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         async with AsyncExitStack() as stack:
-            api = await stack.enter_async_context(connect())
+            metrics = Metrics()
+            api = await stack.enter_async_context(connect(metrics.kube_call_finished))
             identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
             leadership = Leadership(
                 api,
@@ -159,7 +160,7 @@ async def run_operator(settings: Settings) -> None:
                 identity=identity,
             )
             may_write = leadership.holds if settings.leader_elect else lambda: True
-            metrics = Metrics(leading=may_write)
+            metrics.leading_when(may_write)
             core = stack.enter_context(
                 open_core(
                     settings,
@@ -178,7 +179,7 @@ async def run_operator(settings: Settings) -> None:
                 await await_definition(api, settings.watch_namespaces)
                 await (leadership.lead(work) if settings.leader_elect else work())
 
-            identities = Identities(KubeLogins(api), settings)
+            identities = Identities(KubeLogins(api), settings, fetched=metrics.resource_token_fetched)
             await _run(settings, core, metrics, writer=writer, identities=identities, work_on=work_on)
 
 
@@ -215,7 +216,7 @@ async def _run(
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 
     async def work() -> None:
-        await watch(controller, queue, settings.watch_namespaces, health=health)
+        await watch(controller, queue, settings.watch_namespaces, health=health, calls=metrics.kube_call_finished)
 
     async with (
         serve_health(

@@ -86,6 +86,15 @@ class Trial:
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
         self._changed.set()
 
+    def pass_not_written(self) -> None:
+        raise AssertionError("every status is taken here")
+
+    def pass_crashed(self) -> None:
+        self._changed.set()
+
+    def interim_status_skipped(self) -> None:
+        raise AssertionError("every status is taken here")
+
     def _wake(self, key: ResourceKey, delay: float) -> None:
         self.queue.add(key, delay)
 

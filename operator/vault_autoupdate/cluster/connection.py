@@ -13,6 +13,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
+from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION
 from vault_autoupdate.model.text import clean
 
@@ -40,8 +41,11 @@ class ClusterUnreadable(ConnectionError):
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[client.ApiClient]:
+async def connect(observer: KubeCallObserver = lambda *_: None) -> AsyncIterator[client.ApiClient]:
     """Log in from within a pod, else by kubeconfig (exec plugins included).
+
+    Args:
+        observer: is told of every call.
 
     Raises:
         ClusterUnreadable: neither tells of a cluster.
@@ -53,18 +57,23 @@ async def connect() -> AsyncIterator[client.ApiClient]:
             await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
         except config.ConfigException as error:
             raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
-    async with client.ApiClient(tune_client(client.Configuration.get_default_copy())) as api:
+    async with client.ApiClient(tune_client(client.Configuration.get_default_copy(), observer)) as api:
         yield api
 
 
-def tune_client(configuration: client.Configuration) -> client.Configuration:
+def tune_client(
+    configuration: client.Configuration, observer: KubeCallObserver = lambda *_: None
+) -> client.Configuration:
     """Open fewer connections than the client would, and look for proxies before each request only if there are some.
 
     A TLS connection of asyncio keeps a buffer of 256 KiB, of which the client would have a hundred; and with
     ``trust_env`` it reads the environment and ``~/.netrc`` anew each time. Measured in docs/performance.md.
     """
     configuration.connection_pool_maxsize = _CONNECTIONS
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
+    configuration.client_session_kwargs = {
+        "trust_env": bool(getproxies_environment()),
+        "trace_configs": [tracing(observer)],
+    }
     return configuration
 
 

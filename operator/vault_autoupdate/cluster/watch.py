@@ -15,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 import kopf
 
+from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
@@ -36,9 +37,21 @@ class WatchLost(ConnectionError):
 
 
 async def watch(
-    controller: Controller, queue: WorkQueue[ResourceKey], namespaces: tuple[str, ...], *, health: WatchHealth
+    controller: Controller,
+    queue: WorkQueue[ResourceKey],
+    namespaces: tuple[str, ...],
+    *,
+    health: WatchHealth,
+    calls: KubeCallObserver,
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
+
+    Args:
+        controller: takes in what is seen.
+        queue: hands out what is due.
+        namespaces: to watch; empty for all.
+        health: is told whenever the API server is heard of.
+        calls: is told of every call.
 
     Raises:
         WatchLost: kopf gave up. It cannot begin anew in the same process.
@@ -63,7 +76,7 @@ async def watch(
     async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
         # Through the official client: in a pod, by kubeconfig, with exec plugins.
         info = kopf.login_via_client(**kwargs)
-        return _session(info, health) if info else None
+        return _session(info, health, calls) if info else None
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
@@ -100,14 +113,14 @@ async def watch(
         working.cancel()
 
 
-def _session(info: kopf.ConnectionInfo, health: WatchHealth) -> kopf.AiohttpSession:
+def _session(info: kopf.ConnectionInfo, health: WatchHealth, calls: KubeCallObserver) -> kopf.AiohttpSession:
     """What kopf would make of ``info``, and one that tells when the API server answers."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers=info.as_http_headers(),
         proxy=info.proxy_url,
         trust_env=info.trust_env,
-        trace_configs=[health.tracing()],
+        trace_configs=[health.tracing(), tracing(calls)],
     )
     return kopf.AiohttpSession(
         server=info.server,

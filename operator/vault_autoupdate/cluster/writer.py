@@ -14,7 +14,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
-from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.readiness import Readiness
@@ -130,8 +130,9 @@ class KubeWriter:
         # The test refuses the patch if the object was deleted and made anew meanwhile.
         whole = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}, *patch]
         for pause in (*_PAUSES, None) if patient else (None,):
+            await self._take_turn(patient=patient)
             try:
-                async with asyncio.timeout(None if patient else _SHORT_TIMEOUT), self._turns:
+                async with asyncio.timeout(None if patient else _SHORT_TIMEOUT):
                     if not self._may_write():
                         raise NotLeading("another replica may be leading by now: nothing is written")
                     await method(
@@ -151,10 +152,20 @@ class KubeWriter:
                     raise ObjectChanged(str(ref.key)) from error
                 if pause is None:
                     raise NotWritten(in_short(error)) from error
-                log.warning("%s could not be written, again in %s s: %s", ref.key, pause, in_short(error))
-                await asyncio.sleep(pause)
+                log.debug("%s could not be written, again in %s s: %s", ref.key, pause, in_short(error))
             else:
                 return
+            finally:
+                self._turns.release()
+            await asyncio.sleep(pause)
+
+    async def _take_turn(self, *, patient: bool) -> None:
+        """Wait until a write may begin. Raises `TurnNotCome` where it is not worth a long wait."""
+        try:
+            async with asyncio.timeout(None if patient else _SHORT_TIMEOUT):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise TurnNotCome("too many others are being written") from error
 
 
 def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:

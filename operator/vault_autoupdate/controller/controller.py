@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.tracked import (
     TokensOf,
     TrackedResource,
@@ -23,12 +24,11 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
-from vault_autoupdate.model.errors import Disposition, NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.errors import Disposition, NotLeading, NotWritten, ObjectChanged, ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import (
     FINALIZER,
     DeletionPolicy,
     InvalidSpec,
-    ObjectRef,
     ResourceKey,
     VaultAutoUpdate,
 )
@@ -46,33 +46,7 @@ _REWRITE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Controller", "PassObserver", "TrackedResource", "Writer"]
-
-
-class Writer(Protocol):
-    """Writes to Kubernetes; `KubeWriter` is the one."""
-
-    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
-        """Replace the status. Raises as `KubeWriter.write_status`."""
-
-    async def check_present(self, ref: ObjectRef) -> None:
-        """Raise `ObjectGone` if there is no such object."""
-
-    async def add_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
-        """Add our finalizer."""
-
-    async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
-        """Take our finalizer off."""
-
-    async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int) -> None:
-        """Post an Event about something that has happened ``count`` times since the last one."""
-
-
-class PassObserver(Protocol):
-    """Is told of every pass, for metrics."""
-
-    def pass_ended(self, outcome: Outcome, seconds: float) -> None:
-        """A pass over a vault has ended."""
+__all__ = ["Controller", "TrackedResource"]
 
 
 class Controller:
@@ -138,7 +112,7 @@ class Controller:
             self._unlink(tracked)
             if bool(tracked.refusal) != bool(new.refusal):
                 self._wake_others(tracked)  # it comes to have a claim to its vault, or loses it
-            tracked.take_over(new)
+            tracked.take_over(new, self._now())
         self._by_vault.setdefault(tracked.vault_key, set()).add(key)
         if not changed:
             return
@@ -187,8 +161,12 @@ class Controller:
         except ObjectChanged:
             return _SETTLE_SECONDS
         except (NotWritten, NotLeading) as error:
-            log.warning("%s could not be written: %s", key, error)
+            log.warning("%s could not be written: %s", key, error, extra={"resource": str(key)})
+            self._observer.pass_not_written()
             return _REWRITE_SECONDS
+        except Exception:
+            self._observer.pass_crashed()
+            raise
 
     async def _work(self, tracked: TrackedResource) -> float | None:
         resource = tracked.resource
@@ -268,6 +246,7 @@ class Controller:
 
         async def report(current: Readiness) -> None:
             self._check_present(tracked)
+            tracked.history.looked_at(began, self._now())  # a pass begins with a look, and shows nothing before
             # A run has to stand in the status before its first change: a process after this one has to know of it.
             noted = (tracked.status.get("lastRun") or {}).get("id")
             await self._publish(tracked, current, final=state.run is not None and state.run.id != noted)
@@ -280,7 +259,7 @@ class Controller:
             )
             self._observer.pass_ended(outcome, (self._now() - began).total_seconds())
             if outcome.error is None and not outcome.superseded:
-                tracked.history.last_success = self._now()
+                tracked.history.looked_at(began, self._now())
         finally:
             tracked.superseded = None
             del self._at_work[vault_key]
@@ -352,7 +331,7 @@ class Controller:
         """
         status = build_status(
             tracked.resource, tracked.state, current, tracked.status, self._now(),
-            generation=tracked.generation, handled_request=handled,
+            generation=tracked.generation, handled_request=handled, last_success=tracked.history.last_success,
         )  # fmt: skip
         if not differs(tracked.status, status):
             return
@@ -364,7 +343,10 @@ class Controller:
         except Exception as error:
             if final:
                 raise
-            log.warning("the status of %s could not be written: %s", tracked.ref.key, error)
+            self._observer.interim_status_skipped()
+            level = logging.DEBUG if isinstance(error, TurnNotCome) else logging.WARNING
+            fields = {"resource": str(tracked.ref.key)}
+            log.log(level, "the status of %s could not be written: %s", tracked.ref.key, error, extra=fields)
             return
         tracked.status = status
         tracked.history.status_is(status, self._now())

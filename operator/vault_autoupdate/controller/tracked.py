@@ -23,6 +23,7 @@ from vault_autoupdate.model.resource import (
 )
 from vault_autoupdate.report.history import ReadyHistory
 from vault_autoupdate.report.restore import restore
+from vault_autoupdate.report.values import read_time
 
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
@@ -54,7 +55,7 @@ class TrackedResource:
     superseded: asyncio.Event | None = field(default=None, repr=False)
     """Set to end the pass that is under way; None while there is none."""
 
-    def take_over(self, new: TrackedResource) -> None:
+    def take_over(self, new: TrackedResource, now: datetime) -> None:
         """Bring up to date what the API server says of the same object."""
         if new.refusal or self.credential != new.credential:
             self.tokens = None
@@ -64,7 +65,7 @@ class TrackedResource:
         if self.sent is None or self.sent == new.status:  # else these news are older than what we have sent
             self.sent = None
             self.status = new.status
-            self.history.status_is(new.status, new.history.last_success)
+            self.history.status_is(new.status, now)
 
     @property
     def credential(self) -> CredentialSource | None:
@@ -106,7 +107,7 @@ def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> T
         finalizers=tuple(metadata.get("finalizers") or ()),
         status=status,
         state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
-        history=ReadyHistory.first_seen(status, now),
+        history=ReadyHistory.first_seen(status, read_time(metadata.get("creationTimestamp")), now),
         worked_generation=observed if isinstance(observed, int) else None,
     )
 

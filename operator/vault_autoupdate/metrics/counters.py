@@ -14,7 +14,15 @@ from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.metrics.collector import Snapshot
 from vault_autoupdate.metrics.page import Page
-from vault_autoupdate.metrics.specs import CODES, OPERATIONS, UPDATE_OUTCOMES, spec
+from vault_autoupdate.metrics.specs import (
+    CODES,
+    KUBE_CODES,
+    KUBE_OPERATIONS,
+    OPERATIONS,
+    PASS_RESULTS,
+    UPDATE_OUTCOMES,
+    spec,
+)
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.reconciler import Outcome
 
@@ -28,7 +36,7 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 class Metrics:
     """Everything that is counted. Implements `CallObserver`, `RunObserver` and `PassObserver`."""
 
-    def __init__(self, *, leading: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._jobs = self._counter("jobs_total")
@@ -47,7 +55,9 @@ class Metrics:
         self._reported = self._gauge("arm_quota_reported")
         self._tokens = self._counter("arm_token_requests_total")
         self._token_expiry = self._gauge("arm_token_expiry_timestamp_seconds")
-        self._gauge("leading").set_function(lambda: float(leading()))
+        self._kube_calls = self._counter("kube_requests_total")
+        self._statuses_skipped = self._counter("interim_statuses_skipped_total")
+        self._leading = self._gauge("leading")
         self._gauge("build_info").labels(__version__).set(1)
         self._initialise()
 
@@ -56,10 +66,14 @@ class Metrics:
         for outcome in UPDATE_OUTCOMES:
             self._jobs.labels(outcome)
             self._agent_updates.labels(outcome)
-        for result in ("success", "error", "superseded"):
+        for result in PASS_RESULTS:
             self._passes.labels(result)
-        for result in ("success", "error"):
-            self._tokens.labels(result)
+        for identity in ("operator", "resource"):
+            for result in ("success", "error"):
+                self._tokens.labels(result, identity)
+        for operation in KUBE_OPERATIONS:
+            for code in KUBE_CODES:
+                self._kube_calls.labels(operation, code)
         for operation in OPERATIONS:
             for code in CODES:
                 self._calls.labels(operation, code)
@@ -103,6 +117,18 @@ class Metrics:
         self._passes.labels(result).inc()
         self._pass_seconds.observe(seconds)
 
+    def pass_not_written(self) -> None:
+        """See `PassObserver`."""
+        self._passes.labels("not_written").inc()
+
+    def pass_crashed(self) -> None:
+        """See `PassObserver`."""
+        self._passes.labels("crashed").inc()
+
+    def interim_status_skipped(self) -> None:
+        """See `PassObserver`."""
+        self._statuses_skipped.inc()
+
     # CallObserver
 
     def call_finished(self, operation: str, code: str, seconds: float) -> None:
@@ -124,9 +150,21 @@ class Metrics:
 
     def token_fetched(self, expires_on: float | None) -> None:
         """A token was asked for; ``expires_on`` is the Unix time of its end, None if there was none to be had."""
-        self._tokens.labels("error" if expires_on is None else "success").inc()
+        self._tokens.labels("error" if expires_on is None else "success", "operator").inc()
         if expires_on is not None:
             self._token_expiry.set(expires_on)
+
+    def resource_token_fetched(self, expires_on: float | None) -> None:
+        """Like `token_fetched`, of an identity that a resource brings along."""
+        self._tokens.labels("error" if expires_on is None else "success", "resource").inc()
+
+    def kube_call_finished(self, operation: str, code: str) -> None:
+        """See `KubeCallObserver`."""
+        self._kube_calls.labels(operation, code).inc()
+
+    def leading_when(self, leading: Callable[[], bool]) -> None:
+        """Show whether this replica leads as ``leading`` says, which any thread may ask."""
+        self._leading.set_function(lambda: float(leading()))
 
     def credential_expires(self, at: float) -> None:
         """The credential itself ends at this Unix time."""

@@ -76,7 +76,8 @@ class ResourceFacts(NamedTuple):
     audited: bool
     interval: float | None
     """None where the spec cannot be acted on."""
-    last_success: float | None
+    last_success: float
+    """Since when nothing new is known of the vault."""
     reverts: int
     jobs: int
     mappings: Mapping[str, int]
@@ -108,7 +109,7 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
         suspended=spec is not None and spec.suspend,
         audited=audited,
         interval=spec.interval.total_seconds() if spec else None,
-        last_success=tracked.history.last_success.timestamp(),
+        last_success=tracked.history.stale_since.timestamp(),
         reverts=state.reverts,
         jobs=len(state.operations),
         mappings=_mappings(tracked),

@@ -46,8 +46,7 @@ def samples_of(facts: ResourceFacts) -> Iterator[Sample]:
         yield "resource_auto_update", "", int(facts.auto_update)
     if facts.interval is not None:
         yield "resource_interval_seconds", "", facts.interval
-    if facts.last_success is not None:
-        yield "resource_last_success_timestamp_seconds", "", facts.last_success
+    yield "resource_last_success_timestamp_seconds", "", facts.last_success
     yield "resource_reverts_total", "", facts.reverts
     for name, value in (
         ("resource_suspended", int(facts.suspended)),

@@ -158,8 +158,9 @@ RESOURCE_SPECS: Final = (
     ),
     _resource(
         "resource_last_success_timestamp_seconds",
-        "When the mappings of the vault were last read. It outlives the process: of a resource that was Ready when "
-        "this process began, it is that time, of others what their status says. Absent when nobody knows.",
+        "When the mappings of the vault were last read; where they never were, when the resource was made. It outlives "
+        "the process: of a resource that was Ready when this process began it is that time, of others what their "
+        "status says.",
         usual=1,
     ),
     _resource(

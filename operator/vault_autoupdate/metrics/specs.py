@@ -1,4 +1,4 @@
-"""Every metric by name, kind, labels and meaning: what `metrics` counts, `collector` reads and the docs list. Pure.
+"""Every metric by name, kind, labels and meaning: what `metrics` counts, `collector` reads and the docs list.
 
 Names follow Prometheus' conventions: base units, ``_total`` for counters, ``_timestamp_seconds`` for points in time.
 No label holds the id of a subscription or vault, or words of an error: a resource is known by namespace and name.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from vault_autoupdate.cluster.calls import NO_ANSWER
+from vault_autoupdate.cluster.calls import OPERATIONS as KUBE_OPERATIONS
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS, TOTAL_SPECS
 from vault_autoupdate.metrics.spec_types import PREFIX, Kind, MetricSpec, Section, quoted
 
@@ -19,10 +21,15 @@ OPERATIONS: Final = (
 )  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
+KUBE_CODES: Final = ("200", "201", "403", "409", "429", "500", NO_ANSWER)
+"""Answers of the API server that are there with a zero from the start, likewise."""
+PASS_RESULTS: Final = ("success", "error", "superseded", "not_written", "crashed")
 UPDATE_OUTCOMES: Final = ("succeeded", "failed", "failed_to_start", "timed_out")
 """How a change of a mapping, or an update of an agent, may end."""
 
-__all__ = ["CODES", "OPERATIONS", "SPECS", "UPDATE_OUTCOMES", "spec"]
+__all__ = [
+    "CODES", "KUBE_CODES", "KUBE_OPERATIONS", "OPERATIONS", "PASS_RESULTS", "SPECS", "UPDATE_OUTCOMES", "spec",
+]  # fmt: skip
 
 _SCOPE: Final = {
     "scope": "a number without a meaning for each subscription and region, in the order in which they were met",
@@ -150,8 +157,9 @@ SPECS: Final = (
         Section.AZURE,
         Kind.COUNTER,
         "arm_token_requests_total",
-        "Tokens asked for by how that ended.",
-        {"result": "`success`, `error`"},
+        "Tokens asked for by how that ended, and by whose identity: the operator's own, or one that a resource brings "
+        "along in spec.credential.",
+        {"result": "`success`, `error`", "identity": "`operator`, `resource`"},
     ),
     _metric(
         Section.AZURE,
@@ -185,8 +193,22 @@ SPECS: Final = (
         Section.OPERATOR,
         Kind.COUNTER,
         "reconcile_total",
-        "Passes over a vault by how they ended.",
-        {"result": "`success`, `error`, `superseded`"},
+        "Passes over a vault by how they ended. not_written: well or not, the API server did not take what came of it; "
+        "crashed: a defect of the operator.",
+        {"result": quoted(PASS_RESULTS)},
+    ),
+    _metric(
+        Section.OPERATOR,
+        Kind.COUNTER,
+        "kube_requests_total",
+        "Calls to the API server by what they are for and how it answered.",
+        {"operation": quoted(KUBE_OPERATIONS), "code": f"HTTP status; `{NO_ANSWER}`"},
+    ),
+    _metric(
+        Section.OPERATOR,
+        Kind.COUNTER,
+        "interim_statuses_skipped_total",
+        "Statuses that would only have told of progress and did not get their turn among thousands of others in time.",
     ),
     _metric(
         Section.OPERATOR,

@@ -20,6 +20,7 @@ from vault_autoupdate.metrics.specs import spec
 _UNREADY_AFTER: Final = 900.0
 _DEFAULT_INTERVAL: Final = 3600.0
 """Of a resource whose spec cannot be acted on."""
+_FRESH_INTERVALS: Final = 2
 _NOT_READY_INTERVALS: Final = 2
 _UNCHECKED_INTERVALS: Final = 3
 _OF_CONCERN: Final = {
@@ -39,7 +40,7 @@ def _is_expected_fresh(facts: ResourceFacts) -> bool:
 
 def _is_fresh(facts: ResourceFacts, now: float) -> bool:
     """Whether the vault was looked at within two intervals, before ``now`` (Unix time)."""
-    return facts.last_success is not None and now - facts.last_success <= 2 * (facts.interval or _DEFAULT_INTERVAL)
+    return now - facts.last_success <= _FRESH_INTERVALS * (facts.interval or _DEFAULT_INTERVAL)
 
 
 def troubles_of(facts: ResourceFacts, now: float) -> Iterator[Trouble]:
@@ -52,7 +53,7 @@ def troubles_of(facts: ResourceFacts, now: float) -> Iterator[Trouble]:
             yield Trouble.UNREADY
         if facts.not_ready_for > _NOT_READY_INTERVALS * interval:
             yield Trouble.NOT_READY
-    if facts.last_success is not None and now - facts.last_success > _UNCHECKED_INTERVALS * interval:
+    if now - facts.last_success > _UNCHECKED_INTERVALS * interval:
         yield Trouble.UNCHECKED
     if any(each.type == "Stalled" and each.status == "True" for each in facts.conditions):
         yield Trouble.STALLED
@@ -103,8 +104,7 @@ class Totals:
         if _is_expected_fresh(facts):
             self.expected_fresh += 1
             self.fresh += _is_fresh(facts, self.now)
-            if facts.last_success is not None:
-                self.oldest_success = min(self.oldest_success or facts.last_success, facts.last_success)
+            self.oldest_success = min(self.oldest_success or facts.last_success, facts.last_success)
         self.longest_not_ready = max(self.longest_not_ready, facts.not_ready_for or 0.0)
         for state, count in facts.mappings.items():
             self.mappings[state] += count

@@ -33,6 +33,7 @@ __all__ = [
     "NotWritten",
     "ObjectChanged",
     "ObjectGone",
+    "TurnNotCome",
     "Unreachable",
     "UntrustedLink",
     "concerns_all",
@@ -161,3 +162,7 @@ class ObjectChanged(Exception):
 
 class NotWritten(Exception):
     """The API server would not take what was to be written, or gave no answer, also after several tries."""
+
+
+class TurnNotCome(NotWritten):
+    """It was not sent at all: too many others had something to write, and more is to come anyway."""

@@ -1,11 +1,13 @@
 """The status document: from a `VaultState` and a `Readiness` to what ``kubectl get -o yaml`` shows. Pure.
 
-Bounded whatever the vault: at most `MOST_OPERATIONS` jobs and `MOST_FAILURES` failures, every text cut to size.
+Bounded whatever the vault: at most `MOST_OPERATIONS` jobs, `MOST_FAILURES` failures and `MOST_FAILURE_CODES` kinds of
+them, every text cut to size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,11 +25,14 @@ from vault_autoupdate.report.values import fitting, format_time
 
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
+MOST_FAILURE_CODES: Final = 10
 _LIST_BYTES: Final = 30_000
 """Most bytes of JSON for each of the two lists: texts full of quotes take twice their size."""
-_TIMES: Final = frozenset({"lastTransitionTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"})
+_TIMES: Final = frozenset(
+    {"lastTransitionTime", "lastSuccessTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"}
+)
 
-__all__ = ["MOST_FAILURES", "MOST_OPERATIONS", "build_status", "differs"]
+__all__ = ["MOST_FAILURES", "MOST_FAILURE_CODES", "MOST_OPERATIONS", "build_status", "differs"]
 
 
 def build_status(
@@ -39,6 +44,7 @@ def build_status(
     *,
     generation: int | None = None,
     handled_request: str | None = None,
+    last_success: datetime | None = None,
 ) -> dict[str, Any]:
     """Build the whole status.
 
@@ -50,6 +56,7 @@ def build_status(
         now: the present.
         generation: the generation spoken about, where there is no ``resource``.
         handled_request: value of the ``requestedAt`` annotation that this status answers.
+        last_success: when the mappings were last read; None when they never were.
     """
     observed = resource.generation if resource else (generation or 0)
     before: dict[str, Mapping[str, Any]] = {
@@ -76,6 +83,8 @@ def build_status(
     handled = handled_request if handled_request is not None else previous.get("lastHandledReconcileAt")
     if handled is not None:
         status["lastHandledReconcileAt"] = clean(handled, 256)
+    if last_success is not None:
+        status["lastSuccessTime"] = format_time(last_success)
     return status
 
 
@@ -152,7 +161,24 @@ def _failures(state: VaultState) -> dict[str, Any]:
         (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _LIST_BYTES
     )
     omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
-    return {**({"failures": shown} if shown else {}), **({"failuresOmitted": omitted} if omitted else {})}
+    codes = _failure_codes([attempt for _, attempt in waiting], state)
+    return {
+        **({"failureCodes": codes} if codes else {}),
+        **({"failures": shown} if shown else {}),
+        **({"failuresOmitted": omitted} if omitted else {}),
+    }
+
+
+def _failure_codes(waiting: Sequence[Attempt], state: VaultState) -> list[dict[str, Any]]:
+    """How many of all failures have which reason and code, the most frequent first."""
+    counts = Counter((str(attempt.reason), clean(attempt.explanation.code, 120)) for attempt in waiting)
+    if state.omitted:
+        count, like = state.omitted
+        counts[str(like.reason), clean(like.explanation.code, 120)] += count
+    return [
+        {"reason": reason, **({"code": code} if code else {}), "count": count}
+        for (reason, code), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_FAILURE_CODES]
+    ]
 
 
 def _failure(path: str, attempt: Attempt) -> dict[str, Any]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
+
+import pytest
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
 from vault_autoupdate.controller.controller import Controller
-from vault_autoupdate.model.errors import NotWritten
+from vault_autoupdate.model.errors import NotWritten, TurnNotCome
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.context import Timing
-from vault_autoupdate.reconcile.reconciler import Reconciler
+from vault_autoupdate.reconcile.reconciler import Outcome
+from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
 
 KEY = ResourceKey("team", "dr")
@@ -38,6 +41,36 @@ class RefusingWriter:
 
     async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int) -> None:
         self.events.append(readiness)
+
+
+class Counts:
+    """Counts how passes ended. Implements `PassObserver`."""
+
+    def __init__(self) -> None:
+        self.not_written = self.crashed = self.skipped = 0
+
+    def pass_ended(self, outcome: Outcome, seconds: float) -> None:
+        return
+
+    def pass_not_written(self) -> None:
+        self.not_written += 1
+
+    def pass_crashed(self) -> None:
+        self.crashed += 1
+
+    def interim_status_skipped(self) -> None:
+        self.skipped += 1
+
+
+class SilentWriter(RefusingWriter):
+    """An API server that takes nothing, and says why as it is told to."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        raise self._error
 
 
 class InterruptedWriter(RefusingWriter):
@@ -69,13 +102,19 @@ def _object(name: str = KEY.name, metadata: Mapping[str, Any] | None = None, **c
     }
 
 
-def _controller(writer: RefusingWriter, wake: Callable[[ResourceKey, float], None] = lambda *_: None) -> Controller:
+def _controller(
+    writer: RefusingWriter,
+    wake: Callable[[ResourceKey, float], None] = lambda *_: None,
+    *,
+    counts: Counts | None = None,
+    reconciler: Any = None,
+) -> Controller:
     second = timedelta(seconds=1)
     return Controller(
-        reconciler=cast("Reconciler", None),  # never reached: without the finalizer nothing is done
+        reconciler=reconciler,  # where there is none, it is never reached: without the finalizer nothing is done
         writer=writer,
         timing=Timing(second, second, second, second, second, second, second, 1),
-        observer=cast("Any", None),
+        observer=counts or Counts(),
         wake=wake,
         startup_spread=second,
         paused_for=lambda *_: 0.0,
@@ -149,3 +188,50 @@ def test_a_resource_for_a_group_of_nearly_that_name_does_not_own_the_vault() -> 
 
     owners = {key.name: controller.owner(entry).name for key, entry in controller.resources.items()}
     assert owners == {"first": "first", "other": "other"}
+
+
+class Reporting:
+    """A pass that shows its progress once and then ends well. Implements what is used of `Reconciler`."""
+
+    async def reconcile(self, resource: Any, state: Any, report: Any, *_: Any) -> Outcome:
+        await report(readiness.working(resource, state))
+        return Outcome(readiness.settled(resource, state))
+
+
+async def test_a_status_that_cannot_be_written_is_counted_and_tried_again() -> None:
+    counts = Counts()
+    controller = _controller(SilentWriter(NotWritten("403 Forbidden")), counts=counts)
+    controller.on_change(_object(suspend=True))
+    assert await controller.work(KEY) == 5.0
+    assert (counts.not_written, counts.crashed) == (1, 0)
+
+
+async def test_a_defect_is_counted_and_goes_on_to_whoever_logs_it() -> None:
+    counts = Counts()
+    controller = _controller(SilentWriter(KeyError("a defect")), counts=counts)
+    controller.on_change(_object(suspend=True))
+    with pytest.raises(KeyError):
+        await controller.work(KEY)
+    assert (counts.not_written, counts.crashed) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "warnings"), [(TurnNotCome("too many"), 0), (NotWritten("500"), 1)], ids=["no turn", "no answer"]
+)
+async def test_progress_that_did_not_get_its_turn_is_counted_and_no_warning(
+    caplog: pytest.LogCaptureFixture, error: Exception, warnings: int
+) -> None:
+    counts, written = Counts(), list[str]()
+
+    class Busy(RefusingWriter):
+        async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+            if not patient:
+                raise error
+            written.append(status["conditions"][0]["reason"])
+
+    controller = _controller(Busy(), counts=counts, reconciler=Reporting())
+    controller.on_change(_object() | {"status": {"observedGeneration": 1}})
+    await controller.work(KEY)
+    assert written == ["Compliant"]
+    assert counts.skipped == 1
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == warnings

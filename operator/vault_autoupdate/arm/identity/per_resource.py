@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -45,7 +45,17 @@ class Identities:
     of has changed.
     """
 
-    def __init__(self, reader: LoginReader, settings: Settings) -> None:
+    def __init__(
+        self, reader: LoginReader, settings: Settings, *, fetched: Callable[[float | None], None] = lambda _: None
+    ) -> None:
+        """Prepare for identities.
+
+        Args:
+            reader: reads what they are made of.
+            settings: where tokens come from.
+            fetched: is told of each token that was asked for, by any thread; see `TokenSource`.
+        """
+        self._fetched = fetched
         self._reader = reader
         self._settings = settings
         self._sources: WeakValueDictionary[Login, TokenSource] = WeakValueDictionary()
@@ -90,6 +100,7 @@ class Identities:
                 failure_pause=self._settings.retry_pause.total_seconds() / 2,
                 action=f"Check {login}, and the identity that it is for.",
                 secrets=(login.secret, login.password),
+                fetched=self._fetched,
             )
         except ValueError as error:  # a certificate that is none, or a wrong password
             raise CredentialUnusable(

@@ -1,0 +1,56 @@
+"""What a resource's past comes to over restarts: since when it is not Ready, and since when nobody knows anything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import HOUR, NOW
+from vault_autoupdate.report.history import ReadyHistory
+from vault_autoupdate.report.values import format_time
+
+LONG_AGO = NOW - 100 * HOUR
+LOOKED = NOW - 10 * HOUR
+
+
+def _status(ready: str, reason: str = "x", **more: Any) -> dict[str, Any]:
+    condition = {"type": "Ready", "status": ready, "reason": reason, "lastTransitionTime": format_time(LOOKED)}
+    return {"conditions": [condition], **more}
+
+
+def test_of_a_vault_that_was_ready_the_last_look_went_well_whenever_that_was() -> None:
+    status = _status("True", lastSuccessTime=format_time(LONG_AGO))
+    assert ReadyHistory.first_seen(status, LONG_AGO, NOW).stale_since == NOW
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_a_restart_does_not_make_an_old_look_younger(ready: str) -> None:
+    status = _status(ready, lastSuccessTime=format_time(LOOKED))
+    for restart in range(3):
+        assert ReadyHistory.first_seen(status, LONG_AGO, NOW + restart * HOUR).stale_since == LOOKED
+
+
+def test_where_no_look_has_ever_gone_well_nobody_knows_anything_since_the_resource_was_made() -> None:
+    history = ReadyHistory.first_seen({}, LONG_AGO, NOW)
+    assert history.last_success is None
+    assert history.stale_since == LONG_AGO
+
+
+@pytest.mark.parametrize("written", ["yesterday", 7, None])
+def test_a_time_that_is_none_is_as_good_as_none(written: object) -> None:
+    assert ReadyHistory.first_seen(_status("False", lastSuccessTime=written), LONG_AGO, NOW).stale_since == LONG_AGO
+
+
+def test_a_look_counts_when_it_was_made_and_not_when_its_pass_ended() -> None:
+    history = ReadyHistory.first_seen(_status("False"), LONG_AGO, NOW)
+    history.looked_at(NOW, NOW + timedelta(seconds=5))
+    history.looked_at(NOW, NOW + 2 * HOUR)  # the same pass, hours later
+    assert history.last_success == NOW + timedelta(seconds=5)
+    history.looked_at(NOW + 3 * HOUR, NOW + 3 * HOUR)
+    assert history.last_success == NOW + 3 * HOUR
+
+
+def test_nobody_waits_for_a_suspended_resource() -> None:
+    assert ReadyHistory.first_seen(_status("Unknown", "Suspended"), LONG_AGO, NOW).not_ready_for(NOW) == 0.0
