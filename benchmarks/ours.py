@@ -18,6 +18,7 @@ from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.arm_id import parse_vault_id
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import open_core, utc_now
@@ -80,25 +81,20 @@ async def _run(task: Task) -> Answer:
     with open_core(load_settings({}, environment), os.environ, calls=metrics, runs=metrics) as core:
         clock = SimulatedClock(control, task.scale)
         writer = MemoryWriter(clock)
-        queue: WorkQueue[ResourceKey]
-
-        def wake(key: ResourceKey, delay: float) -> None:
-            queue.add(key, delay)
-
+        queue: WorkQueue[ResourceKey] = WorkQueue()
         controller = Controller(
             reconciler=core.reconciler,
             writer=writer,
             timing=core.timing,
             observer=metrics,
-            wake=wake,
+            wake=queue.add,
             startup_spread=core.settings.startup_spread,
             paused_for=core.paused_for,
             now=utc_now,
         )
-        queue = WorkQueue(controller.work)
         await _get_token(core.site_recovery, task.vaults[0])
         answer = Answer(began=clock.now())
-        working = asyncio.create_task(queue.run())
+        working = asyncio.create_task(queue.run(controller.work))
         for vault in task.vaults:
             controller.on_change(_body(vault, task.scale))
         aside = [asyncio.create_task(_apply_late(task, controller, clock, answer))] if task.late else []
@@ -119,7 +115,7 @@ async def _run(task: Task) -> Answer:
 
 async def _get_token(site_recovery: SiteRecovery, vault: Vault) -> None:
     """Make one call: what a process needs for its first token is real time, and no part of what is measured."""
-    await site_recovery.vault(CallContext("start", "start", "start"), parse_vault_id(vault.id))
+    await site_recovery.vault(CallContext(QuotaScope("start"), "", "start", "start"), parse_vault_id(vault.id))
 
 
 async def _wait_for(writer: MemoryWriter, names: set[str], seconds: float) -> bool:

@@ -77,6 +77,7 @@ def full_status() -> dict[str, Any]:
                     "message": "The agent could not be updated.",
                     "possibleCauses": "The machine is off.",
                     "recommendedAction": "Start it.",
+                    "activityId": "9c1e6f0a-3f1b-4b4e-8f36-5a2d7e0c9b21",
                     "jobId": "6f0f4b9e-50b4-4d3b-bd51-0a2d5c1f7a44",
                     "lastAttemptAt": NOW,
                 }
@@ -122,6 +123,7 @@ def full_status() -> dict[str, Any]:
                 "message": "The automation account has no identity.",
                 "possibleCauses": "It was removed.",
                 "recommendedAction": "Switch it on.",
+                "activityId": "9c1e6f0a-3f1b-4b4e-8f36-5a2d7e0c9b22",
                 "jobId": "7b0e9b0e-5b7c-4c53-8f52-0f4c5d8a1a11",
                 "attempts": 2,
                 "lastAttemptAt": NOW,

@@ -1,8 +1,8 @@
 """What the process serves: ``/healthz`` and ``/readyz`` for the kubelet, ``/metrics`` for Prometheus.
 
-Healthy means "not stuck", ready means "watching". Neither asks whether Azure is up: a restart would cure nothing
-there. All of it is answered from the event loop, so that any answer at all shows that the loop turns; how many may
-ask at a time, and how long they may take, `listener` sees to.
+Healthy means "not stuck, and not refused whenever something is to be written"; ready means "watching". Neither asks
+whether Azure is up: a restart would cure nothing there. All of it is answered from the event loop, so that any answer
+at all shows that the loop turns; how many may ask at a time, and how long they may take, `listener` sees to.
 
 ``/metrics`` may be served over TLS and ask for a bearer token. The token is compared with a file: asking the API
 server who the caller is (TokenReview) would need rights in the whole cluster that nothing else here needs.
@@ -16,7 +16,7 @@ import hmac
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from vault_autoupdate.settings import Address, InvalidSettings, Settings, is_loo
 
 STUCK_AFTER: Final = 300.0
 """Seconds that a resource may be due without being worked on."""
+REFUSED_TOO_LONG: Final = 300.0
+"""Seconds for which the API server may refuse whatever is to be written."""
 _CERTIFICATE_PERIOD: Final = 30.0
 """Seconds between two looks at whether the certificate has been replaced."""
 _RENDER_TIME: Final = 20.0
@@ -37,7 +39,7 @@ _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 log = logging.getLogger(__name__)
 
-__all__ = ["STUCK_AFTER", "MetricsPage", "RenderedPage", "serve_health", "serve_metrics"]
+__all__ = ["REFUSED_TOO_LONG", "STUCK_AFTER", "MetricsPage", "RenderedPage", "serve_health", "serve_metrics"]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -59,16 +61,34 @@ class MetricsPage(Protocol):
 
 @asynccontextmanager
 async def serve_health(
-    address: Address, *, overdue: Callable[[], float], ready: Callable[[], bool]
+    address: Address,
+    *,
+    overdue: Callable[[], float],
+    writes_refused: Callable[[], float],
+    ready: Callable[[], bool],
+    not_watched: Callable[[], Sequence[str]],
 ) -> AsyncIterator[None]:
-    """Serve ``/healthz`` and ``/readyz``. Raises OSError when the address is taken."""
+    """Serve ``/healthz`` and ``/readyz``.
+
+    Args:
+        address: where.
+        overdue: seconds that a resource has been due without being worked on.
+        writes_refused: seconds for which the API server has refused to have anything written.
+        ready: whether resources are watched.
+        not_watched: namespaces whose resources cannot be watched though they should be.
+
+    Raises:
+        OSError: the address is taken.
+    """
 
     async def healthz(_: web.BaseRequest) -> web.Response:
-        seconds = overdue()
-        return _answer({"oldestOverdueSeconds": round(seconds, 1)}, good=seconds < STUCK_AFTER)
+        due, refused = overdue(), writes_refused()
+        facts: dict[str, object] = {"oldestOverdueSeconds": round(due, 1), "writesRefusedSeconds": round(refused, 1)}
+        return _answer(facts, good=due < STUCK_AFTER and refused < REFUSED_TOO_LONG)
 
     async def readyz(_: web.BaseRequest) -> web.Response:
-        return _answer({"watching": ready()}, good=ready())
+        missing = sorted(not_watched())
+        return _answer({"watching": ready()} | ({"notWatched": missing} if missing else {}), good=ready())
 
     async with listen(address.host, address.port, _routes({"/healthz": healthz, "/readyz": readyz})):
         yield

@@ -24,9 +24,10 @@ from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.cluster.connection import await_definition, connect
+from vault_autoupdate.cluster.connection import Connection, await_definition, connect
 from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.lease import Leadership
+from vault_autoupdate.cluster.recognition import work_while_recognised
 from vault_autoupdate.cluster.watch import watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
@@ -58,14 +59,9 @@ class Core:
     site_recovery: SiteRecovery
     timing: Timing
 
-    def scope(self, resource: VaultAutoUpdate, region: str) -> str:
-        """What shares a quota: the subscription and region; the subscription alone if so set, or no region is known."""
-        subscription = resource.spec.vault_resource_id.subscription.casefold()
-        return f"{subscription}/{region}" if region and self.settings.budget_scope == "region" else subscription
-
     def paused_for(self, resource: VaultAutoUpdate, region: str) -> float:
         """Seconds for which Azure wants to be left alone about this vault."""
-        scope = self.scope(resource, region)
+        scope = self.settings.quota_scope(resource, region)
         return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
 
 
@@ -115,15 +111,11 @@ def open_core(
         retry_max=settings.retry_max,
         status_interval=settings.status_interval,
         agent_interval=settings.agent_interval,
+        request_interval=settings.request_interval,
         changes_at_once=settings.max_connections,
     )
     site_recovery = SiteRecovery(client)
-    core: Core
-
-    def scope(resource: VaultAutoUpdate, region: str) -> str:
-        return core.scope(resource, region)
-
-    reconciler = Reconciler(site_recovery, timing, runs, scope=scope, now=utc_now)
+    reconciler = Reconciler(site_recovery, timing, runs, scope=settings.quota_scope, now=utc_now)
     core = Core(settings, throttle, reconciler, site_recovery, timing)
     try:
         yield core
@@ -144,6 +136,7 @@ async def run_operator(settings: Settings) -> None:
         InvalidSettings: the credential's variables are not complete.
         OSError: an address to listen on is taken.
         LeadershipLost: another replica may be leading; this process has to start anew.
+        NotRecognised: the API server refuses this login, or cannot be trusted; likewise.
     """
     main = asyncio.current_task()
     if main is not None:  # until kopf runs, which has its own way to end
@@ -180,7 +173,7 @@ async def run_operator(settings: Settings) -> None:
                 await (leadership.lead(work) if settings.leader_elect else work())
 
             identities = Identities(KubeLogins(api), settings, fetched=metrics.resource_token_fetched)
-            await _run(settings, core, metrics, writer=writer, identities=identities, work_on=work_on)
+            await _run(settings, core, metrics, api=api, writer=writer, identities=identities, work_on=work_on)
 
 
 async def _run(
@@ -188,48 +181,48 @@ async def _run(
     core: Core,
     metrics: Metrics,
     *,
+    api: Connection,
     writer: KubeWriter,
     identities: Identities,
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
-    queue: WorkQueue[ResourceKey]
-
-    def wake(key: ResourceKey, delay: float) -> None:
-        queue.add(key, delay)
-
+    queue: WorkQueue[ResourceKey] = WorkQueue()
     controller = Controller(
         reconciler=core.reconciler,
         writer=writer,
         timing=core.timing,
         observer=metrics,
-        wake=wake,
+        wake=queue.add,
         startup_spread=settings.startup_spread,
         paused_for=core.paused_for,
         now=utc_now,
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,
     )
-    queue = WorkQueue(controller.work)
-    health, standing_by = WatchHealth(), asyncio.Event()
-    standing = StateCollector(controller, queue, core.throttle, health, now=utc_now)
+    health, standing_by = WatchHealth(settings.watch_namespaces), asyncio.Event()
+    standing = StateCollector(controller, queue, core.throttle, health, writer.health, now=utc_now)
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 
     async def work() -> None:
-        await watch(controller, queue, settings.watch_namespaces, health=health, calls=metrics.kube_call_finished)
+        standing_by.clear()
+        calls = metrics.kube_call_finished
+        await watch(controller, queue, settings.watch_namespaces, connection=api, health=health, calls=calls)
 
     async with (
         serve_health(
             settings.health_address,
             overdue=lambda: queue.oldest_overdue,
+            writes_refused=lambda: writer.health.refused_for({key.namespace for key in controller.resources}),
             ready=lambda: health.watching or standing_by.is_set(),
+            not_watched=lambda: health.refused,
         ),
         serve_metrics(settings, page),
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
         if settings.leader_elect:
             standing_by.set()  # a replica that waits for its turn is as ready as it can be
-        await work_on(work)
+        await work_while_recognised(work_on(work), health.recognition, api.recognition)
 
 
 def own_namespace() -> str:

@@ -23,9 +23,12 @@ from pydantic import (
 )
 
 from vault_autoupdate.decide.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.durations import parse_duration
 from vault_autoupdate.model.limits import Limit, parse_limits
+from vault_autoupdate.model.quota import QuotaScope
+from vault_autoupdate.model.resource import VaultAutoUpdate
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
 _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
@@ -184,6 +187,10 @@ class Settings(BaseModel):
         description="Time between two looks at the agents of a vault's machines, and at its Automation account; "
         "0s for none.",
     )
+    request_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
+        timedelta(seconds=30),
+        description="After five looks at a resource that somebody asked for, least time between two more; 0s for none.",
+    )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
     )
@@ -255,6 +262,11 @@ class Settings(BaseModel):
         if longest < info.data.get(shortest, longest):
             raise ValueError(f"must not be shorter than {variable(shortest)}")
         return longest
+
+    def quota_scope(self, resource: VaultAutoUpdate, region: str) -> QuotaScope:
+        """What the calls about ``resource`` count against; ``region`` is that of its vault, empty if not known."""
+        subscription = fold(resource.spec.vault_resource_id.subscription)
+        return QuotaScope(subscription, region if self.budget_scope == "region" else "")
 
 
 def variable(field: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
-from workbench.kube.resources import CRD_FILE, install_definition
+from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 
 _HERE: Final = Path(__file__).parent
 
@@ -41,6 +41,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         pytest.skip(f"needs a real kube-apiserver: {HOW_TO_ENABLE}")
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
         install_definition(running.rest, CRD_FILE)
+        install_definition(running.rest, POLICY_CRD_FILE)
         yield running
 
 

@@ -68,7 +68,7 @@ class Site:
         self._began = asyncio.get_running_loop().time()
         core = self.arm.core
         self.reconciler = Reconciler(
-            core.site_recovery, core.timing, self.arm.recorder, scope=core.scope, now=self.clock
+            core.site_recovery, core.timing, self.arm.recorder, scope=core.settings.quota_scope, now=self.clock
         )
 
     def clock(self) -> datetime:

@@ -55,17 +55,17 @@ class Trial:
         self._core = azure.core
         self._changed = asyncio.Event()
         self.statuses: list[dict[str, Any]] = []
+        self.queue: WorkQueue[ResourceKey] = WorkQueue()
         self.controller = Controller(
             reconciler=azure.core.reconciler,
             writer=self,
             timing=azure.core.timing,
             observer=self,
-            wake=self._wake,
+            wake=self.queue.add,
             startup_spread=timedelta(seconds=1),
             paused_for=azure.core.paused_for,
             now=clock.now,
         )
-        self.queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.statuses.append(dict(status))
@@ -94,9 +94,6 @@ class Trial:
 
     def interim_status_skipped(self) -> None:
         raise AssertionError("every status is taken here")
-
-    def _wake(self, key: ResourceKey, delay: float) -> None:
-        self.queue.add(key, delay)
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -160,7 +157,7 @@ def ready(status: Mapping[str, Any]) -> dict[str, Any]:
 async def open_trial(azure: Azure, clock: Clock) -> AsyncIterator[Trial]:
     """Apply the resource and work on it until the end of the block."""
     trial = Trial(azure, clock)
-    working = asyncio.create_task(trial.queue.run())
+    working = asyncio.create_task(trial.queue.run(trial.controller.work))
     try:
         trial.controller.on_change(_body())
         yield trial

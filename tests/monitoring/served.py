@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
@@ -24,6 +25,7 @@ from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.resource import ResourceKey
 from vault_autoupdate.model.windows import Window
 from workbench.kube.resources import manifest
+from workbench.prometheus.fleet import TIMING
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -44,24 +46,27 @@ ACCOUNT = AccountReport(
 class Served:
     """Metrics of a controller without work, read as Prometheus reads them."""
 
-    def __init__(self, *, resources: bool = True) -> None:
+    def __init__(self, *, resources: bool = True, namespaces: tuple[str, ...] = ()) -> None:
         unused: Any = None
         self.now = NOW
-        self.health = WatchHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
+        self.health = WatchHealth(namespaces, clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
+        self.writes = WriteHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - as above
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]}, lambda: 0.0)
         self.metrics = Metrics()
         self.controller = Controller(
             reconciler=unused,
             writer=unused,
-            timing=unused,
+            timing=TIMING,
             observer=self.metrics,
             wake=lambda *_: None,
             startup_spread=timedelta(),
             paused_for=lambda *_: 0.0,
             now=lambda: self.now,
         )
-        queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
-        self.standing = StateCollector(self.controller, queue, self.throttle, self.health, now=lambda: self.now)
+        queue: WorkQueue[ResourceKey] = WorkQueue()
+        self.standing = StateCollector(
+            self.controller, queue, self.throttle, self.health, self.writes, now=lambda: self.now
+        )
         self.resources = resources
 
     def see(self, name: str, status: dict[str, Any] | None = None, **spec: Any) -> Any:

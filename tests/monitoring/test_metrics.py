@@ -22,6 +22,7 @@ from vault_autoupdate.metrics.resource_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.metrics.spec_types import Kind
 from vault_autoupdate.metrics.specs import OPERATIONS, SPECS
 from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ResourceKey
 from workbench.prometheus.monitored import Monitored
 
@@ -44,10 +45,10 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     entry.state.attempts = {"a": Attempt(4, NOW, NOW, reason=FailureReason.JOB_FAILED)}
     entry.state.operations = {"b": Operation("b", "job", NOW)}
     served.see("neu", {"mappings": {"compliant": 1}}, suspend=True, mode="Audit")
-    await served.throttle.call("sub/westeurope", CallKind.WRITE, "vault").__aenter__()
+    await served.throttle.call(Caller(QuotaScope("sub", "westeurope"), "dr", "vault"), CallKind.WRITE).__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)
     served.metrics.credential_expires(0.0)
-    served.health.contact()
+    served.health.contact("dr")
     labels: dict[str, set[str]] = {}
     for name, pairs in await served.samples():
         if name.startswith("vault_autoupdate_"):
@@ -252,7 +253,8 @@ async def test_series_about_resources_can_be_switched_off() -> None:
 
 async def test_nothing_served_tells_a_subscription_or_vault(served: Served) -> None:
     served.see("weu")
-    async with served.throttle.call("6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10/westeurope", CallKind.READ, "vault"):
+    scope = QuotaScope("6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10", "westeurope")
+    async with served.throttle.call(Caller(scope, "dr", "vault"), CallKind.READ):
         text = await served.text()
     assert "6f3b9f5e" not in text
     assert 'vault_autoupdate_arm_quota_remaining{kind="read",region="westeurope",scope="0"} 9999.0' in text
@@ -319,12 +321,36 @@ async def test_failures_are_counted_by_reason_and_the_most_tried_mapping_is_show
 
 
 async def test_the_last_word_of_the_api_server_is_absent_before_watching_began(served: Served) -> None:
-    assert await served.value("watch_last_contact_timestamp_seconds") is None
-    assert await served.value("watching") == 0
-    served.health.contact()
+    assert await served.value("watch_last_contact_timestamp_seconds", watched_namespace="") is None
+    assert await served.value("watching", watched_namespace="") == 0
+    served.health.contact("dr")
     served.health.ready.set()
-    assert await served.value("watch_last_contact_timestamp_seconds") == NOW.timestamp()
-    assert await served.value("watching") == 1
+    assert await served.value("watch_last_contact_timestamp_seconds", watched_namespace="") == NOW.timestamp()
+    assert await served.value("watching", watched_namespace="") == 1
+
+
+async def test_each_namespace_tells_whether_it_is_watched_and_when_it_was_last_heard_of() -> None:
+    served = Served(namespaces=("blue", "green"))
+    served.health.begin()
+    served.health.ready.set()
+    served.now += HOUR
+    served.health.contact("green")
+    served.health.watches["blue"].refused = 403
+    assert await served.value("watching", watched_namespace="blue") == 0
+    assert await served.value("watching", watched_namespace="green") == 1
+    contact = "watch_last_contact_timestamp_seconds"
+    assert await served.value(contact, watched_namespace="blue") == NOW.timestamp()
+    assert await served.value(contact, watched_namespace="green") == served.now.timestamp()
+
+
+async def test_writes_that_fail_are_told_until_one_goes_well_or_the_namespace_has_no_resources(served: Served) -> None:
+    served.see("weu")
+    served.writes.failed("dr", refused=True)
+    served.writes.failed("another", refused=True)
+    served.now += HOUR
+    assert await served.value("cluster_writes_failing_seconds") == 3600
+    served.writes.written("dr")
+    assert await served.value("cluster_writes_failing_seconds") == 0
 
 
 def test_the_watch_was_heard_of_in_the_scenario_though_nothing_else_happened_first(scenario: Monitored) -> None:

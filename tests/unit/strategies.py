@@ -102,7 +102,7 @@ def attempts(texts: st.SearchStrategy[str], times: st.SearchStrategy[datetime]) 
         times,
         times,
         st.sampled_from(FailureReason),
-        st.builds(Explanation, texts, texts, texts, texts),
+        st.builds(Explanation, texts, texts, texts, texts, texts),
         texts,
     )
 

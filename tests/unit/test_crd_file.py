@@ -12,12 +12,16 @@ import yaml
 
 from vault_autoupdate.decide.agent_report import Concern
 from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.model.policy import PolicySpec, parse_policy
 from vault_autoupdate.model.resource import VaultAutoUpdate, parse_resource
-from workbench.kube.resources import CRD_FILE, EXAMPLE_FILE, ROOT, load_definition
+from workbench.kube.resources import CRD_FILE, EXAMPLE_FILE, POLICY_CRD_FILE, ROOT, load_definition
 
 _DEFINITION = load_definition()
 _VERSION = _DEFINITION["spec"]["versions"][0]
 _SCHEMA = _VERSION["schema"]["openAPIV3Schema"]
+_POLICY_SCHEMA = load_definition(POLICY_CRD_FILE)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+_BOTH = {"": _SCHEMA, "policy ": _POLICY_SCHEMA}
+_POLICY_EXAMPLE = ROOT / "examples" / "policies" / "estate.yaml"
 
 
 def _walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -25,26 +29,30 @@ def _walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, An
     yield path, schema
     for name, field in schema.get("properties", {}).items():
         yield from _walk(field, f"{path}.{name}")
-    if "items" in schema:
-        yield from _walk(schema["items"], f"{path}[]")
+    for inside, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if inside in schema:
+            yield from _walk(schema[inside], f"{path}{mark}")
 
 
 def _own(kind: str | None = None) -> list[Any]:
     """Parameters for a test: every schema of ours, or those of one type."""
     return [
-        pytest.param(schema, id=path)
+        pytest.param(schema, id=f"{definition}{path}")
+        for definition, whole in _BOTH.items()
         for part in ("spec", "status")
-        for path, schema in _walk(_SCHEMA["properties"][part], part)
-        if kind in {None, schema["type"]}
+        for path, schema in _walk(whole["properties"][part], part)
+        if kind in {None, schema.get("type")}
     ]
 
 
-def test_the_file_is_named_after_what_it_defines() -> None:
-    spec = _DEFINITION["spec"]
+@pytest.mark.parametrize("path", [CRD_FILE, POLICY_CRD_FILE], ids=lambda path: path.stem)
+def test_the_file_is_named_after_what_it_defines(path: Path) -> None:
+    definition = load_definition(path)
+    spec, version = definition["spec"], definition["spec"]["versions"][0]
 
-    assert CRD_FILE.name == f"{spec['group']}_{spec['names']['plural']}.yaml"
-    assert _DEFINITION["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
-    assert (spec["scope"], _VERSION["name"], _VERSION["subresources"]) == ("Namespaced", "v1alpha1", {"status": {}})
+    assert path.name == f"{spec['group']}_{spec['names']['plural']}.yaml"
+    assert definition["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
+    assert (spec["scope"], version["name"], version["subresources"]) == ("Namespaced", "v1alpha1", {"status": {}})
 
 
 @pytest.mark.parametrize("schema", _own())
@@ -81,9 +89,9 @@ def test_every_other_number_is_a_double_and_not_negative(schema: dict[str, Any])
 
 @pytest.mark.parametrize("schema", _own())
 def test_nothing_unknown_is_let_in(schema: dict[str, Any]) -> None:
-    assert not {"x-kubernetes-preserve-unknown-fields", "additionalProperties", "x-kubernetes-int-or-string"} & set(
-        schema
-    )
+    assert "x-kubernetes-preserve-unknown-fields" not in schema
+    if "additionalProperties" in schema:  # tags: their names are the user's
+        assert (schema["maxProperties"], schema["additionalProperties"]["maxItems"]) == (20, 20)
 
 
 @pytest.mark.parametrize("schema", _own())
@@ -177,5 +185,47 @@ def test_every_manifest_in_the_docs_can_be_acted_on() -> None:
         assert isinstance(parse_resource(yaml.safe_load(block)), VaultAutoUpdate)
 
 
-def test_there_is_one_definition() -> None:
-    assert list(CRD_FILE.parent.iterdir()) == [CRD_FILE]
+def test_there_is_one_definition_of_each_kind() -> None:
+    assert set(CRD_FILE.parent.iterdir()) == {CRD_FILE, POLICY_CRD_FILE}
+
+
+@pytest.mark.parametrize("field", ["agentUpdates", "credential"])
+def test_a_policy_has_the_same_windows_and_credentials_as_a_resource(field: str) -> None:
+    template = _POLICY_SCHEMA["properties"]["spec"]["properties"]["template"]["properties"]
+
+    assert template[field] == _SCHEMA["properties"]["spec"]["properties"][field]
+
+
+def test_the_defaults_of_a_policy_are_the_same_in_the_schema_and_in_the_types() -> None:
+    bare = {
+        "scope": {"subscriptions": ["6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10"]},
+        "template": {"autoUpdate": "Disabled"},
+    }
+    filled = _with_defaults(_POLICY_SCHEMA["properties"]["spec"], bare)
+
+    assert set(filled) > set(bare)
+    assert PolicySpec.model_validate(filled) == PolicySpec.model_validate(bare)
+
+
+def test_the_example_of_a_policy_names_every_field_that_goes_with_enabled_with_its_default() -> None:
+    example = yaml.safe_load(_POLICY_EXAMPLE.read_text())
+    spec = _POLICY_SCHEMA["properties"]["spec"]["properties"]
+
+    assert parse_policy(example).key.name == "estate"
+    assert set(example["spec"]) == set(spec)
+    for part in ("limits", "discovery", "template"):
+        fields = spec[part]["properties"]
+        assert set(example["spec"][part]) == set(fields) - {"credential", "agentUpdates"}
+        defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
+        assert {name: example["spec"][part][name] for name in defaults} == defaults
+
+
+def _with_defaults(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """What the API server makes of an object: the defaults of the schema, inside of what is there."""
+    filled = dict(value)
+    for name, field in schema.get("properties", {}).items():
+        if name not in filled and "default" in field:
+            filled[name] = field["default"]
+        if isinstance(filled.get(name), dict):
+            filled[name] = _with_defaults(field, filled[name])
+    return filled

@@ -19,8 +19,8 @@ UNCHECKED: Final = (
 __all__ = ["NO_DURATIONS", "UNCHECKED", "problems_of"]
 
 
-def problems_of(refusal: Result, name: str = "dr-weu") -> list[str]:
+def problems_of(refusal: Result, name: str = "dr-weu", kind: str = "VaultAutoUpdate") -> list[str]:
     """What kubectl lists under "is invalid": one on the same line, or several below."""
-    head = f'The VaultAutoUpdate "{name}" is invalid: '
+    head = f'The {kind} "{name}" is invalid: '
     assert refusal.stderr.startswith(head), refusal.stderr
     return [line.removeprefix("* ") for line in refusal.stderr.removeprefix(head).strip().splitlines()]

@@ -12,6 +12,7 @@ from workbench.process.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CRD_FILE: Final = ROOT / "crds" / "asr.vault-autoupdate.io_vaultautoupdates.yaml"
+POLICY_CRD_FILE: Final = ROOT / "crds" / "asr.vault-autoupdate.io_vaultautoupdatepolicies.yaml"
 EXAMPLE_FILE: Final = ROOT / "examples" / "vault-autoupdate.yaml"
 
 SUBSCRIPTION: Final = "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10"
@@ -20,8 +21,8 @@ VAULT: Final = f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/dr-weu"
 ACCOUNT: Final = f"{GROUP}/providers/Microsoft.Automation/automationAccounts/aa-dr-weu"
 
 __all__ = [
-    "ACCOUNT", "CRD_FILE", "EXAMPLE_FILE", "GROUP", "SUBSCRIPTION", "VAULT", "collection_path", "install_definition",
-    "load_definition", "manifest", "resource_path",
+    "ACCOUNT", "CRD_FILE", "EXAMPLE_FILE", "GROUP", "POLICY_CRD_FILE", "SUBSCRIPTION", "VAULT", "collection_path",
+    "install_definition", "load_definition", "manifest", "policy_manifest", "resource_path",
 ]  # fmt: skip
 
 
@@ -70,11 +71,28 @@ def manifest(name: str = "dr-weu", *, namespace: str | None = None, **spec: Any)
     }
 
 
-def collection_path(namespace: str) -> str:
+def policy_manifest(name: str = "estate", *, namespace: str | None = None, **spec: Any) -> dict[str, Any]:
+    """Return a valid manifest of a policy; ``spec`` adds to its fields, and a value of None takes one away."""
+    fields: dict[str, Any] = {
+        "scope": {"subscriptions": [SUBSCRIPTION]},
+        "template": {"autoUpdate": "Enabled"},
+        "automationAccount": [{"current": True}],
+    } | spec
+    return {
+        "apiVersion": "asr.vault-autoupdate.io/v1alpha1",
+        "kind": "VaultAutoUpdatePolicy",
+        "metadata": {"name": name} | ({"namespace": namespace} if namespace else {}),
+        "spec": {key: value for key, value in fields.items() if value is not None},
+    }
+
+
+def collection_path(namespace: str, plural: str = "vaultautoupdates") -> str:
     """Return the REST path of a namespace's resources."""
-    return f"/apis/asr.vault-autoupdate.io/v1alpha1/namespaces/{namespace}/vaultautoupdates"
+    return f"/apis/asr.vault-autoupdate.io/v1alpha1/namespaces/{namespace}/{plural}"
 
 
-def resource_path(namespace: str, name: str = "dr-weu", *, subresource: str = "") -> str:
+def resource_path(
+    namespace: str, name: str = "dr-weu", *, subresource: str = "", plural: str = "vaultautoupdates"
+) -> str:
     """Return the REST path of one resource, or of its subresource."""
-    return f"{collection_path(namespace)}/{name}" + (f"/{subresource}" if subresource else "")
+    return f"{collection_path(namespace, plural)}/{name}" + (f"/{subresource}" if subresource else "")

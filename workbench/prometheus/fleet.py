@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport
@@ -25,7 +26,9 @@ from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.settings import Address, load_settings
 from workbench.kube.resources import manifest
 
@@ -36,7 +39,11 @@ _LANES: Final = 29
 _OLD_AGENTS: Final = 20
 """Of so many vaults, one has agents that are behind."""
 
-__all__ = ["MAPPINGS", "Fleet", "Mood", "make_fleet"]
+_SECOND: Final = timedelta(seconds=1)
+TIMING: Final = Timing(_SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, 1)
+"""Of a controller that works on nothing: any will do."""
+
+__all__ = ["MAPPINGS", "TIMING", "Fleet", "Mood", "make_fleet"]
 
 
 class Mood(StrEnum):
@@ -57,7 +64,7 @@ class Fleet:
         self.controller = Controller(
             reconciler=unused,
             writer=unused,
-            timing=unused,
+            timing=TIMING,
             observer=self.metrics,
             wake=lambda *_: None,
             startup_spread=timedelta(),
@@ -90,17 +97,18 @@ class Fleet:
     async def meet_scopes(self) -> None:
         """Make a call in each of the scopes that a fleet of that size has, so that they have series."""
         for number in range(_LANES):
+            scope = QuotaScope(f"{number:08}-0000-4000-8000-000000000000", "westeurope")
             for kind in CallKind:
-                async with self.throttle.call(f"{number:08}-0000-4000-8000-000000000000/westeurope", kind, "vault"):
+                async with self.throttle.call(Caller(scope, "team-00", "vault"), kind):
                     pass
 
     def standing(self) -> StateCollector:
         """What reads how things stand, as the operator has it."""
-        queue: WorkQueue[ResourceKey] = WorkQueue(self.controller.work)
+        queue: WorkQueue[ResourceKey] = WorkQueue()
         health = WatchHealth()
         health.ready.set()
-        health.contact()
-        return StateCollector(self.controller, queue, self.throttle, health, now=_now)
+        health.contact("team-00")
+        return StateCollector(self.controller, queue, self.throttle, health, WriteHealth(), now=_now)
 
 
 def make_fleet(count: int) -> Fleet:
@@ -152,7 +160,13 @@ async def _serve(chosen: argparse.Namespace) -> None:
     await fleet.meet_scopes()
     settings = load_settings({"metrics_address": f"127.0.0.1:{chosen.metrics_port}"}, {})
     async with (
-        serve_health(Address("127.0.0.1", chosen.health_port), overdue=lambda: 0.0, ready=lambda: True),
+        serve_health(
+            Address("127.0.0.1", chosen.health_port),
+            overdue=lambda: 0.0,
+            writes_refused=lambda: 0.0,
+            ready=lambda: True,
+            not_watched=tuple,
+        ),
         serve_metrics(settings, fleet.metrics.page(fleet.standing().snapshot)),
     ):
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -17,6 +17,7 @@ from vault_autoupdate.arm.wire import automation as wire
 from vault_autoupdate.model.arm_id import ArmId, fold, is_below
 from vault_autoupdate.model.azure import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import ArmError, UntrustedLink
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.text import clean
 
 _API_VERSION: Final = "2024-10-23"
@@ -98,7 +99,7 @@ class AutomationAccounts:
             return last.facts
 
     async def _facts(self, context: CallContext, account: ArmId) -> AccountFacts:
-        context = replace(context, scope=f"{fold(account.subscription)}/{_LANE}")
+        context = replace(context, scope=_scope_of(account))
         try:
             found = wire.account(await self._document(context, "get_account", account, ""))
         except ArmError as error:
@@ -138,7 +139,7 @@ class AutomationAccounts:
         Raises:
             AzureError: something could not be read.
         """
-        context = replace(context, scope=f"{fold(account.subscription)}/{_LANE}")
+        context = replace(context, scope=_scope_of(account))
         if await self._is_any_there(context, account, "get_schedule", "schedules", schedules):
             found = {fold(name): Schedule(name) for name in schedules}
             facts = replace(facts, schedules={**found, **facts.schedules})
@@ -247,3 +248,7 @@ def _explain(error: ArmError, operation: str, account: ArmId) -> None:
             f"This cloud may not know api-version {_API_VERSION} of Microsoft.Automation: set "
             "spec.automationAccountChecks: false to do without these checks."
         )
+
+
+def _scope_of(account: ArmId) -> QuotaScope:
+    return QuotaScope(fold(account.subscription), _LANE)

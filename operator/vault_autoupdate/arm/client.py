@@ -7,13 +7,15 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final, Protocol
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
+from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.text import whole_number
 
 _TRIES: Final = 4
@@ -27,7 +29,7 @@ _REMAINING = {
 
 log = logging.getLogger(__name__)
 
-__all__ = ["ArmClient", "CallContext", "CallObserver", "Transport"]
+__all__ = ["ArmClient", "CallContext", "CallObserver", "Purpose", "Transport"]
 
 
 class Transport(Protocol):
@@ -53,18 +55,29 @@ class CallObserver(Protocol):
         """An answer told how much quota is left."""
 
 
-@dataclass(frozen=True)
-class CallContext:
-    """On whose behalf a call is made."""
+class Purpose(StrEnum):
+    """What a call is made for, where one operation serves several ends."""
 
-    scope: str
-    """What shares a quota: subscription and region."""
-    key: str
-    """What takes turns within a scope: the vault."""
+    OBSERVE = "observe"
+    TRACK = "track"
+    """To learn what has become of the jobs in flight."""
+    MAKE_SURE = "make sure"
+    """To learn whether a change got through whose answer was lost."""
+
+
+@dataclass(frozen=True)
+class CallContext(Caller):
+    """On whose behalf a call is made, for which run and as whom."""
+
     run_id: str
     """Begins every client request id of a run, so that all its calls can be found together."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity to call as; None for the process's own."""
+    purpose: Purpose = Purpose.OBSERVE
+
+    def to(self, purpose: Purpose) -> CallContext:
+        """The same for calls that are made for ``purpose``."""
+        return replace(self, purpose=purpose)
 
 
 class ArmClient:
@@ -83,7 +96,7 @@ class ArmClient:
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
-        self._refusals: dict[tuple[str, CallKind], AzureError] = {}
+        self._refusals: dict[tuple[QuotaScope, CallKind], AzureError] = {}
         """The last 429 of each scope and kind."""
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
@@ -103,8 +116,7 @@ class ArmClient:
             if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
                 raise refusal
             try:
-                call = ArmCall("GET", target, _request_id(context), tokens=context.tokens)
-                return await self._once(context, CallKind.READ, operation, call)
+                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target))
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -126,12 +138,12 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        call = ArmCall(method, target, _request_id(context), body, context.tokens)
-        return await self._once(context, CallKind.WRITE, operation, call)
+        return await self._once(context, CallKind.WRITE, _call(context, operation, method, target, body))
 
-    async def _once(self, context: CallContext, kind: CallKind, operation: str, call: ArmCall) -> ArmReply:
+    async def _once(self, context: CallContext, kind: CallKind, call: ArmCall) -> ArmReply:
+        operation = call.operation
         asked = time.monotonic()
-        async with self.throttle.call(context.scope, kind, context.key):
+        async with self.throttle.call(context, kind):
             began = time.monotonic()
             self._observer.call_waited(kind, began - asked)
             try:
@@ -141,7 +153,7 @@ class ArmClient:
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
                 level = logging.DEBUG if error.disposition is Disposition.WAIT else logging.INFO
-                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, operation, error.reason))
+                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, error.reason))
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
@@ -150,7 +162,7 @@ class ArmClient:
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
-        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call, operation))
+        log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call))
         if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
             self._observer.quota_reported(kind, left)
         return reply
@@ -174,9 +186,13 @@ class ArmClient:
         return answer.result()
 
 
-def _fields(call: ArmCall, operation: str, reason: str = "") -> dict[str, str]:
-    return {"request": call.request_id, "operation": operation, "reason": reason}
+def _fields(call: ArmCall, reason: str = "") -> dict[str, str]:
+    return {"request": call.request_id, "operation": call.operation, "purpose": call.purpose, "reason": reason}
 
 
-def _request_id(context: CallContext) -> str:
-    return f"{context.run_id}/{uuid.uuid4()}"
+def _call(
+    context: CallContext, operation: str, method: str, target: str, body: dict[str, object] | None = None
+) -> ArmCall:
+    """A call with a client request id of its own."""
+    request_id = f"{context.run_id}/{uuid.uuid4()}"
+    return ArmCall(method, target, request_id, body, context.tokens, operation=operation, purpose=context.purpose)

@@ -46,6 +46,10 @@ class ArmCall:
     body: Mapping[str, Any] | None = None
     tokens: TokenSource | None = field(default=None, repr=False)
     """Whose call it is; None for the process itself."""
+    operation: str = ""
+    """What is asked, as metrics and logs name it."""
+    purpose: str = ""
+    """What for, where one operation serves several ends."""
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,18 @@ from typing import Any, Final
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.paging import pages
+from vault_autoupdate.arm.session import ArmReply
 from vault_autoupdate.arm.wire import site_recovery as wire
+from vault_autoupdate.arm.wire.errors import is_unknown_to_site_recovery
 from vault_autoupdate.model.arm_id import ArmId, is_below
 from vault_autoupdate.model.azure import ContainerMapping, Job, Machine, Vault
-from vault_autoupdate.model.errors import ArmError, Disposition, MalformedReply
+from vault_autoupdate.model.errors import ArmError, MalformedReply
 from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.text import clean
 
 _MOST_PAGES: Final = 2000
-_NOT_FOUND: Final = 404
 _ACCEPTED: Final = 202
+_OPERATION_HEADERS: Final = frozenset({"azure-asyncoperation", "operation-location"})
 _VAULT_API_VERSION: Final = "2023-02-01"
 """Vaults are another resource provider's than what is in them, with versions of its own; this one was recorded live."""
 
@@ -30,7 +32,7 @@ class Started:
         self.job_id = job_id
         """The job's GUID; empty when none was named."""
         self.done = done
-        """Whether ARM answered that it is done already (200), so that there is nothing to wait for."""
+        """Whether ARM answered that it is done already, so that there is nothing to wait for."""
         self.request_id = request_id
         """The client request id of the change."""
 
@@ -66,11 +68,10 @@ class SiteRecovery:
         """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
         _check_below(context.key, mapping.id, "mappings")
         reply = await self.client.write(context, "update_mapping", mapping.id, wire.patch_body(goal))
-        if reply.status != _ACCEPTED:
-            wire.mapping(
-                reply.document()
-            )  # done at once, says somebody: the mapping has to be there, not a log-in page
-        return Started(wire.job_id_of(reply.headers), done=reply.status != _ACCEPTED, request_id=reply.request_id)
+        started = _started(reply)
+        if started.done:
+            wire.mapping(reply.document())  # it says so: then the mapping has to be there, not a log-in page
+        return started
 
     async def jobs(
         self, context: CallContext, vault_id: ArmId, *, until_seen: Collection[str] | None = None, most_pages: int = 100
@@ -108,7 +109,7 @@ class SiteRecovery:
         try:
             reply = await self.client.read(context, "get_job", target)
         except ArmError as error:
-            if error.status == _NOT_FOUND and error.disposition is Disposition.STALL:
+            if error.absent:
                 return None
             raise
         return wire.job(reply.document())
@@ -136,14 +137,33 @@ class SiteRecovery:
         _check_below(context.key, machine_id, "replicated items")
         target = f"{machine_id}/updateMobilityService"
         reply = await self.client.write(context, "update_agent", target, wire.update_agent_body(), method="POST")
-        job_id = wire.job_id_of(reply.headers)
-        if reply.status != _ACCEPTED:
-            wire.machine(reply.document())  # done at once, says somebody: the item has to be there, not a log-in page
-        # Microsoft's example has a 200 that names an operation too: then it has begun, and the job tells the rest.
-        return Started(job_id, done=reply.status != _ACCEPTED and not job_id, request_id=reply.request_id)
+        started = _started(reply)
+        if started.done:
+            wire.machine(reply.document())  # it says so: then the item has to be there, not a log-in page
+        return started
 
-    def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
-        return pages(self.client, context, operation, target, most_pages=_MOST_PAGES)
+    async def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
+        """The pages of a list; none where Site Recovery says that it knows nothing of the vault.
+
+        A vault with which nothing is replicated answers so, instead of with an empty list.
+        """
+        try:
+            async for page in pages(self.client, context, operation, target, most_pages=_MOST_PAGES):
+                yield page
+        except ArmError as error:
+            if not is_unknown_to_site_recovery(error):
+                raise
+
+
+def _started(reply: ArmReply) -> Started:
+    """What came of a change by its answer.
+
+    A 200 or 201 that names an operation has begun and is not done (ARM's contract for asynchronous calls, and
+    Microsoft's example of this one); then the job tells the rest.
+    """
+    job_id = wire.job_id_of(reply.headers)
+    begun = reply.status == _ACCEPTED or bool(job_id) or not _OPERATION_HEADERS.isdisjoint(reply.headers)
+    return Started(job_id, done=not begun, request_id=reply.request_id)
 
 
 def _check_below(vault_key: str, text: str, what: str) -> None:

@@ -23,6 +23,7 @@ from typing import Final
 
 from vault_autoupdate.arm.budget import Budget, pacing_gap
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.quota import Caller, QuotaScope
 
 _SHORTEST_TIMER = 1e-3
 _UNTOLD_PAUSE = 60.0
@@ -47,7 +48,7 @@ class CallKind(StrEnum):
 class ThrottleState:
     """What one lane looks like at an instant, for metrics and people."""
 
-    scope: str
+    scope: QuotaScope
     kind: CallKind
     waiting: int
     remaining: int
@@ -62,10 +63,8 @@ Queue = deque[asyncio.Future[None]]
 class _Lane:
     """One scope's calls of one kind."""
 
-    subscription: str
+    scope: QuotaScope
     kind: CallKind
-    is_unlocated: bool
-    """Whether it is for vaults whose region is not known."""
     budget: Budget
     shared: Budget | None
     """Of the subscription; None when there is no limit on it."""
@@ -75,12 +74,12 @@ class _Lane:
     """The other keys, in the order of their turns."""
     calls: dict[str, int] = field(default_factory=dict)
     """Per key: how many calls were let through since it came anew."""
-    announced: dict[str, int] = field(default_factory=dict)
-    """Per key: calls it is about to make, in the queue or not; the pace follows their sum."""
+    expected: dict[str, int] = field(default_factory=dict)
+    """Per key: calls that it has said to come, in the queue or not; the pace follows their sum."""
     routine: dict[str, int] = field(default_factory=dict)
     """Per key: calls in each of its rounds, for those that come again and again."""
     backlog: int = 0
-    """Calls that are announced, and those in the queues of keys that have announced nothing."""
+    """Calls that are expected, and those in the queues of keys of which nothing is expected."""
     next_leave: float = -math.inf
     """When the pace lets the next call leave."""
     timer: asyncio.TimerHandle | None = None
@@ -149,8 +148,8 @@ class _Lane:
             group = self.fresh if calls < TURN else self.queues
             group[key] = deque([turn])
             if 0 < calls < TURN:
-                group.move_to_end(key, last=False)  # its turn goes on: it announced more
-        self.backlog += key not in self.announced
+                group.move_to_end(key, last=False)  # its turn goes on: it has said that more come
+        self.backlog += key not in self.expected
 
     def pop(self) -> asyncio.Future[None]:
         """Take the call whose turn it is out of its queue."""
@@ -172,30 +171,30 @@ class _Lane:
         queue = group.get(key)
         if queue and turn in queue:
             queue.remove(turn)
-            self.backlog -= key not in self.announced
+            self.backlog -= key not in self.expected
             if not queue:
                 self._forget(group, key)
 
-    def announce(self, key: str, count: int) -> None:
+    def expect(self, key: str, count: int) -> None:
         """Count ``count`` calls of ``key`` instead of those in its queue; 0 takes that back."""
         queued = len(self.queue_of(key) or ())
-        self.backlog -= self.announced.pop(key, queued)
+        self.backlog -= self.expected.pop(key, queued)
         if count > 0:
-            self.announced[key] = count
+            self.expected[key] = count
         elif not queued:
             self.calls.pop(key, None)
-        self.backlog += self.announced.get(key, queued)
+        self.backlog += self.expected.get(key, queued)
 
     def _left(self, key: str) -> None:
-        if key not in self.announced:
+        if key not in self.expected:
             self.backlog -= 1
-        elif self.announced[key] > 0:
-            self.announced[key] -= 1
+        elif self.expected[key] > 0:
+            self.expected[key] -= 1
             self.backlog -= 1
 
     def _forget(self, group: OrderedDict[str, Queue], key: str) -> None:
         del group[key]
-        if key not in self.announced:
+        if key not in self.expected:
             self.calls.pop(key, None)
 
 
@@ -205,7 +204,7 @@ class Throttle:
     def __init__(self, limits: Mapping[CallKind, Iterable[Limit]], clock: Callable[[], float] | None = None) -> None:
         self._limits = {kind: tuple(values) for kind, values in limits.items()}
         self._clock = clock
-        self._lanes: dict[tuple[str, CallKind], _Lane] = {}
+        self._lanes: dict[tuple[QuotaScope, CallKind], _Lane] = {}
         self._shared: dict[tuple[str, CallKind], Budget] = {}
         self._families: dict[tuple[str, CallKind], list[_Lane]] = {}
         """Per subscription and kind: the lanes of its scopes, in the order of their turns."""
@@ -215,9 +214,9 @@ class Throttle:
         return self._clock() if self._clock else asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def call(self, scope: str, kind: CallKind, key: str) -> AsyncIterator[None]:
+    async def call(self, caller: Caller, kind: CallKind) -> AsyncIterator[None]:
         """Wait for a turn, and hold it while one call is under way."""
-        lane = self._lane(scope, kind)
+        lane, key = self._lane(caller.scope, kind), caller.key
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         lane.enter(key, turn)
         self._let_through(lane)
@@ -236,22 +235,22 @@ class Throttle:
             lane.settle(self.now())
             self._wake(lane)
 
-    def announce(self, scope: str, kind: CallKind, key: str, count: int) -> None:
-        """Say how many calls ``key`` is going to make, so that the pace suits all that is coming."""
-        self._lane(scope, kind).announce(key, count)
+    def expect_calls(self, caller: Caller, kind: CallKind, count: int) -> None:
+        """Say how many calls ``caller`` is going to make, so that the pace suits all that is coming."""
+        self._lane(caller.scope, kind).expect(caller.key, count)
 
-    def rhythm(self, scope: str, kind: CallKind, key: str, calls: int) -> float:
-        """How many seconds ``key``, which makes ``calls`` calls again and again, is to leave between two rounds.
+    def poll_interval(self, caller: Caller, kind: CallKind, calls: int) -> float:
+        """How many seconds ``caller``, which makes ``calls`` calls again and again, is to leave between two rounds.
 
         While little of the limit is used they may come often: all that do so in a scope, taken together, may use
         half of what is left in a sixth of the limit's window. A quarter of the limit is not theirs, but for calls
         that are wanted now; when no more than that is left, they may use as much as a quarter in a whole window.
         A number of 0 says that ``key`` does so no longer.
         """
-        lane = self._lane(scope, kind)
-        lane.routine.pop(key, None)
+        lane = self._lane(caller.scope, kind)
+        lane.routine.pop(caller.key, None)
         if calls > 0:
-            lane.routine[key] = calls
+            lane.routine[caller.key] = calls
         (own,) = lane.budget.limits
         reserve = own.count / 4
         left = max(1e-9, lane.budget.remaining(self.now()) - reserve)
@@ -260,16 +259,16 @@ class Throttle:
             per_call = max(per_call, limit.window / (limit.count * _ROUTINE_SHARE))
         return sum(lane.routine.values()) * per_call
 
-    def has_plenty(self, scope: str, kind: CallKind) -> bool:
+    def has_plenty(self, scope: QuotaScope, kind: CallKind) -> bool:
         """Whether nobody waits and half of each limit is left: time for calls that can as well be made later."""
         lane = self._lane(scope, kind)
         return not lane.waiting() and lane.spare(self.now()) > 0.5
 
-    def spent(self, scope: str, kind: CallKind, ages: Iterable[float]) -> None:
+    def spent(self, scope: QuotaScope, kind: CallKind, ages: Iterable[float]) -> None:
         """Count calls that an earlier process made ``ages`` seconds ago."""
         self._lane(scope, kind).spent(ages, self.now())
 
-    def refused(self, scope: str, kind: CallKind, retry_after: float | None) -> None:
+    def refused(self, scope: QuotaScope, kind: CallKind, retry_after: float | None) -> None:
         """The server answered 429: nothing of this scope and kind leaves for ``retry_after`` seconds.
 
         Where the server does not say how long, a sixth of the limit's window has to do.
@@ -294,17 +293,17 @@ class Throttle:
             for (scope, kind), lane in self._lanes.items()
         ]
 
-    def paused_for(self, scope: str, kind: CallKind) -> float:
+    def paused_for(self, scope: QuotaScope, kind: CallKind) -> float:
         """Seconds for which the server has told this lane to be silent."""
         return self._lane(scope, kind).paused_for(self.now())
 
-    def _lane(self, scope: str, kind: CallKind) -> _Lane:
+    def _lane(self, scope: QuotaScope, kind: CallKind) -> _Lane:
         key = (scope, kind)
         if key not in self._lanes:
             own, *further = self._limits[kind]
-            family = (scope.partition("/")[0], kind)
+            family = (scope.subscription, kind)
             shared = self._shared.setdefault(family, Budget(further)) if further else None
-            self._lanes[key] = _Lane(family[0], kind, scope == family[0], Budget([own]), shared)
+            self._lanes[key] = _Lane(scope, kind, Budget([own]), shared)
             self._families.setdefault(family, []).append(self._lanes[key])
         return self._lanes[key]
 
@@ -315,8 +314,8 @@ class Throttle:
         comes last. Vaults whose region is not known yet come after all others, so that what was begun is read to the
         end first.
         """
-        lanes = self._families[lane.subscription, lane.kind]
-        for other in sorted(lanes, key=lambda lane: lane.is_unlocated):
+        lanes = self._families[lane.scope.subscription, lane.kind]
+        for other in sorted(lanes, key=lambda lane: not lane.scope.region):
             self._let_through(other)
 
     def _let_through(self, lane: _Lane) -> None:
@@ -340,7 +339,7 @@ class Throttle:
             lane.take()
             behind = _CATCH_UP * gap if lane.share(now) == 1.0 else 0.0  # no hurry where somebody else is about
             lane.next_leave = max(lane.next_leave, now - behind) + gap
-            family = self._families[lane.subscription, lane.kind]
+            family = self._families[lane.scope.subscription, lane.kind]
             family.remove(lane)
             family.append(lane)
             turn.set_result(None)

@@ -192,7 +192,7 @@ def _read(core: Core, resource: VaultAutoUpdate) -> _Found:
 
     async def read() -> _Found:
         vault = resource.spec.vault_resource_id
-        context = CallContext(core.scope(resource, ""), vault.key, str(uuid.uuid4()))
+        context = CallContext(core.settings.quota_scope(resource, ""), "", vault.key, str(uuid.uuid4()))
         mappings = await core.site_recovery.mappings(context, vault)
         return _Found(resource, mappings, await core.site_recovery.machines(context, vault))
 

@@ -38,6 +38,7 @@ _OPERATOR_ONLY: Final = frozenset(
         "metrics_cert_file",
         "metrics_key_file",
         "metrics_token_file",
+        "request_interval",
         "resource_credentials",
         "resource_metrics",
         "startup_spread",

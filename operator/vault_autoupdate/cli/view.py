@@ -76,9 +76,8 @@ class LiveView:
         self._progress.update(self._task, completed=self._done)
         style = "green" if word == str(Verdict.SUCCEEDED) else "red"
         self._progress.console.print(f"[{style}]{word}[/] {escape(path)}  {escape(explanation.code)}", soft_wrap=True)
-        for text in (explanation.message, explanation.recommended_action):
-            if text:
-                self._progress.console.print(f"    {escape(text)}", soft_wrap=True)
+        for text in _lines(explanation):
+            self._progress.console.print(f"    {escape(text)}", soft_wrap=True)
 
     def progress(self, readiness: Readiness, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
         """See `View`."""
@@ -86,6 +85,12 @@ class LiveView:
         words = f"{plural(running, 'job')} in flight"
         total = self._done + running + waiting
         self._progress.update(self._task, description=words, total=total, completed=self._done)
+
+
+def _lines(explanation: Explanation) -> list[str]:
+    """What is said about a failure below its code."""
+    activity = f"Activity id {explanation.activity_id}." if explanation.activity_id else ""
+    return [text for text in (explanation.message, explanation.recommended_action, activity) if text]
 
 
 def _work_left(state: VaultState) -> tuple[int, int]:
@@ -185,6 +190,7 @@ def run_document(resource: VaultAutoUpdate, state: VaultState, readiness: Readin
                 "message": attempt.explanation.message,
                 "possibleCauses": attempt.explanation.possible_causes,
                 "recommendedAction": attempt.explanation.recommended_action,
+                "activityId": attempt.explanation.activity_id,
                 "jobId": attempt.job_id,
             }
             for key, attempt in state.attempts.items()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.client import rest
 from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
+from vault_autoupdate.cluster.recognition import UNAUTHORIZED, Recognition
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION
 from vault_autoupdate.model.text import clean
 
@@ -26,6 +30,10 @@ NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 TIMEOUT: Final = 30.0
 """Seconds for one request."""
 _DEFINITION_PAUSE: Final = 3.0
+_LOGIN_PAUSE: Final = 1.0
+_LONGEST_LOGIN_PAUSE: Final = 30.0
+_NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
 _HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
 
 log = logging.getLogger(__name__)
@@ -40,8 +48,80 @@ class ClusterUnreadable(ConnectionError):
     """There is no cluster to talk to, or it does not answer as hoped for."""
 
 
+class Connection(client.ApiClient):
+    """The official client, which logs in anew when the API server does not know it any longer.
+
+    Tokens and certificates of exec plugins, ``tokenFile`` and ServiceAccounts all end, and most do not say when. What
+    is refused with 401 is sent once more after a new login, one for all that were refused meanwhile.
+    """
+
+    def __init__(self, configuration: client.Configuration, observer: KubeCallObserver = lambda *_: None) -> None:
+        self._observer = observer
+        self.recognition = Recognition()
+        self.logins = 1
+        """How often this process has logged in."""
+        self._logged_in_at = time.monotonic()
+        self._logging_in: asyncio.Task[None] | None = None
+        self._transport = _transport(configuration)
+        super().__init__(self._tuned(configuration))
+
+    async def call_api(
+        self,
+        method: str,
+        url: str,
+        header_params: dict[str, str] | None = None,
+        *arguments: Any,
+        **more: Any,
+    ) -> rest.RESTResponse:
+        """Send a request, and once more after a new login if the first answer is 401. See the client's own."""
+        logins, headers = self.logins, dict(header_params or {})
+        answer = await super().call_api(method, url, dict(headers), *arguments, **more)
+        if answer.status == UNAUTHORIZED:
+            await answer.read()  # type: ignore[no-untyped-call]
+            await self.log_in_again(logins)
+            settings = await self.configuration.auth_settings()
+            headers |= {each["key"]: str(each["value"]) for each in settings.values()}
+            answer = await super().call_api(method, url, headers, *arguments, **more)
+        return answer
+
+    async def log_in_again(self, logins: int) -> None:
+        """Log in, unless that was done since there had been so many ``logins``.
+
+        Raises:
+            ClusterUnreadable: there is nothing to log in with, or the exec plugin failed.
+        """
+        if logins != self.logins:
+            return
+        if self._logging_in is None or self._logging_in.done():
+            self._logging_in = asyncio.create_task(self._log_in(), name="log in to the cluster")
+            self._logging_in.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._logging_in)  # somebody who cannot wait any longer does not stop the others
+
+    async def _log_in(self) -> None:
+        # The longer it has been of no use, the longer until an exec plugin is run again.
+        pause = min(_LONGEST_LOGIN_PAUSE, _LOGIN_PAUSE + self.recognition.refused_for / 4)
+        await asyncio.sleep(self._logged_in_at + pause - time.monotonic())
+        self._logged_in_at = time.monotonic()
+        log.info("the API server does not know this login any longer: logging in again")
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                configuration = await _find_cluster()
+        except TimeoutError as error:
+            raise ClusterUnreadable("logging in to the cluster took too long") from error
+        self.configuration = self._tuned(configuration)
+        self.logins += 1
+        if (transport := _transport(configuration)) != self._transport:
+            before, self._transport = self.rest_client, transport
+            self.rest_client = rest.RESTClientObject(configuration)
+            await before.close()
+
+    def _tuned(self, configuration: client.Configuration) -> client.Configuration:
+        configuration.trace_configs = [self.recognition.tracing(), tracing(self._observer)]
+        return tune_client(configuration)
+
+
 @asynccontextmanager
-async def connect(observer: KubeCallObserver = lambda *_: None) -> AsyncIterator[client.ApiClient]:
+async def connect(observer: KubeCallObserver = lambda *_: None) -> AsyncIterator[Connection]:
     """Log in from within a pod, else by kubeconfig (exec plugins included).
 
     Args:
@@ -50,51 +130,88 @@ async def connect(observer: KubeCallObserver = lambda *_: None) -> AsyncIterator
     Raises:
         ClusterUnreadable: neither tells of a cluster.
     """
-    try:
-        config.load_incluster_config()  # type: ignore[no-untyped-call]  # the client's package has no types here
-    except config.ConfigException:
-        try:
-            await config.load_kube_config()  # type: ignore[no-untyped-call]  # as above
-        except config.ConfigException as error:
-            raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
-    async with client.ApiClient(tune_client(client.Configuration.get_default_copy(), observer)) as api:
+    async with Connection(await _find_cluster(), observer) as api:
         yield api
 
 
-def tune_client(
-    configuration: client.Configuration, observer: KubeCallObserver = lambda *_: None
-) -> client.Configuration:
+async def _find_cluster() -> client.Configuration:
+    """Where the cluster is, and what to log in with. Raises `ClusterUnreadable`."""
+    found = client.Configuration()
+    try:
+        config.load_incluster_config(found)  # type: ignore[no-untyped-call]  # the client's package has no types here
+    except config.ConfigException:
+        await _load_kubeconfig(found)
+    return found
+
+
+async def _load_kubeconfig(configuration: client.Configuration) -> None:
+    try:
+        loader = await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # as above
+    except (config.ConfigException, OSError) as error:
+        raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
+    # The client only logs that a plugin failed, and would go on as nobody.
+    if "exec" in (loader._user or ()) and not (configuration.api_key or configuration.cert_file):  # noqa: SLF001 - nothing else tells
+        raise ClusterUnreadable("the exec plugin of the kubeconfig gave no credential; its message is logged above")
+
+
+def _transport(configuration: client.Configuration) -> tuple[object, ...]:
+    """What connections are made with; files by their content, since they may be replaced."""
+    names = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    files = [Path(name).read_bytes() if name else b"" for name in names]
+    return (configuration.host, configuration.verify_ssl, configuration.tls_server_name, configuration.proxy, *files)
+
+
+def tune_client(configuration: client.Configuration) -> client.Configuration:
     """Open fewer connections than the client would, and look for proxies before each request only if there are some.
 
     A TLS connection of asyncio keeps a buffer of 256 KiB, of which the client would have a hundred; and with
     ``trust_env`` it reads the environment and ``~/.netrc`` anew each time. Measured in docs/performance.md.
     """
     configuration.connection_pool_maxsize = _CONNECTIONS
-    configuration.client_session_kwargs = {
-        "trust_env": bool(getproxies_environment()),
-        "trace_configs": [tracing(observer)],
-    }
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
     return configuration
 
 
 async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...]) -> None:
-    """Wait until the resources can be listed: their definition may be installed after the operator."""
-    objects = client.CustomObjectsApi(api)
+    """Wait until the resources are served: their definition may be installed after the operator.
+
+    It does not wait for rights: one namespace that is missing, or has no Role, must not keep the others waiting.
+    """
     while True:
         try:
-            if namespaces:
-                await objects.list_namespaced_custom_object(
-                    GROUP, VERSION, namespaces[0], PLURAL, limit=1, _request_timeout=TIMEOUT
-                )
-            else:
-                await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1, _request_timeout=TIMEOUT)
+            if await _is_served(client.CustomObjectsApi(api), namespaces):
+                return
+            log.warning("cannot list %s: 404 Not Found %s", PLURAL, _HINTS[_NOT_FOUND])
         except ApiException as error:
             log.warning("cannot list %s: %s %s", PLURAL, in_short(error), _HINTS.get(error.status, ""))
         except NO_ANSWER as error:
             log.warning("no answer from the API server: %s", in_short(error))
-        else:
-            return
         await asyncio.sleep(_DEFINITION_PAUSE)
+
+
+async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ...]) -> bool:
+    """Whether a list is answered. Where it is forbidden, whether the API server knows the resource at all."""
+    try:
+        if namespaces:
+            await objects.list_namespaced_custom_object(
+                GROUP, VERSION, namespaces[0], PLURAL, limit=1, _request_timeout=TIMEOUT
+            )
+        else:
+            await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1, _request_timeout=TIMEOUT)
+    except ApiException as error:
+        if error.status == _NOT_FOUND:
+            return False
+        if error.status != _FORBIDDEN or not namespaces:
+            raise
+    else:
+        return True
+    try:
+        known = await objects.get_api_resources(GROUP, VERSION, _request_timeout=TIMEOUT)
+    except ApiException as error:
+        if error.status == _NOT_FOUND:
+            return False
+        raise
+    return any(resource.name == PLURAL for resource in known.resources)
 
 
 async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dict[str, Any]]:

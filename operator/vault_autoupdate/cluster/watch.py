@@ -16,6 +16,7 @@ import aiohttp
 import kopf
 
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
+from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
@@ -23,6 +24,9 @@ from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""
+
+_LOGIN_PAUSE: Final = 5.0
+"""Seconds until another try, where there is nothing to log in with."""
 
 _WATCHING: Final = ("orchestration", "queueing", "running")
 """Modules of kopf that log the end of a watch, each with the whole traceback."""
@@ -41,22 +45,25 @@ async def watch(
     queue: WorkQueue[ResourceKey],
     namespaces: tuple[str, ...],
     *,
+    connection: Connection,
     health: WatchHealth,
     calls: KubeCallObserver,
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
 
     Args:
-        controller: takes in what is seen.
-        queue: hands out what is due.
-        namespaces: to watch; empty for all.
-        health: is told whenever the API server is heard of.
+        controller: is told what is seen.
+        queue: what is due.
+        namespaces: to watch; none for all.
+        connection: what to log in with, and again when that has ended.
+        health: is told what the API server answers.
         calls: is told of every call.
 
     Raises:
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
-    health.contact()
+    health.begin()
+    used_logins: int | None = None
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -73,14 +80,20 @@ async def watch(
         settings.process.ultimate_exiting_timeout = 25
 
     @kopf.on.login(registry=registry)
-    async def login(**kwargs: Any) -> kopf.AiohttpSession | None:
-        # Through the official client: in a pod, by kubeconfig, with exec plugins.
-        info = kopf.login_via_client(**kwargs)
-        return _session(info, health, calls) if info else None
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        # kopf asks at the start, and whenever the API server does not know the last session any longer.
+        nonlocal used_logins
+        if used_logins is not None:
+            try:
+                await connection.log_in_again(used_logins)
+            except ClusterUnreadable as error:
+                raise kopf.TemporaryError(str(error), delay=_LOGIN_PAUSE) from error
+        used_logins = connection.logins
+        return await _session(connection, health, calls)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
-        health.contact()
+        health.contact(body["metadata"]["namespace"])
         if event["type"] == "DELETED":
             metadata = body["metadata"]
             controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
@@ -96,7 +109,7 @@ async def watch(
 
     for name in _WATCHING:
         logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
-    working = asyncio.create_task(queue.run(), name="work queue")
+    working = asyncio.create_task(queue.run(controller.work), name="work queue")
     try:
         await kopf.operator(
             registry=registry,
@@ -113,22 +126,17 @@ async def watch(
         working.cancel()
 
 
-def _session(info: kopf.ConnectionInfo, health: WatchHealth, calls: KubeCallObserver) -> kopf.AiohttpSession:
-    """What kopf would make of ``info``, and one that tells when the API server answers."""
+async def _session(connection: Connection, health: WatchHealth, calls: KubeCallObserver) -> kopf.AiohttpSession:
+    """A session of the watch, with the login of ``connection``, that tells what the API server answers."""
+    configuration = connection.configuration
+    settings = await configuration.auth_settings()
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
-        headers=info.as_http_headers(),
-        proxy=info.proxy_url,
-        trust_env=info.trust_env,
-        trace_configs=[health.tracing(), tracing(calls)],
+        connector=aiohttp.TCPConnector(limit=0, ssl=connection.rest_client.ssl_context),
+        headers={each["key"]: str(each["value"]) for each in settings.values()},
+        proxy=configuration.proxy,
+        trace_configs=[*health.tracing(), tracing(calls)],
     )
-    return kopf.AiohttpSession(
-        server=info.server,
-        aiohttp_session=session,
-        default_namespace=info.default_namespace,
-        priority=info.priority,
-        expiration=info.expiration,
-    )
+    return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:

@@ -14,6 +14,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
@@ -24,6 +25,8 @@ _JSON_PATCH: Final = "application/json-patch+json"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GONE: Final = frozenset({404, 410})
 _UNPROCESSABLE: Final = 422
+_TOO_MANY: Final = 429
+_REFUSALS: Final = range(400, 500)
 _SHORT_TIMEOUT: Final = 5.0
 _NOTE_BYTES: Final = 1000
 """The API allows 1 kB for the note of an Event."""
@@ -46,6 +49,7 @@ class KubeWriter:
         self._instance = instance
         self._may_write = may_write
         self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
+        self.health = WriteHealth()
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         """Replace the whole status.
@@ -147,13 +151,17 @@ class KubeWriter:
                     )
             except (ApiException, *NO_ANSWER) as error:
                 if isinstance(error, ApiException) and error.status in _GONE:
+                    self.health.written(ref.key.namespace)
                     raise ObjectGone(str(ref.key)) from error
                 if isinstance(error, ApiException) and _is_failed_test(error):
+                    self.health.written(ref.key.namespace)
                     raise ObjectChanged(str(ref.key)) from error
+                self.health.failed(ref.key.namespace, refused=_is_refusal(error))
                 if pause is None:
                     raise NotWritten(in_short(error)) from error
                 log.debug("%s could not be written, again in %s s: %s", ref.key, pause, in_short(error))
             else:
+                self.health.written(ref.key.namespace)
                 return
             finally:
                 self._turns.release()
@@ -170,6 +178,11 @@ class KubeWriter:
 
 def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:
     return client.V1ObjectReference(api_version=API_VERSION, kind=KIND, name=key.name, namespace=key.namespace, uid=uid)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell an answer that says no from one that says "not now", and from none."""
+    return isinstance(error, ApiException) and error.status in _REFUSALS and error.status != _TOO_MANY
 
 
 def _is_failed_test(error: ApiException) -> bool:

@@ -9,36 +9,38 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from vault_autoupdate.decide.schedule import backoff
 
 K = TypeVar("K", bound=Hashable)
+Work = Callable[[K], Awaitable[float | None]]
+"""What is done for a key. Gives the seconds until it is due again; None to forget it until it is woken."""
 
-_CRASH_MIN = timedelta(seconds=1)
-_CRASH_MAX = timedelta(minutes=5)
+_CRASH_MIN: Final = timedelta(seconds=1)
+_CRASH_MAX: Final = timedelta(minutes=5)
+_AT_ONCE: Final = 20
+"""Keys that begin before the event loop gets to anything else: a fleet that is due as a whole must not stop it."""
 
 log = logging.getLogger(__name__)
 
-__all__ = ["WorkQueue"]
+__all__ = ["Work", "WorkQueue"]
 
 
 class WorkQueue(Generic[K]):
-    """Calls ``work(key)`` when ``key`` is due. All methods belong to one event loop.
+    """Hands out each key when it is due. All methods belong to one event loop.
 
-    ``work`` returns the seconds until the key is due again, or None to forget it. A key that is woken while it is
-    at work runs again right after. A ``work`` that raises is logged and tried again with backoff, for ever: a
-    defect in handling one key must not stop the others, nor go unnoticed.
+    A key that is woken while it is at work runs again right after. A work that raises is logged and tried again with
+    backoff, for ever: a defect in handling one key must not stop the others, nor go unnoticed.
     """
 
-    def __init__(self, work: Callable[[K], Awaitable[float | None]]) -> None:
-        self._work = work
+    def __init__(self) -> None:
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
         self._running: dict[K, asyncio.Task[None]] = {}
-        self._again: set[K] = set()
-        self._dropped: set[K] = set()
+        self._woken: set[K] = set()
+        """Keys that were woken while at work."""
         self._crashes: dict[K, int] = {}
         self._changed = asyncio.Event()
         self._stopping = False
@@ -46,19 +48,11 @@ class WorkQueue(Generic[K]):
     def add(self, key: K, delay: float = 0.0) -> None:
         """Make ``key`` due in ``delay`` seconds, or leave it due earlier; if it is at work, again afterwards."""
         if key in self._running:
-            self._again.add(key)
+            self._woken.add(key)
             return
         at = asyncio.get_running_loop().time() + delay
         if at < self._due.get(key, float("inf")):
             self._push(key, at)
-
-    def forget(self, key: K) -> None:
-        """Drop ``key``; work that is under way goes on, for the last time."""
-        if key in self._running:
-            self._dropped.add(key)
-        self._due.pop(key, None)
-        self._again.discard(key)
-        self._crashes.pop(key, None)
 
     @property
     def depth(self) -> int:
@@ -77,17 +71,19 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         return max((now - at for at in self._due.values() if at <= now), default=0.0)
 
-    async def run(self) -> None:
-        """Hand out keys as they become due, until `stop`."""
+    async def run(self, work: Work[K]) -> None:
+        """Hand out keys to ``work`` as they become due, until `stop`."""
         loop = asyncio.get_running_loop()
         while not self._stopping:
             self._changed.clear()
-            while self._heap and self._heap[0][0] <= loop.time():
-                at, _, key = heapq.heappop(self._heap)
-                if self._due.get(key) == at:
-                    del self._due[key]
-                    self._running[key] = asyncio.create_task(self._work_on(key), name=f"work on {key}")
+            for _ in range(_AT_ONCE):
+                if (key := self._pop(loop.time())) is None:
+                    break
+                self._running[key] = asyncio.create_task(self._work_on(key, work), name=f"work on {key}")
             delay = max(0.0, self._heap[0][0] - loop.time()) if self._heap else None
+            if delay == 0.0:
+                await asyncio.sleep(0)
+                continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), delay)
 
@@ -101,10 +97,10 @@ class WorkQueue(Generic[K]):
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _work_on(self, key: K) -> None:
+    async def _work_on(self, key: K, work: Work[K]) -> None:
         delay: float | None
         try:
-            delay = await self._work(key)
+            delay = await work(key)
             self._crashes.pop(key, None)
         except Exception:
             crashes = self._crashes[key] = self._crashes.get(key, 0) + 1
@@ -112,16 +108,21 @@ class WorkQueue(Generic[K]):
             log.exception("handling %s failed, again in %.0f s", key, delay)
         finally:
             del self._running[key]
-            dropped, again = key in self._dropped, key in self._again
-            self._dropped.discard(key)
-            self._again.discard(key)
-        if again:
+            woken = key in self._woken
+            self._woken.discard(key)
+        if woken:
             delay = 0.0
-        elif dropped:
-            delay = None
-            self._crashes.pop(key, None)
         if delay is not None:
             self._push(key, asyncio.get_running_loop().time() + delay)
+
+    def _pop(self, now: float) -> K | None:
+        """The key that has been due for longest; None when none is due. Entries that were overtaken are dropped."""
+        while self._heap and self._heap[0][0] <= now:
+            at, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) == at:
+                del self._due[key]
+                return key
+        return None
 
     def _push(self, key: K, at: float) -> None:
         self._due[key] = at

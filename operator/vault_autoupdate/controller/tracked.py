@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.decide.pacing import Allowance
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import Refusal, TenancyRules
-from vault_autoupdate.model.errors import CredentialError, Disposition
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
+from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.model.resource import (
-    LONG_AGO,
+    REQUESTED_AT,
+    UPDATE_AGENTS_NOW,
     CredentialSource,
     InvalidSpec,
     ObjectRef,
@@ -28,49 +31,116 @@ from vault_autoupdate.report.values import read_time
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
 
-__all__ = ["TokensOf", "TrackedResource", "intent_of", "log_in", "read_entry", "ready_condition", "seniority"]
+Mark = tuple[object, ...]
+"""What of an object has to change before it can declare anything else, see `mark_of`."""
+
+__all__ = [
+    "Declaration", "Mark", "TokensOf", "TrackedResource", "intent_of", "log_in", "mark_of", "read_declaration",
+    "ready_condition", "ref_of",
+]  # fmt: skip
 
 
-@dataclass
-class TrackedResource:
-    """What is known of one object in the cluster, from the first that is heard of it to the last."""
+@dataclass(frozen=True)
+class Declaration:
+    """What one object in the cluster declares; its status apart."""
 
     ref: ObjectRef
+    mark: Mark
     generation: int
     resource: VaultAutoUpdate | None
     problem: InvalidSpec | None
     refusal: Refusal | None
     """Why it may not be worked on, although it is valid."""
     finalizers: tuple[str, ...]
+    created_at: datetime | None
+    """None where the object does not tell."""
+
+    @property
+    def vault_key(self) -> str:
+        """What resources on the same vault have in common; empty when the vault cannot be told."""
+        return self.resource.spec.vault_resource_id.key if self.resource else ""
+
+    @property
+    def credential(self) -> CredentialSource | None:
+        """What it logs in with, if not as the operator."""
+        return self.resource.spec.credential if self.resource else None
+
+
+@dataclass
+class TrackedResource:
+    """What is known of one object in the cluster, from the first that is heard of it to the last."""
+
+    declaration: Declaration
+    finalizers: tuple[str, ...]
+    """Those that it has, ours included as soon as it is written."""
     status: dict[str, Any]
     """As it stands in the cluster, as far as we know."""
     state: VaultState
     history: ReadyHistory
-    worked_generation: int | None = None
+    worked_generation: int | None
     """The generation that the state's attempts are about."""
+    allowance: Allowance
+    """How often somebody may still have it looked at before its time."""
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that it brought along to the last pass. To hold it here keeps it, see `Identities`."""
     sent: dict[str, Any] | None = field(default=None, repr=False)
     """The status that was sent to the API server last, until news of the object show it."""
     superseded: asyncio.Event | None = field(default=None, repr=False)
     """Set to end the pass that is under way; None while there is none."""
+    told_owner: ResourceKey | None = None
+    """Who manages its vault, as its status says, if that is somebody else."""
+    seen_present_at: datetime | None = None
+    """When the API server was last asked whether it is still there."""
 
-    def take_over(self, new: TrackedResource, now: datetime) -> None:
-        """Bring up to date what the API server says of the same object."""
-        if new.refusal or self.credential != new.credential:
+    @classmethod
+    def first_seen(
+        cls, declaration: Declaration, status: Mapping[str, Any], now: datetime, allowance: Allowance
+    ) -> TrackedResource:
+        """Begin with what an earlier process may have written into the status."""
+        resource, observed = declaration.resource, status.get("observedGeneration")
+        return cls(
+            declaration=declaration,
+            finalizers=declaration.finalizers,
+            status=dict(status),
+            state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
+            history=ReadyHistory.first_seen(status, declaration.created_at, now),
+            worked_generation=observed if isinstance(observed, int) else None,
+            allowance=allowance,
+        )
+
+    def take_over(self, declaration: Declaration) -> None:
+        """Bring up to date what the object declares."""
+        if declaration.refusal or self.declaration.credential != declaration.credential:
             self.tokens = None
-        self.generation, self.resource, self.problem = new.generation, new.resource, new.problem
-        self.refusal = new.refusal
-        self.finalizers = new.finalizers
-        if self.sent is None or self.sent == new.status:  # else these news are older than what we have sent
+        self.declaration = declaration
+        self.finalizers = declaration.finalizers
+
+    def take_over_status(self, status: Mapping[str, Any], now: datetime) -> None:
+        """Bring up to date what stands in the status, unless these news are older than what we have sent."""
+        if self.sent is None or self.sent == status:
             self.sent = None
-            self.status = new.status
-            self.history.status_is(new.status, now)
+            self.status = dict(status)
+            self.history.status_is(self.status, now)
 
     @property
-    def credential(self) -> CredentialSource | None:
-        """What it logs in with, if not as the operator."""
-        return self.resource.spec.credential if self.resource else None
+    def ref(self) -> ObjectRef:
+        """Which object it is."""
+        return self.declaration.ref
+
+    @property
+    def generation(self) -> int:
+        """Of its spec."""
+        return self.declaration.generation
+
+    @property
+    def resource(self) -> VaultAutoUpdate | None:
+        """What is declared; None when it could not be read."""
+        return self.declaration.resource
+
+    @property
+    def vault_key(self) -> str:
+        """See `Declaration`."""
+        return self.declaration.vault_key
 
     @property
     def requested_at(self) -> str | None:
@@ -81,34 +151,58 @@ class TrackedResource:
     @property
     def is_ready(self) -> bool:
         """Whether the status says Ready."""
-        return ready_condition(self.status)[0] == "True"
+        return ready_condition(self.status)[0] == ConditionStatus.TRUE
 
-    @property
-    def vault_key(self) -> str:
-        """What resources on the same vault have in common; empty when the vault cannot be told."""
-        return self.resource.spec.vault_resource_id.key if self.resource else ""
+    def has_work_under_way(self, now: datetime) -> bool:
+        """Whether something goes on in Azure, or may begin, that cannot wait until the vault's turn comes."""
+        rollout, spec = self.state.rollout, self.resource.spec if self.resource else None
+        if self.state.operations or (rollout and rollout.updates):
+            return True
+        updates = spec.agent_updates if spec else None
+        is_open = rollout is not None and rollout.window is not None and rollout.window.is_open(now)
+        return updates is not None and (is_open or updates.rules().schedule.current(now) is not None)
 
 
-def read_entry(body: Mapping[str, Any], now: datetime, rules: TenancyRules) -> TrackedResource:
-    """Take in an object as the API server has it."""
+def ref_of(body: Mapping[str, Any]) -> ObjectRef:
+    """Which object a body from the API server is about."""
     metadata = body["metadata"]
-    status = dict(body.get("status") or {})
+    return ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", ""))
+
+
+def mark_of(body: Mapping[str, Any]) -> Mark:
+    """What of an object has to change before it can declare anything else: every change of the spec has a generation.
+
+    Most news of an object are the echo of a status that was just written; they need not be read any further.
+    """
+    metadata = body["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return (
+        metadata.get("uid", ""),
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp"),
+        tuple(metadata.get("finalizers") or ()),
+        annotations.get(REQUESTED_AT),
+        annotations.get(UPDATE_AGENTS_NOW),
+    )
+
+
+def read_declaration(body: Mapping[str, Any], rules: TenancyRules) -> Declaration:
+    """Read what an object declares."""
+    metadata = body["metadata"]
+    resource, problem = None, None
     try:
-        resource, problem = parse_resource({key: value for key, value in body.items() if key != "status"}), None
+        resource = parse_resource({key: value for key, value in body.items() if key != "status"})
     except InvalidSpec as error:
-        resource, problem = None, error
-    observed = status.get("observedGeneration")
-    return TrackedResource(
-        ref=ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")),
+        problem = error
+    return Declaration(
+        ref=ref_of(body),
+        mark=mark_of(body),
         generation=int(metadata.get("generation", 0)),
         resource=resource,
         problem=problem,
         refusal=rules.refusal(resource) if resource else None,
         finalizers=tuple(metadata.get("finalizers") or ()),
-        status=status,
-        state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
-        history=ReadyHistory.first_seen(status, read_time(metadata.get("creationTimestamp")), now),
-        worked_generation=observed if isinstance(observed, int) else None,
+        created_at=read_time(metadata.get("creationTimestamp")),
     )
 
 
@@ -117,29 +211,23 @@ async def log_in(tracked: TrackedResource, resource: VaultAutoUpdate, tokens_of:
     try:
         tracked.tokens = await tokens_of(resource) if tokens_of else None
     except CredentialError as error:
-        if error.disposition is not Disposition.RETRY:
+        if not error.will_pass:
             tracked.tokens = None
         raise
     return tracked.tokens
 
 
-def intent_of(tracked: TrackedResource) -> tuple[object, ...]:
+def intent_of(declaration: Declaration) -> tuple[object, ...]:
     """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
-    resource = tracked.resource
+    resource = declaration.resource
     if resource is None:
-        return (tracked.generation,)
-    return (tracked.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
-
-
-def seniority(tracked: TrackedResource) -> tuple[bool, datetime, ResourceKey]:
-    """Order of claims to a vault: the least is the best one. Who is on the way out comes last."""
-    resource = tracked.resource
-    return (bool(resource and resource.deleting), resource.created_at if resource else LONG_AGO, tracked.ref.key)
+        return (declaration.generation,)
+    return (declaration.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
 
 
 def ready_condition(status: Mapping[str, Any]) -> tuple[object, object]:
-    """Status and reason of the Ready condition."""
+    """Status and reason of the condition Ready."""
     for condition in status.get("conditions") or ():
-        if condition.get("type") == "Ready":
+        if condition.get("type") == ConditionType.READY:
             return (condition.get("status"), condition.get("reason"))
     return (None, None)

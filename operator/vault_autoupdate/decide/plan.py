@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
 from vault_autoupdate.decide.attempts import Attempt
 from vault_autoupdate.model.arm_id import fold
-from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, LostArtifact
+from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, HealthError, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 from vault_autoupdate.model.text import plural
@@ -45,6 +45,8 @@ class Decision:
     reason: str
     unhealthy: Explanation | None = None
     """What is wrong with its health, where nothing else is."""
+    differs: Explanation | None = None
+    """What is not as declared although it was changed, and what may help."""
 
     @property
     def actionable(self) -> bool:
@@ -137,9 +139,9 @@ def decide(
     what = "; ".join(differences) if differences else f"unhealthy: {lost or _worst(mapping)}"
     if attempt and now < attempt.next_at:
         tried = f"tried {plural(attempt.count, 'time')}, next try at {attempt.next_at:%Y-%m-%dT%H:%M:%SZ}"
-        health = None
-        if not differences:
-            health = Explanation("AgentAutoUpdateArtifactDeleted", lost) if lost else _health(mapping)
+        if differences:
+            return replace(decision(Action.WAIT, f"{what}; {tried}"), differs=_still_differs(goal, mapping, what))
+        health = Explanation("AgentAutoUpdateArtifactDeleted", lost) if lost else _health(mapping)
         return decision(Action.WAIT, f"{what}; {tried}", health)
     return decision(Action.PATCH if differences else Action.REPAIR, what)
 
@@ -160,6 +162,23 @@ def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
     return found
 
 
+def _still_differs(goal: Goal, mapping: ContainerMapping, what: str) -> Explanation:
+    """What a change that was accepted and carried out did not bring about. What helps is inferred from its place."""
+    if fold(mapping.auto_update_status) != fold(goal.auto_update):
+        action = (
+            "Look at the job in the vault's Site Recovery jobs, and for what else may set this: Azure Policy, "
+            "Terraform, a script, another operator."
+        )
+    elif mapping.authentication_type.casefold() != AUTHENTICATION.casefold():
+        action = (
+            "Site Recovery keeps the retired Run As account: in the vault, Site Recovery infrastructure > Extension "
+            "update settings > Migrate; or set autoUpdate to Disabled, wait, and to Enabled again."
+        )
+    else:
+        action = "Check that Site Recovery may use the declared account for this vault, and for what else may set it."
+    return Explanation(message=f"Accepted, and still {what}.", recommended_action=action)
+
+
 def _account(resource_id: str) -> str:
     """``group/name`` of an Automation account: short, and still different for namesakes in two groups."""
     segments = resource_id.strip("/").split("/")
@@ -168,10 +187,15 @@ def _account(resource_id: str) -> str:
 
 def _worst(mapping: ContainerMapping) -> str:
     error = mapping.health_errors[0]
-    return error.category or error.code or error.message or "no details given"
+    return _code_of(error) or error.message or "no details given"
 
 
 def _health(mapping: ContainerMapping) -> Explanation:
-    """The first health error in its own words; the category tells more than the code, which may be empty."""
+    """The first health error in its own words."""
     error = mapping.health_errors[0]
-    return Explanation(error.category or error.code, error.message, error.possible_causes, error.recommended_action)
+    return Explanation(_code_of(error), error.message, error.possible_causes, error.recommended_action)
+
+
+def _code_of(error: HealthError) -> str:
+    """The category, which tells more, and the number, which people search for; either may be missing."""
+    return f"{error.category} ({error.code})" if error.category and error.code else error.category or error.code

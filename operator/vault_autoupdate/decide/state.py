@@ -147,9 +147,12 @@ class VaultState:
             if key in present and present[key].action not in {Action.KEEP, Action.IGNORE}
         }
         for key, attempt in self.attempts.items():
-            unhealthy = present[key].unhealthy
-            if unhealthy is not None and attempt.reason in {FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY}:
-                self.attempts[key] = replace(attempt, reason=FailureReason.UNHEALTHY, explanation=unhealthy)
+            unhealthy, differs = present[key].unhealthy, present[key].differs
+            if attempt.reason in {FailureReason.STILL_DIFFERS, FailureReason.UNHEALTHY}:
+                if unhealthy is not None:
+                    self.attempts[key] = replace(attempt, reason=FailureReason.UNHEALTHY, explanation=unhealthy)
+                elif differs is not None:
+                    self.attempts[key] = replace(attempt, reason=FailureReason.STILL_DIFFERS, explanation=differs)
         differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
         self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
         self.samples = {d.mapping.path: d.reason for d in differing[:3]}

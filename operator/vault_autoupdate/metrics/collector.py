@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from vault_autoupdate.arm.throttle import Throttle, ThrottleState
 from vault_autoupdate.cluster.watch_health import WatchHealth
+from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.metrics.facts import ResourceFacts, facts_of
@@ -43,6 +44,7 @@ class StateCollector:
         queue: WorkQueue[ResourceKey],
         throttle: Throttle,
         watching: WatchHealth,
+        writes: WriteHealth,
         *,
         now: Callable[[], datetime],
     ) -> None:
@@ -50,6 +52,7 @@ class StateCollector:
         self._queue = queue
         self._throttle = throttle
         self._watching = watching
+        self._writes = writes
         self._now = now
 
     async def snapshot(self) -> Snapshot:
@@ -66,9 +69,19 @@ class StateCollector:
         yield _single("queue_depth", self._queue.depth)
         yield _single("reconciles_running", self._queue.running)
         yield _single("queue_oldest_overdue_seconds", self._queue.oldest_overdue)
-        yield _single("watching", float(self._watching.watching))
-        if self._watching.last_contact is not None:
-            yield _single("watch_last_contact_timestamp_seconds", self._watching.last_contact)
+        namespaces = {key.namespace for key in self._controller.resources}
+        yield _single("cluster_writes_failing_seconds", self._writes.failing_for(namespaces))
+        yield from _watch_series(self._watching)
+
+
+def _watch_series(health: WatchHealth) -> Iterable[Metric]:
+    watching, contact = _family("watching"), _family("watch_last_contact_timestamp_seconds")
+    for namespace, watch in health.watches.items():
+        watching.add_metric([namespace], float(health.is_watching(namespace)))
+        if watch.last_contact is not None:
+            contact.add_metric([namespace], watch.last_contact)
+    yield watching
+    yield contact
 
 
 def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
@@ -82,8 +95,7 @@ def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
     for name, value_of in values.items():
         family = _family(name)
         for lane in lanes:
-            region = lane.scope.partition("/")[2]  # a scope is "subscription/region"; see `Core.scope`
-            family.add_metric([numbers[lane.scope], region, str(lane.kind)], value_of(lane))
+            family.add_metric([numbers[lane.scope], lane.scope.region, str(lane.kind)], value_of(lane))
         yield family
 
 

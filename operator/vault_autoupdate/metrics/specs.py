@@ -36,6 +36,7 @@ _SCOPE: Final = {
     "region": "of the vaults; empty where it is not known; `automation` for calls to Automation accounts",
     "kind": "`read`, `write`",
 }
+_WATCHED: Final = {"watched_namespace": "each of those to be watched; empty where all of them are, by one watch"}
 _CALL_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _JOB_BUCKETS: Final = (1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1800, 3600, 9600)
 _WAIT_BUCKETS: Final = (0.01, 0.1, 1, 5, 15, 30, 60, 120, 300, 900, 3600)
@@ -181,13 +182,27 @@ SPECS: Final = (
         {"version": "of the operator"},
     ),
     _metric(Section.OPERATOR, Kind.GAUGE, "leading", "1 if this replica is the one that works."),
-    _metric(Section.OPERATOR, Kind.GAUGE, "watching", "1 while this replica watches the resources."),
+    _metric(
+        Section.OPERATOR,
+        Kind.GAUGE,
+        "watching",
+        "1 while this replica watches the resources; 0 also for a namespace that is not there or may not be watched.",
+        _WATCHED,
+    ),
     _metric(
         Section.OPERATOR,
         Kind.GAUGE,
         "watch_last_contact_timestamp_seconds",
         "When the API server last answered a list or watch of the resources, or sent a change; before, when watching "
         "began. A watch is renewed every five minutes, whatever happens.",
+        _WATCHED,
+    ),
+    _metric(
+        Section.OPERATOR,
+        Kind.GAUGE,
+        "cluster_writes_failing_seconds",
+        "For how long no status or finalizer could be written in the namespace where that has gone on longest; 0 when "
+        "the last write to each went well.",
     ),
     _metric(
         Section.OPERATOR,

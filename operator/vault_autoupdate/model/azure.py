@@ -106,6 +106,7 @@ class JobError:
     message: str = ""
     possible_causes: str = ""
     recommended_action: str = ""
+    activity_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,12 @@ the recommended action. What may go wrong with Kubernetes is beside it: `ObjectG
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
+
+from vault_autoupdate.model.explanation import Explanation
 
 _PASCAL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _CONCERN_ALL: Final = frozenset({401, 403})
@@ -70,6 +74,16 @@ class AzureError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.recommended_action}".strip()
 
+    @property
+    def will_pass(self) -> bool:
+        """Whether it is likely to pass by itself, so that the same is to be tried again soon."""
+        return self.disposition in {Disposition.RETRY, Disposition.WAIT}
+
+    @property
+    def explanation(self) -> Explanation:
+        """The error in the words of those who know it."""
+        return Explanation(self.reason, self.message, self.possible_causes, self.recommended_action)
+
 
 class ArmError(AzureError):
     """An answer other than success."""
@@ -84,14 +98,47 @@ class ArmError(AzureError):
         possible_causes: str = "",
         recommended_action: str = "",
         retry_after: float | None = None,
+        codes: Sequence[str] = (),
+        activity_id: str = "",
+        all_alike: bool = False,
+        absent: bool = False,
     ) -> None:
+        """Note what was answered.
+
+        Args:
+            status: of HTTP.
+            code: what people search for; Site Recovery's are numbers.
+            message: what the answer says.
+            disposition: what to do about it.
+            possible_causes: as the answer tells them.
+            recommended_action: what somebody has to do.
+            retry_after: seconds that the server asks to be left alone; None when it does not say.
+            codes: all that the answer has, from the outside to the inside.
+            activity_id: by which Microsoft's support finds what Site Recovery did.
+            all_alike: whether all other changes in the vault would get this answer, until somebody acts.
+            absent: whether what was asked for is not there.
+        """
         super().__init__(message, possible_causes=possible_causes, recommended_action=recommended_action)
         self.status = status
         self.code = code
-        self.reason = code if _PASCAL.fullmatch(code) else f"Http{status}"
+        words = (each for each in (code, *codes) if _PASCAL.fullmatch(each))
+        self.reason = next(words, f"Http{status}")
+        self.activity_id = activity_id
+        self.all_alike = all_alike or status in _CONCERN_ALL
+        self.absent = absent
+        self.codes = tuple(codes) or (code,)
         self.disposition = disposition
         self.retry_after = retry_after
-        """Seconds that the server asks to be left alone; None when it does not say."""
+
+    def __str__(self) -> str:
+        number = f"{self.code}: " if self.code.isdecimal() else ""
+        activity = f" Activity id {self.activity_id}." if self.activity_id else ""
+        return f"{number}{super().__str__()}{activity}"
+
+    @property
+    def explanation(self) -> Explanation:
+        """The error in the words of those who know it."""
+        return replace(super().explanation, code=self.code, activity_id=self.activity_id)
 
 
 class Unreachable(AzureError):
@@ -148,7 +195,7 @@ class NotLeading(AzureError):
 def concerns_all(error: AzureError) -> bool:
     """Whether every other change in the vault would get the same answer."""
     if isinstance(error, ArmError):
-        return error.status in _CONCERN_ALL or error.status < 400
+        return error.all_alike or 300 <= error.status < 400
     return isinstance(error, CredentialError | NotLeading | UntrustedLink)
 
 

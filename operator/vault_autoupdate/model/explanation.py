@@ -15,3 +15,5 @@ class Explanation:
     message: str = ""
     possible_causes: str = ""
     recommended_action: str = ""
+    activity_id: str = ""
+    """By which Microsoft's support finds what Site Recovery did."""

@@ -64,13 +64,17 @@ __all__ = [
     "DeletionPolicy",
     "Goal",
     "InvalidSpec",
+    "Metadata",
     "Mode",
     "ObjectRef",
     "ResourceKey",
     "RolloutRules",
     "Spec",
     "VaultAutoUpdate",
+    "duration_between",
     "parse_resource",
+    "problem_of",
+    "request_of",
 ]
 
 
@@ -129,7 +133,9 @@ class CredentialSource(BaseModel):
         return self
 
 
-def _duration(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
+def duration_between(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
+    """Read a duration as Kubernetes writes it, and refuse one that is out of bounds."""
+
     def validate(value: object) -> timedelta:
         if isinstance(value, timedelta):
             return value
@@ -159,7 +165,7 @@ class AgentUpdatesSpec(BaseModel):
 
     schedule: str
     time_zone: str = "UTC"
-    duration: Annotated[timedelta, _duration(SHORTEST, LONGEST)]
+    duration: Annotated[timedelta, duration_between(SHORTEST, LONGEST)]
     max_concurrent: Annotated[int, Field(strict=True, ge=1, le=50)] = 10
     max_failures: Annotated[int, Field(strict=True, ge=1, le=50)] = 1
     order: Annotated[tuple[Annotated[str, AfterValidator(_name_pattern)], ...], Field(max_length=20)] = ()
@@ -202,8 +208,10 @@ class Spec(BaseModel):
     ) = Field(None, validate_default=True)
     mode: Mode = Mode.ENFORCE
     suspend: StrictBool = False
-    interval: Annotated[timedelta, _duration(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
-    job_timeout: Annotated[timedelta, _duration(timedelta(minutes=1), timedelta(hours=24))] = timedelta(minutes=160)
+    interval: Annotated[timedelta, duration_between(timedelta(minutes=5), timedelta(hours=168))] = timedelta(hours=1)
+    job_timeout: Annotated[timedelta, duration_between(timedelta(minutes=1), timedelta(hours=24))] = timedelta(
+        minutes=160
+    )
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
@@ -278,7 +286,9 @@ class VaultAutoUpdate:
     """Value of the `UPDATE_AGENTS_NOW` annotation, cut likewise."""
 
 
-class _Metadata(BaseModel):
+class Metadata(BaseModel):
+    """``metadata`` of an object, as far as it matters here."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
     name: str = Field(min_length=1)
@@ -295,7 +305,7 @@ class _Manifest(BaseModel):
 
     api_version: Literal["asr.vault-autoupdate.io/v1alpha1"]
     kind: Literal["VaultAutoUpdate"]
-    metadata: _Metadata
+    metadata: Metadata
     spec: Spec
     status: dict[str, Any] | None = None
 
@@ -309,7 +319,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
     try:
         manifest = _Manifest.model_validate(dict(body))
     except ValidationError as error:
-        raise InvalidSpec([_problem(entry) for entry in error.errors()]) from None
+        raise InvalidSpec([problem_of(entry) for entry in error.errors()]) from None
     metadata = manifest.metadata
     annotations = metadata.annotations or {}
     return VaultAutoUpdate(
@@ -319,16 +329,17 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
         generation=metadata.generation,
         created_at=metadata.creation_timestamp,
         deleting=metadata.deletion_timestamp is not None,
-        requested_at=_request(annotations.get(REQUESTED_AT)),
-        update_agents_now=_request(annotations.get(UPDATE_AGENTS_NOW)),
+        requested_at=request_of(annotations.get(REQUESTED_AT)),
+        update_agents_now=request_of(annotations.get(UPDATE_AGENTS_NOW)),
     )
 
 
-def _request(value: str | None) -> str | None:
+def request_of(value: str | None) -> str | None:
+    """The value of an annotation that asks for something, cut to what the status can answer with."""
     return None if value is None else clean(value, 256)
 
 
-def _problem(entry: Any) -> str:
+def problem_of(entry: Any) -> str:
     """One sentence for one of pydantic's errors, in the words of the manifest."""
     is_default = entry["type"] == "value_error"
     # A default that does not do is named as its field is in Python; other fields as they are in the manifest.

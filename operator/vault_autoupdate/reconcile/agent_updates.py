@@ -45,7 +45,6 @@ _MOST_LOOKED_AT: Final = 50
 """Machines that are read one by one in a step: as many as ``maxConcurrent`` may be."""
 _FRESH_FOR: Final = timedelta(minutes=15)
 """So long are machines taken to be as they were read, while a window is open: others may update them too."""
-_NOT_FOUND: Final = 404
 _DONE_PLAINLY: Final = "completed"
 
 log = logging.getLogger(__name__)
@@ -143,7 +142,7 @@ async def _look_at_busy(context: ReconcileContext) -> None:
         try:
             seen[machine.key] = await context.site_recovery.machine(context.call_context, machine.id)
         except ArmError as error:
-            if error.status != _NOT_FOUND:
+            if not error.absent:
                 raise
             seen[machine.key] = None
     state.machines = tuple(now for each in state.machines if (now := seen.get(each.key, each)))
@@ -312,7 +311,7 @@ async def _judge_by_machine(
     try:
         machine = await context.site_recovery.machine(context.call_context, update.machine_id)
     except ArmError as error:
-        if error.status != _NOT_FOUND:
+        if not error.absent:
             raise
         return JobPhase.FAILED, Explanation("MachineNotFound", "Site Recovery does not replicate the machine any more.")
     if machine.update_required is False:

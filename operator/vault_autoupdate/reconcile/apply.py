@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from vault_autoupdate.arm.client import Purpose
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.attempts import FailureReason, failed, started
 from vault_autoupdate.decide.jobs import Operation, Verdict, adopt, unidentified_running
@@ -62,7 +63,7 @@ class Apply:
         self.tasks = {task for task in self.tasks if not _ended(task)}
         while self._pending and not self._blocked and len(self.tasks) < self._context.timing.changes_at_once:
             self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
-        self._announce()
+        self._expect_calls()
         if self._blocked and not self.tasks:
             raise self._blocked
 
@@ -74,14 +75,12 @@ class Apply:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks = set()
-        self._announce()
+        self._expect_calls()
 
-    def _announce(self) -> None:
+    def _expect_calls(self) -> None:
         """Tell the throttle how much is coming, so that its pace leaves room for others."""
-        call = self._context.call_context
-        self._context.site_recovery.client.throttle.announce(
-            call.scope, CallKind.WRITE, call.key, len(self._pending) + len(self.tasks)
-        )
+        calls = len(self._pending) + len(self.tasks)
+        self._context.throttle.expect_calls(self._context.call_context, CallKind.WRITE, calls)
 
     async def _change(self, decision: Decision) -> None:
         """Bring one mapping under way, or note why that did not work."""
@@ -157,7 +156,7 @@ class Apply:
         key, now = decision.mapping.key, context.now()
         context.begin_run().failed_to_start += 1
         attempt = started(state.attempts.get(key), now, context.backoff)
-        explanation = Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+        explanation = error.explanation
         context.observer.change_failed_to_start(decision.mapping.path, explanation)
         state.attempts[key] = failed(attempt, FailureReason.FAILED_TO_START, explanation, now, context.backoff)
         state.paths[key] = decision.mapping.path
@@ -194,7 +193,7 @@ class Apply:
         context, spec = self._context, self._context.resource.spec
         while not self._is_over:
             jobs = await context.site_recovery.jobs(
-                context.call_context, spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
+                context.call_context.to(Purpose.MAKE_SURE), spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
             )
             tracked = {operation.job_id for operation in context.state.operations.values()}
             known = tracked | context.state.given_up

@@ -13,12 +13,13 @@ from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.site_recovery import SiteRecovery
-from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.decide.attempts import BackoffPolicy
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Job
 from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import AutoUpdate, Goal, VaultAutoUpdate
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
@@ -67,6 +68,8 @@ class Timing:
     status_interval: timedelta
     agent_interval: timedelta
     """Between two looks at a vault's agents and at its Automation account; nothing for none."""
+    request_interval: timedelta
+    """After a handful of looks at a resource that somebody asked for, between two more; nothing for no bound."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
 
@@ -92,7 +95,7 @@ class ReconcileContext:
     superseded: asyncio.Event
     """Set when the resource has changed or the process is to stop: start nothing more, end soon."""
     now: Callable[[], datetime]
-    scope: Callable[[VaultAutoUpdate, str], str]
+    scope: Callable[[VaultAutoUpdate, str], QuotaScope]
     """From resource and region to what shares a quota."""
     newest_agent: NewestAgent
     """Of all vaults that the process has seen."""
@@ -118,12 +121,18 @@ class ReconcileContext:
         return Goal(spec.auto_update, spec.automation_account_resource_id)
 
     @property
+    def throttle(self) -> Throttle:
+        """What calls wait for; the steps tell it what is coming."""
+        return self.site_recovery.client.throttle
+
+    @property
     def call_context(self) -> CallContext:
         """On whose behalf calls are made."""
         run = self.state.run
         run_id = run.id if run and run.completed_at is None and run.id else self.id
         return CallContext(
             scope=self.scope(self.resource, self.state.location),
+            namespace=self.resource.key.namespace,
             key=self.resource.spec.vault_resource_id.key,
             run_id=run_id,
             tokens=self.tokens,
@@ -163,8 +172,8 @@ class ReconcileContext:
 
     def _hindrance(self) -> str:
         """What keeps the work from going on, in words; empty when nothing does."""
-        throttle, scope = self.site_recovery.client.throttle, self.call_context.scope
-        pause = max(throttle.paused_for(scope, kind) for kind in CallKind)
+        scope = self.call_context.scope
+        pause = max(self.throttle.paused_for(scope, kind) for kind in CallKind)
         until = self.now() + timedelta(seconds=pause)
         waiting = f"Azure wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ}." if pause > 0 else ""
         first, more = list(self.troubles.values())[:2], len(self.troubles) - 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from vault_autoupdate.arm.client import Purpose
 from vault_autoupdate.model.azure import Job
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import ReconcileContext
@@ -21,10 +22,11 @@ async def jobs_named(context: ReconcileContext, names: Collection[str]) -> dict[
     An empty name stands for any job, so then more of the list is read. Raises `AzureError`.
     """
     site_recovery, vault_id = context.site_recovery, context.resource.spec.vault_resource_id
+    call_context = context.call_context.to(Purpose.TRACK)
     if "" in names:
-        jobs = await site_recovery.jobs(context.call_context, vault_id, most_pages=PAGES_FOR_ADOPTION)
+        jobs = await site_recovery.jobs(call_context, vault_id, most_pages=PAGES_FOR_ADOPTION)
     else:
-        jobs = await site_recovery.jobs(context.call_context, vault_id, until_seen=names)
+        jobs = await site_recovery.jobs(call_context, vault_id, until_seen=names)
     return {job.key: job for job in jobs}
 
 
@@ -43,4 +45,6 @@ def explanation_of(job: Job) -> Explanation:
             code=job.state, message=f"The job ended as {job.state} {job.state_description}".strip() + "."
         )
     error = job.errors[0]
-    return Explanation(error.code, error.message, error.possible_causes, error.recommended_action)
+    return Explanation(
+        error.code, error.message, error.possible_causes, error.recommended_action, activity_id=error.activity_id
+    )

@@ -38,15 +38,14 @@ def wants_to_look(context: ReconcileContext) -> bool:
 
 def explain(error: AzureError) -> Explanation:
     """An error as an explanation."""
-    return Explanation(error.reason, error.message, error.possible_causes, error.recommended_action)
+    return error.explanation
 
 
 def may_look(context: ReconcileContext, due: datetime | None) -> bool:
     """Whether what is ``due`` may be looked at now; if only the reads are missing, the pass comes back for it."""
     if due is not None and context.now() < due:
         return False
-    throttle, scope = context.site_recovery.client.throttle, context.call_context.scope
-    has_plenty = throttle.has_plenty(scope, CallKind.READ)
+    has_plenty = context.throttle.has_plenty(context.call_context.scope, CallKind.READ)
     context.postponed |= not has_plenty
     return has_plenty
 

@@ -16,7 +16,7 @@ from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION
 
 _FORBIDDEN: Final = 403
 _USUAL_READS: Final = 3
-"""Mappings, jobs, and mappings again. Announced, so that a vault that was begun is read to the end before others."""
+"""Mappings, jobs, and mappings again. The throttle is told, so that a vault that was begun is read before others."""
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,12 @@ async def observe(context: ReconcileContext) -> Plan:
         AzureError: the vault could not be read.
     """
     await _locate(context)
-    throttle, call = context.site_recovery.client.throttle, context.call_context
-    throttle.announce(call.scope, CallKind.READ, call.key, _USUAL_READS)
+    throttle, call = context.throttle, context.call_context
+    throttle.expect_calls(call, CallKind.READ, _USUAL_READS)
     try:
         return await _observe(context)
     finally:
-        throttle.announce(call.scope, CallKind.READ, call.key, 0)
+        throttle.expect_calls(call, CallKind.READ, 0)
 
 
 async def _observe(context: ReconcileContext) -> Plan:
@@ -131,7 +131,7 @@ def _count_earlier_writes(context: ReconcileContext, jobs: list[Job]) -> None:
         for job in jobs
         if job.started_at is not None and not is_about_something_else(job)
     ]
-    context.site_recovery.client.throttle.spent(call.scope, CallKind.WRITE, ages)
+    context.throttle.spent(call.scope, CallKind.WRITE, ages)
 
 
 def _plan(context: ReconcileContext, mappings: list[ContainerMapping]) -> Plan:

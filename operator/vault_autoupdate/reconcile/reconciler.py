@@ -16,6 +16,7 @@ from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import AzureError
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
 from vault_autoupdate.reconcile.account import look_at_account
 from vault_autoupdate.reconcile.agent_updates import advance
@@ -54,7 +55,7 @@ class Reconciler:
         timing: Timing,
         observer: RunObserver,
         *,
-        scope: Callable[[VaultAutoUpdate, str], str],
+        scope: Callable[[VaultAutoUpdate, str], QuotaScope],
         now: Callable[[], datetime],
     ) -> None:
         self._site_recovery = site_recovery

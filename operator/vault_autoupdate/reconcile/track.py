@@ -23,7 +23,6 @@ from vault_autoupdate.reconcile.observe import look_at_one
 log = logging.getLogger(__name__)
 
 _LOOK: Final = "look at jobs"
-_NOT_FOUND: Final = 404
 _FAILURES_IN_A_LOOK: Final = 3
 """Jobs that cannot be read after which a look is over: each has been asked for several times."""
 _JOBS_ON_A_PAGE: Final = 100
@@ -40,17 +39,16 @@ def next_poll(context: ReconcileContext) -> timedelta:
     timing, operations = context.timing, context.state.operations
     oldest = min(operation.started_at for operation in operations.values())
     delay = poll_delay(context.now() - oldest, timing.poll_min, timing.poll_max)
-    return max(delay, timedelta(seconds=_rhythm(context, 1 + len(operations) // _JOBS_ON_A_PAGE)))
+    return max(delay, timedelta(seconds=_poll_interval(context, 1 + len(operations) // _JOBS_ON_A_PAGE)))
 
 
 def end_polls(context: ReconcileContext) -> None:
     """Say that there will be no further `poll` for now, so that other vaults may look more often."""
-    _rhythm(context, 0)
+    _poll_interval(context, 0)
 
 
-def _rhythm(context: ReconcileContext, calls: int) -> float:
-    call = context.call_context
-    return context.site_recovery.client.throttle.rhythm(call.scope, CallKind.READ, call.key, calls)
+def _poll_interval(context: ReconcileContext, calls: int) -> float:
+    return context.throttle.poll_interval(context.call_context, CallKind.READ, calls)
 
 
 async def poll(context: ReconcileContext) -> None:
@@ -132,7 +130,7 @@ async def _judge_by_mapping(
     try:
         action = await look_at_one(context, operation.mapping_id)
     except ArmError as error:
-        if error.status != _NOT_FOUND:
+        if not error.absent:
             raise
         return JobPhase.FAILED, Explanation("MappingNotFound", "Site Recovery does not know the mapping any more.")
     if action is Action.KEEP:

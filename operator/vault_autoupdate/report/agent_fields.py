@@ -168,6 +168,7 @@ def _failure(failure: MachineFailure) -> dict[str, Any]:
         "message": clean(explanation.message, 300),
         "possibleCauses": clean(explanation.possible_causes, 300),
         "recommendedAction": clean(explanation.recommended_action, 300),
+        "activityId": clean(explanation.activity_id, 64),
         "jobId": clean(failure.job_id, 64),
     }
     return {

@@ -188,6 +188,7 @@ def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
         "message": clean(explanation.message, 400),
         "possibleCauses": clean(explanation.possible_causes, 400),
         "recommendedAction": clean(explanation.recommended_action, 400),
+        "activityId": clean(explanation.activity_id, 64),
         "jobId": clean(attempt.job_id, 64),
     }
     return {

@@ -202,6 +202,7 @@ def _some_failed(state: VaultState, in_scope: int) -> Readiness:
     explanation = worst.explanation
     said = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
     action = f" Recommended: {explanation.recommended_action}" if explanation.recommended_action else ""
+    action += f" Activity id {explanation.activity_id}." if explanation.activity_id else ""
     soonest = min(attempt.next_at for attempt in waiting.values())
     return Readiness(
         "False",

@@ -89,6 +89,7 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
             message=read_text(entry.get("message")),
             possible_causes=read_text(entry.get("possibleCauses")),
             recommended_action=read_text(entry.get("recommendedAction")),
+            activity_id=read_text(entry.get("activityId")),
         ),
         job_id=read_text(entry.get("jobId")),
     )
@@ -175,6 +176,7 @@ def restore_rollout(status: Mapping[str, Any], vault: ArmId, now: datetime) -> R
                     read_text(each.get("message")),
                     read_text(each.get("possibleCauses")),
                     read_text(each.get("recommendedAction")),
+                    read_text(each.get("activityId")),
                 ),
                 read_text(each.get("jobId")),
             )

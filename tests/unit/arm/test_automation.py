@@ -25,9 +25,10 @@ from vault_autoupdate.arm.wire.errors import classify
 from vault_autoupdate.model.arm_id import parse_automation_account_id
 from vault_autoupdate.model.azure import RUNBOOK, Account, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, MalformedReply, UntrustedLink
+from vault_autoupdate.model.quota import QuotaScope
 
 ACCOUNT = parse_automation_account_id(ACCOUNT_ID)
-CONTEXT = CallContext(scope="s", key="/the/vault", run_id="run")
+CONTEXT = CallContext(scope=QuotaScope("s"), namespace="", key="/the/vault", run_id="run")
 JOB_SCHEDULE = "0FA462BA-3AA2-4138-83CA-9EBC3BC55CDC"
 LISTS = ["", "/schedules", "/jobSchedules", "/jobs", "/usages"]
 
@@ -269,7 +270,9 @@ async def test_an_account_that_is_throttled_does_not_silence_the_vault(
 
     throttle = accounts._client.throttle
     assert throttle.paused_for(CONTEXT.scope, CallKind.READ) == 0
-    assert [lane.scope for lane in throttle.states() if lane.paused_for > 0] == [f"{ACCOUNT.subscription}/automation"]
+    assert [lane.scope for lane in throttle.states() if lane.paused_for > 0] == [
+        QuotaScope(ACCOUNT.subscription, "automation")
+    ]
 
 
 # Links.

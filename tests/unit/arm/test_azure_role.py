@@ -12,6 +12,7 @@ from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.model.arm_id import parse_automation_account_id
 from vault_autoupdate.model.azure import ContainerMapping
+from vault_autoupdate.model.quota import QuotaScope
 from workbench.azure.role import ROLE, action_of
 
 CONTAINER: Final = f"{VAULT_ID}/replicationFabrics/f/replicationProtectionContainers/c"
@@ -34,7 +35,7 @@ async def test_the_role_has_the_rights_for_all_calls_and_no_others() -> None:
     arm = ScriptedArm()
     arm.answer = _answer
     client = arm.client()
-    context = CallContext(scope="s", key=VAULT.key, run_id="run")
+    context = CallContext(scope=QuotaScope("s"), namespace="", key=VAULT.key, run_id="run")
     site_recovery, mapping = SiteRecovery(client), ContainerMapping(MAPPING, "m", "Paired")
     await site_recovery.vault(context, VAULT)
     await site_recovery.mappings(context, VAULT)

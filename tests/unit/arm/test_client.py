@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.arm.client import ArmClient, CallContext, Purpose
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, Unreachable
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.quota import QuotaScope
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
-CONTEXT = CallContext(scope="s", key="vault", run_id="run-1")
+CONTEXT = CallContext(scope=QuotaScope("s"), namespace="", key="vault", run_id="run-1")
 
 
 def _error(disposition: Disposition, *, status: int = 503, retry_after: float | None = None) -> ArmError:
@@ -156,7 +157,7 @@ async def test_a_read_that_would_wait_for_long_comes_back_at_once_and_so_do_thos
         assert refused.value.status == 429
 
     assert len(arm.calls) == 1, "Azure is left alone"
-    assert (await client.read(CallContext("other", "vault", "run-1"), "list", "/x")).status == 200
+    assert (await client.read(CallContext(QuotaScope("other"), "", "vault", "run-1"), "list", "/x")).status == 200
 
 
 async def test_a_throttled_scope_is_told_to_the_throttle_before_the_next_call_can_leave(
@@ -166,8 +167,8 @@ async def test_a_throttled_scope_is_told_to_the_throttle_before_the_next_call_ca
     with pytest.raises(ArmError):
         await client.write(CONTEXT, "update", "/x", {})
 
-    assert client.throttle.paused_for("s", WRITE) > 3500
-    assert client.throttle.paused_for("s", READ) == 0
+    assert client.throttle.paused_for(QuotaScope("s"), WRITE) > 3500
+    assert client.throttle.paused_for(QuotaScope("s"), READ) == 0
 
 
 @pytest.mark.parametrize("error", [Unreachable("m"), _error(Disposition.RETRY), _error(Disposition.SLOW)])
@@ -216,7 +217,7 @@ async def test_a_write_that_has_left_is_waited_for_also_when_it_is_cancelled(cli
 
 
 async def test_a_write_that_waits_for_its_turn_is_taken_back_when_it_is_cancelled(client: ArmClient, arm: Arm) -> None:
-    client.throttle.refused("s", WRITE, 3600)
+    client.throttle.refused(QuotaScope("s"), WRITE, 3600)
     write = asyncio.create_task(client.write(CONTEXT, "update", "/x", {}))
     await asyncio.sleep(0)
     write.cancel()
@@ -233,3 +234,19 @@ async def test_calls_of_several_tasks_are_under_way_at_the_same_time(client: Arm
     await asyncio.gather(*(client.read(CONTEXT, "list", "/x") for _ in range(4)))
 
     assert len(arm.calls) == 4
+
+
+async def test_logs_tell_what_was_called_and_what_for(
+    client: ArmClient, arm: Arm, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="vault_autoupdate")
+    arm.answers = [ArmReply(200, {}, b"{}"), _error(Disposition.STALL, status=404)]
+
+    await client.read(CONTEXT, "list_jobs", "/x")
+    with pytest.raises(ArmError):
+        await client.read(CONTEXT.to(Purpose.MAKE_SURE), "list_jobs", "/x")
+
+    assert [(vars(record)["operation"], vars(record)["purpose"]) for record in caplog.records] == [
+        ("list_jobs", "observe"),
+        ("list_jobs", "make sure"),
+    ]

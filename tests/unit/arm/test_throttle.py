@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.unit.arm.test_budget import Server
+from tests.unit.callers import caller_of, scope_of
 from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle, ThrottleState
 from vault_autoupdate.model.limits import Limit
@@ -33,12 +34,12 @@ def _now() -> float:
 
 
 def _state(throttle: Throttle, scope: str = "s", kind: CallKind = WRITE) -> ThrottleState:
-    return next(state for state in throttle.states() if (state.scope, state.kind) == (scope, kind))
+    return next(state for state in throttle.states() if (state.scope, state.kind) == (scope_of(scope), kind))
 
 
 async def _call(throttle: Throttle, key: str = "k", *, takes: float = 0.0, scope: str = "s") -> float:
     """Make one call; returns when it left."""
-    async with throttle.call(scope, WRITE, key):
+    async with throttle.call(caller_of(key, scope), WRITE):
         left = _now()
         await asyncio.sleep(takes)
         return left
@@ -70,7 +71,7 @@ _LIMITS = st.lists(st.builds(Limit, st.integers(1, 5), st.sampled_from([1.0, 10.
 
 async def _act(throttle: Throttle, caller: Caller, server: Server, *, scope: str = "s") -> None:
     await asyncio.sleep(caller.wanted_at)
-    async with throttle.call(scope, WRITE, caller.key):
+    async with throttle.call(caller_of(caller.key, scope), WRITE):
         server.left.append(_now())
         await asyncio.sleep(caller.outward)
         server.seen.append(_now())
@@ -96,12 +97,12 @@ async def _play(throttle: Throttle, callers: list[Caller]) -> Server:
 @given(_LIMITS, st.lists(_CALLERS, max_size=25), st.integers(0, 100))
 @example([Limit(1, 10.0)], [Caller("a", 0, 9.99, 0), Caller("b", 0, 0, 0)], 0)
 def test_the_server_never_counts_more_than_any_limit_however_many_call_at_once(
-    limits: list[Limit], callers: list[Caller], announced: int
+    limits: list[Limit], callers: list[Caller], expected: int
 ) -> None:
     @in_virtual_time
     async def play() -> None:
         throttle = _throttle(*limits)
-        throttle.announce("s", WRITE, "a", announced)
+        throttle.expect_calls(caller_of("a"), WRITE, expected)
         server = await _play(throttle, callers)
 
         assert len(server.seen) == len(callers)
@@ -152,7 +153,7 @@ def test_whatever_is_cancelled_at_whatever_instant_nothing_leaks_and_the_limit_h
         if not throttle.states():
             return
         assert _state(throttle).waiting == 0
-        assert throttle._lane("s", WRITE).backlog == 0
+        assert throttle._lane(scope_of("s"), WRITE).backlog == 0
         await asyncio.sleep(max(limit.window for limit in limits) + 1)
         assert _state(throttle).remaining == min(limit.count for limit in limits)
         before = _now()
@@ -164,7 +165,7 @@ def test_whatever_is_cancelled_at_whatever_instant_nothing_leaks_and_the_limit_h
 @in_virtual_time
 async def test_a_thousand_writes_take_hardly_longer_than_the_limit_requires() -> None:
     throttle, began = _throttle(ASR_WRITES), _now()
-    throttle.announce("s", WRITE, "k", 1000)
+    throttle.expect_calls(caller_of("k"), WRITE, 1000)
 
     left = await asyncio.gather(*(_call(throttle, takes=0.2) for _ in range(1000)))
 
@@ -175,18 +176,18 @@ async def test_a_thousand_writes_take_hardly_longer_than_the_limit_requires() ->
 @in_virtual_time
 async def test_calls_that_fit_into_the_limit_leave_at_once() -> None:
     throttle, began = _throttle(ASR_WRITES), _now()
-    throttle.announce("s", WRITE, "k", 200)
+    throttle.expect_calls(caller_of("k"), WRITE, 200)
 
     assert set(await asyncio.gather(*(_call(throttle) for _ in range(200)))) == {began}
 
 
-@pytest.mark.parametrize("announced", [True, False])
-def test_a_key_with_five_calls_is_not_behind_one_with_five_thousand(announced: bool) -> None:
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_key_with_five_calls_is_not_behind_one_with_five_thousand(expected: bool) -> None:
     @in_virtual_time
     async def play() -> None:
         throttle = _throttle(ASR_WRITES)
-        if announced:
-            throttle.announce("s", WRITE, "large", 5000)
+        if expected:
+            throttle.expect_calls(caller_of("large"), WRITE, 5000)
         large = [asyncio.create_task(_call(throttle, "large")) for _ in range(5000)]
         await asyncio.sleep(90)
         asked = _now()
@@ -207,11 +208,11 @@ def _turns(order: list[str]) -> list[tuple[str, int]]:
 
 async def _queue_up(throttle: Throttle, order: list[str], **calls: int) -> list[asyncio.Task[None]]:
     async def call(key: str) -> None:
-        async with throttle.call("s", WRITE, key):
+        async with throttle.call(caller_of(key), WRITE):
             order.append(key)
 
     for key, number in calls.items():
-        throttle.announce("s", WRITE, key, number)
+        throttle.expect_calls(caller_of(key), WRITE, number)
     tasks = [asyncio.create_task(call(key)) for key, number in calls.items() for _ in range(number)]
     await asyncio.sleep(0)
     return tasks
@@ -246,7 +247,7 @@ async def test_each_key_keeps_its_own_order() -> None:
     throttle, order = _throttle(Limit(1, 10)), list[int]()
 
     async def call(number: int) -> None:
-        async with throttle.call("s", WRITE, "k"):
+        async with throttle.call(caller_of("k"), WRITE):
             order.append(number)
 
     await asyncio.gather(*(call(number) for number in range(3 * TURN)))
@@ -276,7 +277,7 @@ async def test_a_call_cancelled_in_the_instant_of_being_let_through_gives_its_pl
     waiting = asyncio.create_task(_call(throttle))
     await asyncio.sleep(0)
     now = 11.0
-    throttle.refused("s", WRITE, 0.0)  # the lane looks again: the waiting call is let through
+    throttle.refused(scope_of("s"), WRITE, 0.0)  # the lane looks again: the waiting call is let through
     assert _state(throttle).waiting == 0
 
     waiting.cancel()  # before it has noticed
@@ -291,7 +292,7 @@ async def test_a_call_cancelled_in_the_instant_of_being_let_through_gives_its_pl
 async def test_a_call_that_fails_is_counted_like_one_that_succeeds() -> None:
     throttle = _throttle(Limit(1, 10))
     with pytest.raises(ZeroDivisionError):
-        async with throttle.call("s", WRITE, "k"):
+        async with throttle.call(caller_of("k"), WRITE):
             raise ZeroDivisionError
 
     assert _state(throttle).remaining == 0
@@ -302,13 +303,13 @@ async def test_a_call_that_fails_is_counted_like_one_that_succeeds() -> None:
 @in_virtual_time
 async def test_a_429_pauses_the_whole_scope_for_as_long_as_the_server_says() -> None:
     throttle, began = _throttle(ASR_WRITES), _now()
-    async with throttle.call("s", WRITE, "a"):
-        throttle.refused("s", WRITE, 25.0)
+    async with throttle.call(caller_of("a"), WRITE):
+        throttle.refused(scope_of("s"), WRITE, 25.0)
 
     left = await asyncio.gather(_call(throttle, "a"), _call(throttle, "b"))
 
     assert [at - began for at in left] == [pytest.approx(25, abs=0.01)] * 2
-    assert throttle.paused_for("s", WRITE) == 0
+    assert throttle.paused_for(scope_of("s"), WRITE) == 0
 
 
 @pytest.mark.parametrize(("limit", "pause"), [(Limit(200, 60), 10), (Limit(10_000, 3600), 60), (Limit(1, 0.6), 0.1)])
@@ -318,9 +319,9 @@ def test_a_429_without_retry_after_pauses_for_a_sixth_of_the_window_at_most_a_mi
     @in_virtual_time
     async def play() -> None:
         throttle = _throttle(limit)
-        throttle.refused("s", WRITE, None)
+        throttle.refused(scope_of("s"), WRITE, None)
 
-        assert throttle.paused_for("s", WRITE) == pytest.approx(pause)
+        assert throttle.paused_for(scope_of("s"), WRITE) == pytest.approx(pause)
         assert _state(throttle).paused_for == pytest.approx(pause)
         assert _state(throttle).share == pytest.approx(0.7)
 
@@ -331,23 +332,23 @@ def test_a_429_without_retry_after_pauses_for_a_sixth_of_the_window_at_most_a_mi
 async def test_scopes_and_kinds_do_not_know_of_each_other() -> None:
     throttle, began = _throttle(Limit(1, 10), reads=Limit(1, 5)), _now()
     await _call(throttle, scope="one")
-    throttle.refused("one", WRITE, 100.0)
+    throttle.refused(scope_of("one"), WRITE, 100.0)
 
     assert await _call(throttle, scope="other") == began
-    async with throttle.call("one", READ, "k"):
+    async with throttle.call(caller_of("k", "one"), READ):
         assert _now() == began
     assert [(s.scope, s.kind, s.remaining, s.paused_for) for s in throttle.states()] == [
-        ("one", WRITE, 0, 100),
-        ("other", WRITE, 0, 0),
-        ("one", READ, 0, 0),
+        (scope_of("one"), WRITE, 0, 100),
+        (scope_of("other"), WRITE, 0, 0),
+        (scope_of("one"), READ, 0, 0),
     ]
 
 
 @in_virtual_time
-async def test_a_keys_own_announcement_replaces_what_it_said_before_and_nothing_is_left_of_zero() -> None:
+async def test_what_a_key_expects_replaces_what_it_said_before_and_nothing_is_left_of_zero() -> None:
     throttle, began = _throttle(Limit(1, 10)), _now()
-    throttle.announce("s", WRITE, "k", 10_000)
-    throttle.announce("s", WRITE, "k", 0)
+    throttle.expect_calls(caller_of("k"), WRITE, 10_000)
+    throttle.expect_calls(caller_of("k"), WRITE, 0)
 
     assert await _call(throttle) == began
     assert await _call(throttle) - began == pytest.approx(10, abs=0.01)
@@ -356,7 +357,7 @@ async def test_a_keys_own_announcement_replaces_what_it_said_before_and_nothing_
 @in_virtual_time
 async def test_calls_of_an_earlier_process_hold_the_first_ones_back() -> None:
     throttle, began = _throttle(Limit(2, 60)), _now()
-    throttle.spent("s", WRITE, [50.0, 10.0])
+    throttle.spent(scope_of("s"), WRITE, [50.0, 10.0])
 
     left = await asyncio.gather(_call(throttle), _call(throttle))
 

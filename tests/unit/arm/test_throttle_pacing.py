@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.unit.callers import caller_of, scope_of
 from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle
 from vault_autoupdate.model.limits import Limit
@@ -35,13 +36,13 @@ class _Calls:
         await asyncio.gather(*self.tasks)
 
     async def one(self, key: str) -> None:
-        async with self.throttle.call("scope", WRITE, key):
+        async with self.throttle.call(caller_of(key), WRITE):
             self.order.append(key)
             self.times.append(asyncio.get_running_loop().time())
 
 
 async def _read(throttle: Throttle, scope: str, key: str, seen: list[float]) -> None:
-    async with throttle.call(scope, READ, key):
+    async with throttle.call(caller_of(key, scope), READ):
         seen.append(asyncio.get_running_loop().time())
 
 
@@ -91,10 +92,10 @@ async def test_many_small_ones_get_done_one_after_the_other() -> None:
 
 
 @in_virtual_time
-async def test_one_that_comes_back_within_what_it_announced_is_no_newcomer() -> None:
+async def test_one_that_comes_back_within_what_it_expected_is_no_newcomer() -> None:
     throttle = _throttle()
     calls = _Calls(throttle)
-    throttle.announce("scope", WRITE, "large", 100)
+    throttle.expect_calls(caller_of("large"), WRITE, 100)
     await calls.queue("large", TURN + 1)  # its queue runs empty now and then: the answers have to come back first
     await calls.done()
     await calls.queue("first", 1)
@@ -109,10 +110,10 @@ async def test_one_that_comes_back_within_what_it_announced_is_no_newcomer() -> 
 async def test_one_that_has_nothing_left_to_do_is_a_newcomer_again() -> None:
     throttle = _throttle()
     calls = _Calls(throttle)
-    throttle.announce("scope", WRITE, "again", 2 * TURN)
+    throttle.expect_calls(caller_of("again"), WRITE, 2 * TURN)
     await calls.queue("again", 2 * TURN)
     await calls.done()
-    throttle.announce("scope", WRITE, "again", 0)
+    throttle.expect_calls(caller_of("again"), WRITE, 0)
     await calls.queue("large", 2 * TURN)
     await asyncio.sleep(TURN + 5.5)
     await calls.queue("again", 1)
@@ -122,10 +123,10 @@ async def test_one_that_has_nothing_left_to_do_is_a_newcomer_again() -> None:
 
 
 @in_virtual_time
-async def test_the_pace_follows_what_is_announced_and_what_is_queued_by_others() -> None:
+async def test_the_pace_follows_what_is_expected_and_what_is_queued_by_others() -> None:
     throttle = _throttle(200, 60.0)
     calls = _Calls(throttle)
-    throttle.announce("scope", WRITE, "large", 100_000)
+    throttle.expect_calls(caller_of("large"), WRITE, 100_000)
     await calls.queue("large", 100)
     await calls.done()
 
@@ -136,11 +137,11 @@ async def test_the_pace_follows_what_is_announced_and_what_is_queued_by_others()
 async def test_what_is_taken_back_no_longer_counts() -> None:
     throttle = _throttle(200, 60.0)
     calls = _Calls(throttle)
-    throttle.announce("scope", WRITE, "large", 100_000)
+    throttle.expect_calls(caller_of("large"), WRITE, 100_000)
     await calls.queue("large", 20)
     for task in calls.tasks[5:]:
         task.cancel()
-    throttle.announce("scope", WRITE, "large", 0)
+    throttle.expect_calls(caller_of("large"), WRITE, 0)
     await asyncio.gather(*calls.tasks, return_exceptions=True)
     began = asyncio.get_running_loop().time()
     await calls.queue("small", 100)
@@ -154,7 +155,7 @@ async def test_a_late_timer_does_not_slow_the_pace() -> None:
     """The pace goes by a plan: what left late does not push back everything after it."""
     throttle = _throttle(200, 60.0)
     calls = _Calls(throttle)
-    throttle.announce("scope", WRITE, "large", 100_000)
+    throttle.expect_calls(caller_of("large"), WRITE, 100_000)
     for _ in range(60):
         await calls.queue("large", 1)
         await asyncio.sleep(0.31)  # each call comes a little later than it might
@@ -168,8 +169,8 @@ async def test_a_late_timer_does_not_slow_the_pace() -> None:
 async def test_routine_calls_come_often_while_little_is_used() -> None:
     throttle = _throttle()
 
-    assert throttle.rhythm("scope", READ, "vault", 1) == pytest.approx(0.16)
-    assert throttle.rhythm("scope", READ, "another", 9) == pytest.approx(1.6)
+    assert throttle.poll_interval(caller_of("vault"), READ, 1) == pytest.approx(0.16)
+    assert throttle.poll_interval(caller_of("another"), READ, 9) == pytest.approx(1.6)
 
 
 @in_virtual_time
@@ -180,14 +181,14 @@ async def test_however_many_make_routine_calls_for_however_long_a_fifth_is_left_
     async def look(key: str) -> None:
         nonlocal lowest
         while asyncio.get_running_loop().time() < ends:
-            await asyncio.sleep(throttle.rhythm("scope", READ, key, 1))
-            await _read(throttle, "scope", key, seen)
+            await asyncio.sleep(throttle.poll_interval(caller_of(key), READ, 1))
+            await _read(throttle, "s", key, seen)
             lowest = min(lowest, throttle.states()[0].remaining)
 
     seen: list[float] = []
     ends = asyncio.get_running_loop().time() + 3 * 3600
     for number in range(50):
-        throttle.rhythm("scope", READ, f"vault-{number}", 1)
+        throttle.poll_interval(caller_of(f"vault-{number}"), READ, 1)
     await asyncio.gather(*(look(f"vault-{number}") for number in range(50)))
 
     assert lowest >= 200
@@ -195,23 +196,23 @@ async def test_however_many_make_routine_calls_for_however_long_a_fifth_is_left_
 
 
 @in_virtual_time
-async def test_who_needs_more_calls_or_ends_changes_the_rhythm_of_the_others() -> None:
+async def test_who_needs_more_calls_or_ends_changes_the_interval_of_the_others() -> None:
     throttle = _throttle()
-    alone = throttle.rhythm("scope", READ, "a", 1)
+    alone = throttle.poll_interval(caller_of("a"), READ, 1)
 
-    assert throttle.rhythm("scope", READ, "b", 3) == pytest.approx(4 * alone)
-    assert throttle.rhythm("scope", READ, "b", 0) == pytest.approx(alone)
-    assert throttle.rhythm("scope", READ, "a", 0) == 0
+    assert throttle.poll_interval(caller_of("b"), READ, 3) == pytest.approx(4 * alone)
+    assert throttle.poll_interval(caller_of("b"), READ, 0) == pytest.approx(alone)
+    assert throttle.poll_interval(caller_of("a"), READ, 0) == 0
 
 
 @in_virtual_time
-async def test_one_that_has_announced_more_goes_on_before_those_that_have_not_begun() -> None:
+async def test_one_that_has_expected_more_goes_on_before_those_that_have_not_begun() -> None:
     """Reads of many vaults: the first ones are read to the end, instead of all of them a little."""
     throttle = _throttle()
     calls = _Calls(throttle)
 
     async def look(key: str) -> None:
-        throttle.announce("scope", WRITE, key, 3)
+        throttle.expect_calls(caller_of(key), WRITE, 3)
         for _ in range(3):
             await calls.one(key)
 
@@ -239,7 +240,7 @@ async def test_after_a_short_429_reads_are_back_within_a_minute() -> None:
     """What refuses for seconds is Resource Manager's bucket: the limit on an hour is not lowered for hours."""
     throttle = _throttle()
     for _ in range(10):
-        throttle.refused("sub/westeurope", READ, 2.0)
+        throttle.refused(scope_of("sub/westeurope"), READ, 2.0)
         await asyncio.sleep(2.0)
     assert min(state.share for state in throttle.states()) < 0.2
     await asyncio.sleep(100)
@@ -252,23 +253,23 @@ async def test_a_429_of_the_bucket_pauses_the_whole_subscription_and_a_long_one_
     seen: list[float] = []
     await _read(throttle, "sub/westeurope", "a", seen)
     await _read(throttle, "sub/northeurope", "b", seen)
-    throttle.refused("sub/westeurope", READ, 5.0)
-    assert throttle.paused_for("sub/northeurope", READ) == 5.0
+    throttle.refused(scope_of("sub/westeurope"), READ, 5.0)
+    assert throttle.paused_for(scope_of("sub/northeurope"), READ) == 5.0
     await asyncio.sleep(6)
-    throttle.refused("sub/westeurope", READ, 600.0)
-    assert throttle.paused_for("sub/westeurope", READ) == 600.0
-    assert throttle.paused_for("sub/northeurope", READ) == 0.0
+    throttle.refused(scope_of("sub/westeurope"), READ, 600.0)
+    assert throttle.paused_for(scope_of("sub/westeurope"), READ) == 600.0
+    assert throttle.paused_for(scope_of("sub/northeurope"), READ) == 0.0
 
 
 @in_virtual_time
 async def test_a_429_for_writes_is_not_taken_for_the_limit_on_an_hour() -> None:
     """Other clouds than the public one have a second limit on writes, with a longer window than the first."""
     throttle = Throttle({WRITE: [Limit(200, 60), Limit(1200, 3600)], READ: [Limit(10_000, 3600)]})
-    throttle.refused("sub/usgovvirginia", WRITE, 20.0)
-    throttle.refused("sub/usgovtexas", READ, 20.0)
+    throttle.refused(scope_of("sub/usgovvirginia"), WRITE, 20.0)
+    throttle.refused(scope_of("sub/usgovtexas"), READ, 20.0)
 
-    assert throttle.paused_for("sub/usgovvirginia", WRITE) == 20.0
-    assert throttle.paused_for("sub/usgovtexas", WRITE) == 0.0
-    assert throttle.paused_for("sub/usgovtexas", READ) == 20.0
+    assert throttle.paused_for(scope_of("sub/usgovvirginia"), WRITE) == 20.0
+    assert throttle.paused_for(scope_of("sub/usgovtexas"), WRITE) == 0.0
+    assert throttle.paused_for(scope_of("sub/usgovtexas"), READ) == 20.0
     await asyncio.sleep(20 + 3 * 60)
     assert {state.share for state in throttle.states() if state.kind is WRITE} == {1.0}

@@ -1,4 +1,4 @@
-"""The throttle under arbitrary schedules: late answers, refusals, cancellations, announcements, keys and regions."""
+"""The throttle under arbitrary schedules: late answers, refusals, cancellations, expectations, keys and regions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.arm.test_budget import Server
+from tests.unit.callers import caller_of, scope_of
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle
@@ -31,8 +32,8 @@ class Caller:
     refused: bool = False
     """The answer is 429 with ``retry_after``."""
     retry_after: float | None = None
-    announced: int | None = None
-    """Calls that its key announces at that instant."""
+    expected: int | None = None
+    """Calls that its key says to come at that instant."""
 
 
 @dataclass
@@ -56,7 +57,7 @@ _CALLERS = st.builds(
     cancelled_after=st.none() | st.none() | _INSTANTS,
     refused=st.sampled_from([False, False, False, True]),
     retry_after=st.none() | st.sampled_from([0.0, 0.5, 9.0, 45.0, 600.0]),
-    announced=st.none() | st.none() | st.integers(0, 50),
+    expected=st.none() | st.none() | st.integers(0, 50),
 )
 _LIMITS = st.lists(st.builds(Limit, st.integers(1, 5), st.sampled_from([1.0, 10.0, 60.0])), min_size=1, max_size=3)
 
@@ -64,15 +65,15 @@ _LIMITS = st.lists(st.builds(Limit, st.integers(1, 5), st.sampled_from([1.0, 10.
 async def _act(throttle: Throttle, caller: Caller, seen: Seen, finished: Counter[str]) -> None:
     await asyncio.sleep(caller.wanted_at)
     now = asyncio.get_running_loop().time
-    if caller.announced is not None:
-        throttle.announce(caller.scope, WRITE, caller.key, caller.announced)
-    async with throttle.call(caller.scope, WRITE, caller.key):
+    if caller.expected is not None:
+        throttle.expect_calls(caller_of(caller.key, caller.scope), WRITE, caller.expected)
+    async with throttle.call(caller_of(caller.key, caller.scope), WRITE):
         seen.left.append(now())
         await asyncio.sleep(caller.outward)
         seen.arrived.append(now())
         await asyncio.sleep(caller.back)
         if caller.refused:
-            throttle.refused(caller.scope, WRITE, caller.retry_after)
+            throttle.refused(scope_of(caller.scope), WRITE, caller.retry_after)
             seen.silences.append((now(), now() + (caller.retry_after or 0.0)))
     finished[caller.scope] += 1
 
@@ -124,7 +125,7 @@ class Arrival:
     key: str
     at: int
     calls: int
-    announced: bool
+    expected: bool
 
 
 _ARRIVALS = st.lists(
@@ -153,13 +154,13 @@ def test_a_newcomer_waits_for_the_rest_of_other_first_turns_and_nothing_else_and
         began = loop.time()
 
         async def call(key: str) -> None:
-            async with throttle.call("s", WRITE, key):
+            async with throttle.call(caller_of(key), WRITE):
                 order.append((key, loop.time() - began))
 
         async def arrive(arrival: Arrival) -> None:
             await asyncio.sleep(arrival.at)
-            if arrival.announced:
-                throttle.announce("s", WRITE, arrival.key, arrival.calls)
+            if arrival.expected:
+                throttle.expect_calls(caller_of(arrival.key), WRITE, arrival.calls)
             await asyncio.gather(*(call(arrival.key) for _ in range(arrival.calls)))
 
         in_order = sorted(arrivals, key=lambda arrival: arrival.at)
@@ -173,8 +174,8 @@ def test_a_newcomer_waits_for_the_rest_of_other_first_turns_and_nothing_else_and
             assert keys[first : first + turn] == [newcomer.key] * turn
             for other in in_order:
                 left = [at for key, at in order[:first] if key == other.key]
-                # Calls that find no queue leave at once; those that nobody announced are no part of a turn.
-                turn_began = other.at if other.announced else other.at + 1e-6
+                # Calls that find no queue leave at once; those that nobody expected are no part of a turn.
+                turn_began = other.at if other.expected else other.at + 1e-6
                 had = sum(turn_began <= at < newcomer.at for at in left)
                 owed = max(0, TURN - had) if other in in_order[:place] else 0
                 assert sum(at >= newcomer.at for at in left) <= owed, f"{other} before {newcomer}"

@@ -1,4 +1,4 @@
-"""What the throttle remembers: who has had a turn, what is announced, who takes turns, and what the pace makes good."""
+"""What the throttle remembers: who has had a turn, what is expected, who takes turns, and what the pace makes good."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.callers import caller_of, scope_of
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle, _Lane
@@ -26,7 +27,7 @@ class _Story:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def one(self, key: str, scope: str = "s") -> None:
-        async with self.throttle.call(scope, WRITE, key):
+        async with self.throttle.call(caller_of(key, scope), WRITE):
             self.order.append(key)
 
     async def come(self, *keys: str) -> None:
@@ -43,10 +44,10 @@ class _Story:
 
 
 async def _after_turns(*keys: str) -> _Story:
-    """Each of ``keys`` has had one turn of what it announced, call by call, and one call of another has just left."""
+    """Each of ``keys`` has had one turn of what it expected, call by call, and one call of another has just left."""
     story = _Story()
     for key in keys:
-        story.throttle.announce("s", WRITE, key, 5 * TURN)
+        story.throttle.expect_calls(caller_of(key), WRITE, 5 * TURN)
         for _ in range(TURN):
             await story.one(key)
     await story.one("last")
@@ -55,7 +56,7 @@ async def _after_turns(*keys: str) -> _Story:
 
 
 @in_virtual_time
-async def test_who_has_had_a_turn_of_what_it_announced_comes_behind_a_newcomer() -> None:
+async def test_who_has_had_a_turn_of_what_it_expected_comes_behind_a_newcomer() -> None:
     story = await _after_turns("large")
     await story.come("large", "new")
 
@@ -71,16 +72,16 @@ async def test_those_who_have_had_a_turn_are_served_as_they_come() -> None:
 
 
 @in_virtual_time
-async def test_who_takes_the_announcement_back_and_has_nothing_queued_is_a_newcomer_next_time() -> None:
+async def test_who_expects_nothing_more_and_has_nothing_queued_is_a_newcomer_next_time() -> None:
     story = await _after_turns("a", "b")
-    story.throttle.announce("s", WRITE, "b", 0)
+    story.throttle.expect_calls(caller_of("b"), WRITE, 0)
     await story.come("a", "b")
 
     assert await story.done() == ["b", "a"]
 
 
 @in_virtual_time
-async def test_who_announces_nothing_is_a_newcomer_once_its_queue_is_empty() -> None:
+async def test_who_expects_nothing_is_a_newcomer_once_its_queue_is_empty() -> None:
     story = await _after_turns("a")
     await story.come(*["b"] * (TURN + 1))
     await story.done()
@@ -108,7 +109,7 @@ async def test_a_call_that_is_cancelled_in_the_instant_of_its_turn_leaves_those_
     throttle = Throttle({WRITE: [Limit(1, 10)]}, clock=lambda: now)
 
     async def call() -> None:
-        async with throttle.call("s", WRITE, "k"):
+        async with throttle.call(caller_of("k"), WRITE):
             return
 
     await call()
@@ -116,7 +117,7 @@ async def test_a_call_that_is_cancelled_in_the_instant_of_its_turn_leaves_those_
     await asyncio.sleep(0)
     now = 11.0
     first.cancel()
-    throttle.refused("s", WRITE, 0.0)  # the lane looks again, before the cancelled call has noticed
+    throttle.refused(scope_of("s"), WRITE, 0.0)  # the lane looks again, before the cancelled call has noticed
     await second
 
     assert first.cancelled()
@@ -125,15 +126,15 @@ async def test_a_call_that_is_cancelled_in_the_instant_of_its_turn_leaves_those_
     await asyncio.gather(third, return_exceptions=True)
 
 
-# What is announced.
+# What is expected.
 
 
 def _calls_to_come(lane: _Lane) -> int:
     """What `backlog` is to count, from what it is made of."""
     queued = sum(
-        len(queue) for group in (lane.fresh, lane.queues) for key, queue in group.items() if key not in lane.announced
+        len(queue) for group in (lane.fresh, lane.queues) for key, queue in group.items() if key not in lane.expected
     )
-    return sum(lane.announced.values()) + queued
+    return sum(lane.expected.values()) + queued
 
 
 @SLOW
@@ -141,37 +142,37 @@ def _calls_to_come(lane: _Lane) -> int:
     st.lists(
         st.one_of(
             st.tuples(st.just("come"), st.sampled_from("abc"), st.integers(1, 4)),
-            st.tuples(st.just("announce"), st.sampled_from("abc"), st.integers(0, 6)),
+            st.tuples(st.just("expect"), st.sampled_from("abc"), st.integers(0, 6)),
             st.tuples(st.just("cancel"), st.just(""), st.integers(0, 8)),
             st.tuples(st.just("wait"), st.just(""), st.integers(1, 4)),
         ),
         max_size=25,
     )
 )
-def test_the_calls_to_come_are_those_announced_and_those_queued_by_others_after_each_step(
+def test_the_calls_to_come_are_those_expected_and_those_queued_by_others_after_each_step(
     steps: list[tuple[str, str, int]],
 ) -> None:
     @in_virtual_time
     async def play() -> None:
         story = _Story()
-        lane = story.throttle._lane("s", WRITE)
+        lane = story.throttle._lane(scope_of("s"), WRITE)
         for step, key, number in steps:
             match step:
                 case "come":
                     await story.come(*[key] * number)
-                case "announce":
-                    story.throttle.announce("s", WRITE, key, number)
-                    assert lane.announced.get(key) == (number or None)
+                case "expect":
+                    story.throttle.expect_calls(caller_of(key), WRITE, number)
+                    assert lane.expected.get(key) == (number or None)
                 case "cancel" if number < len(story.tasks):
                     story.tasks[number].cancel()
                     await asyncio.sleep(0)
                 case "wait":
                     await asyncio.sleep(number)
             assert lane.backlog == _calls_to_come(lane)
-            assert all(count >= 0 for count in lane.announced.values())
+            assert all(count >= 0 for count in lane.expected.values())
         await asyncio.gather(*story.tasks, return_exceptions=True)
         for key in "abc":
-            story.throttle.announce("s", WRITE, key, 0)
+            story.throttle.expect_calls(caller_of(key), WRITE, 0)
         assert lane.backlog == 0
         assert lane.calls == {}, "nobody who has gone is remembered"
 
@@ -181,8 +182,8 @@ def test_the_calls_to_come_are_those_announced_and_those_queued_by_others_after_
 @in_virtual_time
 async def test_each_call_that_leaves_is_one_less_to_come() -> None:
     story = _Story()
-    story.throttle.announce("s", WRITE, "a", 3)
-    lane, left = story.throttle._lane("s", WRITE), []
+    story.throttle.expect_calls(caller_of("a"), WRITE, 3)
+    lane, left = story.throttle._lane(scope_of("s"), WRITE), []
     for _ in range(5):
         left.append(lane.backlog)
         await story.one("a")
@@ -218,9 +219,9 @@ async def test_vaults_whose_region_is_not_known_yet_come_after_all_others() -> N
 @in_virtual_time
 async def test_a_pause_of_a_whole_window_can_be_that_of_the_limit_with_this_window() -> None:
     throttle = Throttle({WRITE: [Limit(10, 60), Limit(5, 10)]})
-    throttle.refused("sub/west", WRITE, 10.0)
+    throttle.refused(scope_of("sub/west"), WRITE, 10.0)
 
-    assert throttle.paused_for("sub/east", WRITE) == 10.0, "the subscription's, which is the shorter one"
+    assert throttle.paused_for(scope_of("sub/east"), WRITE) == 10.0, "the subscription's, which is the shorter one"
 
 
 # How often calls may come that come again and again.
@@ -229,16 +230,16 @@ async def test_a_pause_of_a_whole_window_can_be_that_of_the_limit_with_this_wind
 @in_virtual_time
 async def test_when_only_the_reserve_is_left_routine_calls_may_use_a_quarter_of_the_limit() -> None:
     throttle = Throttle({READ: [Limit(8, 60)]})
-    throttle.spent("s", READ, [0.0] * 8)
+    throttle.spent(scope_of("s"), READ, [0.0] * 8)
 
-    assert throttle.rhythm("s", READ, "vault", 1) == pytest.approx(60 / 2)
+    assert throttle.poll_interval(caller_of("vault"), READ, 1) == pytest.approx(60 / 2)
 
 
 @in_virtual_time
 async def test_routine_calls_use_no_more_than_half_of_any_further_limit() -> None:
     throttle = Throttle({READ: [Limit(100_000, 3600), Limit(10, 100)]})
 
-    assert throttle.rhythm("s", READ, "vault", 1) == pytest.approx(100 / 5)
+    assert throttle.poll_interval(caller_of("vault"), READ, 1) == pytest.approx(100 / 5)
 
 
 @in_virtual_time
@@ -246,33 +247,33 @@ async def test_there_is_plenty_while_nobody_waits_and_more_than_half_of_each_lim
     throttle = Throttle({READ: [Limit(8, 60), Limit(4, 10)]})
     plenty = []
     for _ in range(3):
-        plenty.append(throttle.has_plenty("sub/west", READ))
-        async with throttle.call("sub/west", READ, "k"):
+        plenty.append(throttle.has_plenty(scope_of("sub/west"), READ))
+        async with throttle.call(caller_of("k", "sub/west"), READ):
             pass
 
     assert plenty == [True, True, False]
-    assert not throttle.has_plenty("sub/east", READ), "the second limit is the subscription's"
+    assert not throttle.has_plenty(scope_of("sub/east"), READ), "the second limit is the subscription's"
     await asyncio.sleep(61)
-    assert throttle.has_plenty("sub/west", READ)
-    throttle.refused("sub/west", READ, 30.0)
-    assert not throttle.has_plenty("sub/west", READ), "the server wants silence"
-    assert throttle.has_plenty("other/west", READ)
+    assert throttle.has_plenty(scope_of("sub/west"), READ)
+    throttle.refused(scope_of("sub/west"), READ, 30.0)
+    assert not throttle.has_plenty(scope_of("sub/west"), READ), "the server wants silence"
+    assert throttle.has_plenty(scope_of("other/west"), READ)
 
 
 @in_virtual_time
 async def test_there_is_no_plenty_for_calls_that_can_wait_while_others_do() -> None:
     throttle = Throttle({READ: [Limit(8, 60)]})
-    throttle.refused("s", READ, 1.0)
+    throttle.refused(scope_of("s"), READ, 1.0)
 
     async def call() -> None:
-        async with throttle.call("s", READ, "k"):
+        async with throttle.call(caller_of("k"), READ):
             return
 
-    throttle.announce("s", READ, "k", 10_000)
+    throttle.expect_calls(caller_of("k"), READ, 10_000)
     waiting = [asyncio.create_task(call()) for _ in range(3)]
     await asyncio.sleep(1.001)
     assert [state.waiting for state in throttle.states()] != [0]
-    assert not throttle.has_plenty("s", READ)
+    assert not throttle.has_plenty(scope_of("s"), READ)
     await asyncio.gather(*waiting)
 
 
@@ -287,12 +288,12 @@ def test_the_pace_makes_a_few_calls_good_that_a_late_timer_lost_but_not_where_so
     async def play() -> None:
         now, left = 0.0, 0
         throttle = Throttle({WRITE: [ASR_WRITES]}, clock=lambda: now)
-        throttle.announce("s", WRITE, "k", 1000)
+        throttle.expect_calls(caller_of("k"), WRITE, 1000)
         go_on = asyncio.Event()
 
         async def call() -> None:
             nonlocal left
-            async with throttle.call("s", WRITE, "k"):
+            async with throttle.call(caller_of("k"), WRITE):
                 left += 1
                 await go_on.wait()
 
@@ -300,7 +301,7 @@ def test_the_pace_makes_a_few_calls_good_that_a_late_timer_lost_but_not_where_so
         for _ in range(3):
             await asyncio.sleep(0)
         if refused:
-            throttle.refused("s", WRITE, 0.0)
+            throttle.refused(scope_of("s"), WRITE, 0.0)
         before, now = left, 10.0  # the event loop was busy with other things, and then an answer comes
         go_on.set()
         await tasks[0]

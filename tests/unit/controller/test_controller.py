@@ -10,8 +10,17 @@ import pytest
 
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.decide.pacing import BURST
 from vault_autoupdate.model.errors import NotWritten, TurnNotCome
-from vault_autoupdate.model.resource import API_VERSION, FINALIZER, KIND, ObjectRef, ResourceKey
+from vault_autoupdate.model.resource import (
+    API_VERSION,
+    FINALIZER,
+    KIND,
+    REQUESTED_AT,
+    ObjectRef,
+    ResourceKey,
+    VaultAutoUpdate,
+)
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report import readiness
@@ -102,21 +111,25 @@ def _object(name: str = KEY.name, metadata: Mapping[str, Any] | None = None, **c
     }
 
 
+_SPREAD = 10_000.0
+
+
 def _controller(
     writer: RefusingWriter,
     wake: Callable[[ResourceKey, float], None] = lambda *_: None,
     *,
     counts: Counts | None = None,
     reconciler: Any = None,
+    interval: timedelta = timedelta(),
 ) -> Controller:
     second = timedelta(seconds=1)
     return Controller(
-        reconciler=reconciler,  # where there is none, it is never reached: without the finalizer nothing is done
+        reconciler=reconciler,
         writer=writer,
-        timing=Timing(second, second, second, second, second, second, second, 1),
+        timing=Timing(second, second, second, second, second, second, second, interval, 1),
         observer=counts or Counts(),
         wake=wake,
-        startup_spread=second,
+        startup_spread=_SPREAD * second,
         paused_for=lambda *_: 0.0,
         now=lambda: datetime.now(UTC),
     )
@@ -151,7 +164,7 @@ async def test_an_owner_that_goes_while_the_status_that_names_it_is_written_leav
     assert controller.owner(controller.resources[younger]) == younger
 
 
-def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
+async def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() -> None:
     woken: list[str] = []
     controller = _controller(RefusingWriter(), lambda key, _: woken.append(key.name))
     leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
@@ -159,9 +172,12 @@ def test_a_resource_that_is_leaving_is_woken_when_another_one_takes_its_vault() 
     controller.on_change(_object("older"))
     woken.clear()
 
-    controller.on_change(_object("new"))
+    controller.on_change(_object("new", suspend=True))
 
-    assert sorted(woken) == ["leaving", "new"], "it need not wait for its next look, and the others have no news"
+    assert woken == ["new"]
+    woken.clear()
+    await controller.work(ResourceKey(KEY.namespace, "new"))
+    assert sorted(woken) == ["leaving", "older"], "neither need wait for its next look"
 
 
 async def test_news_that_are_older_than_the_status_that_was_sent_do_not_bring_an_older_status_back() -> None:
@@ -235,3 +251,120 @@ async def test_progress_that_did_not_get_its_turn_is_counted_and_no_warning(
     assert written == ["Compliant"]
     assert counts.skipped == 1
     assert len([each for each in caplog.records if each.levelname == "WARNING"]) == warnings
+
+
+def test_a_resource_in_a_crowd_on_one_vault_wakes_the_next_owner_and_nobody_else() -> None:
+    woken: list[str] = []
+    controller = _controller(RefusingWriter(), lambda key, _: woken.append(key.name))
+    for number in range(200):
+        controller.on_change(
+            _object(f"r{number:03}", {"creationTimestamp": f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"})
+        )
+    woken.clear()
+
+    controller.on_delete(ResourceKey(KEY.namespace, "r000"))
+    assert woken == ["r001"]
+    woken.clear()
+    controller.on_delete(ResourceKey(KEY.namespace, "r150"))
+    assert woken == [], "who never owned the vault leaves nobody anything"
+
+
+async def test_the_others_learn_who_owns_a_vault_one_after_the_other_and_once() -> None:
+    woken: list[tuple[str, float]] = []
+    writer = RefusingWriter()
+    controller = _controller(writer, lambda key, delay: woken.append((key.name, delay)))
+    for number in range(5):
+        controller.on_change(_object(f"r{number}", {"creationTimestamp": f"2026-01-01T00:00:0{number}Z"}, suspend=True))
+    woken.clear()
+
+    await controller.work(ResourceKey(KEY.namespace, "r0"))
+    assert [name for name, _ in woken] == ["r1", "r2", "r3", "r4"]
+    assert sorted({delay for _, delay in woken}) == [delay for _, delay in woken], "not all at once"
+    woken.clear()
+    await controller.work(ResourceKey(KEY.namespace, "r0"))
+    assert woken == []
+
+
+async def test_whether_an_owner_is_still_there_is_asked_once_for_all_who_wait_for_its_vault() -> None:
+    asked: list[str] = []
+
+    class CountingWriter(RefusingWriter):
+        async def check_present(self, ref: ObjectRef) -> None:
+            asked.append(ref.key.name)
+
+    controller = _controller(CountingWriter())
+    for number in range(50):
+        controller.on_change(_object(f"r{number:02}", {"creationTimestamp": f"2026-01-01T00:00:{number:02}Z"}))
+    for number in range(1, 50):
+        await controller.work(ResourceKey(KEY.namespace, f"r{number:02}"))
+
+    assert asked == ["r00"]
+
+
+async def test_the_echo_of_a_status_is_taken_in_without_reading_what_is_declared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = RefusingWriter()
+    controller = _controller(writer)
+    controller.on_change(_object(suspend=True))
+    await controller.work(KEY)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing but the status has changed")
+
+    monkeypatch.setattr("vault_autoupdate.controller.controller.read_declaration", refuse)
+    controller.on_change(_object(suspend=True) | {"status": writer.status})
+
+    assert controller.resources[KEY].status == writer.status
+
+
+def _asked(value: int, **changes: Any) -> dict[str, Any]:
+    return _object(KEY.name, {"annotations": {REQUESTED_AT: str(value)}}, **changes)
+
+
+async def test_looks_that_somebody_asks_for_again_and_again_come_one_by_one_and_the_last_wish_stands() -> None:
+    looks: list[str | None] = []
+
+    class Looking:
+        async def reconcile(self, resource: VaultAutoUpdate, *_: object) -> Outcome:
+            looks.append(resource.requested_at)
+            return Outcome(Readiness("True", "Compliant", "."))
+
+    controller = _controller(RefusingWriter(), reconciler=Looking(), interval=timedelta(hours=1))
+    delays = []
+    for value in range(100):
+        controller.on_change(_asked(value))
+        delays.append(await controller.work(KEY))
+
+    assert len(looks) == BURST
+    assert looks[-1] == str(BURST - 1)
+    assert 0 < (delays[-1] or 0) <= 3600
+    controller.resources[KEY].allowance.left = 1.0
+    await controller.work(KEY)
+    assert looks[-1] == "99"
+    assert controller.resources[KEY].status["lastHandledReconcileAt"] == "99"
+
+
+def test_after_a_start_what_is_under_way_or_in_an_open_window_goes_on_at_once() -> None:
+    delays: dict[str, float] = {}
+    controller = _controller(RefusingWriter(), lambda key, delay: delays.update({key.name: delay}))
+    ready = {"conditions": [{"type": "Ready", "status": "True", "reason": "Compliant"}], "observedGeneration": 1}
+    job = "0f0f0f0f-0000-4000-8000-000000000001"
+    item = {"machine": "web-1", "item": "f/c/web-1", "jobId": job, "startedAt": "2026-01-01T00:00:00Z"}
+    updates = {"operations": [item], "started": 1}
+    mapping = {"mapping": "f/c/m", "jobId": job, "startedAt": "2026-01-01T00:00:00Z"}
+    window = {"schedule": "* * * * *", "duration": "1h"}
+    in_windows = {"vaultResourceId": VAULT_ID, "autoUpdate": "Disabled", "agentUpdates": window}
+    enabled = _object()["spec"]
+    for name, status, spec in (
+        ("idle", ready, enabled),
+        ("mapping", ready | {"operations": [mapping]}, enabled),
+        ("update", ready | {"agentUpdates": updates}, enabled),
+        ("window", ready, in_windows),
+        ("asked", ready | {"observedGeneration": 0}, enabled),
+    ):
+        own_vault = {"vaultResourceId": f"{VAULT_ID}-{name}"}
+        controller.on_change(_object(name) | {"spec": spec | own_vault, "status": status}, initial=True)
+
+    assert delays["idle"] > _SPREAD / 1000
+    assert {delays[name] for name in ("mapping", "update", "window", "asked")} == {0.5}

@@ -24,8 +24,8 @@ def _now() -> float:
 
 @asynccontextmanager
 async def _running(work: Callable[[str], Awaitable[float | None]]) -> AsyncIterator[WorkQueue[str]]:
-    queue: WorkQueue[str] = WorkQueue(work)
-    task = asyncio.create_task(queue.run())
+    queue: WorkQueue[str] = WorkQueue()
+    task = asyncio.create_task(queue.run(work))
     try:
         yield queue
     finally:
@@ -179,56 +179,9 @@ async def test_a_key_that_is_woken_while_it_crashes_is_tried_again_at_once(caplo
 
 
 @in_virtual_time
-async def test_a_key_that_is_forgotten_before_it_is_due_is_not_worked_on() -> None:
-    log = Log()
-    async with _running(log) as queue:
-        queue.add("a", 10)
-        queue.forget("a")
-        queue.forget("never seen")
-        await asyncio.sleep(100)
-
-    assert log.starts == []
-
-
-@in_virtual_time
-async def test_a_key_that_is_forgotten_at_work_is_not_worked_on_again_unless_it_is_added_again() -> None:
-    log = Log(takes=10, again=1)
-    async with _running(log) as queue:
-        queue.add("gone")
-        queue.add("back")
-        await asyncio.sleep(5)
-        queue.add("gone")
-        for key in ("gone", "back"):
-            queue.forget(key)
-        queue.add("back")
-        await asyncio.sleep(12)
-
-    assert log.starts == [(0, "gone"), (0, "back"), (10, "back")]
-
-
-@in_virtual_time
-async def test_the_crashes_of_a_key_are_forgotten_with_it(caplog: pytest.LogCaptureFixture) -> None:
-    began, starts = _now(), list[float]()
-
-    async def work(key: str) -> float | None:
-        starts.append(round(_now() - began))
-        raise ZeroDivisionError
-
-    async with _running(work) as queue:
-        queue.add("a")
-        await asyncio.sleep(5)
-        queue.forget("a")
-        queue.add("a")
-        await asyncio.sleep(4)
-
-    assert starts == [0, 1, 3, 5, 6, 8]
-    caplog.clear()
-
-
-@in_virtual_time
 async def test_depth_and_age_tell_of_keys_that_are_due_and_not_taken() -> None:
     log = Log(takes=10)
-    queue: WorkQueue[str] = WorkQueue(log)  # nobody hands out keys yet
+    queue: WorkQueue[str] = WorkQueue()  # nobody hands out keys yet
     queue.add("a")
     queue.add("b", 5)
     queue.add("c", 500)
@@ -236,7 +189,7 @@ async def test_depth_and_age_tell_of_keys_that_are_due_and_not_taken() -> None:
     await asyncio.sleep(20)
 
     assert (queue.depth, queue.oldest_overdue) == (2, 20)
-    task = asyncio.create_task(queue.run())
+    task = asyncio.create_task(queue.run(log))
     await asyncio.sleep(1)
     assert (queue.depth, queue.oldest_overdue, queue.running) == (0, 0, 2)
     await queue.stop(60)
@@ -283,8 +236,8 @@ async def test_stopping_cancels_work_that_takes_longer_than_the_grace() -> None:
 
 @in_virtual_time
 async def test_stopping_an_idle_queue_takes_no_time() -> None:
-    queue: WorkQueue[str] = WorkQueue(Log())
-    task = asyncio.create_task(queue.run())
+    queue: WorkQueue[str] = WorkQueue()
+    task = asyncio.create_task(queue.run(Log()))
     await asyncio.sleep(0)
     before = _now()
     await queue.stop(60)
@@ -293,29 +246,41 @@ async def test_stopping_an_idle_queue_takes_no_time() -> None:
     assert _now() == before
 
 
+@in_virtual_time
+async def test_a_fleet_that_is_due_as_a_whole_lets_others_in_between() -> None:
+    """A stand-in for the answer to a probe: a callback that has to wait for every key that begins before it."""
+    began_before_the_answer: list[int] = []
+    log = Log()
+    async with _running(log) as queue:
+        for number in range(1000):
+            queue.add(f"key {number}")
+        while len(log.starts) < 1000:
+            before = len(log.starts)
+            await asyncio.sleep(0)
+            began_before_the_answer.append(len(log.starts) - before)
+
+    assert max(began_before_the_answer) <= 40
+    assert len(log.starts) == 1000
+
+
 _STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["add", "forget"]), st.sampled_from("abc"), st.sampled_from([0.0, 1.0, 5.0]), st.floats(0, 6)
-    ),
+    st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, 5.0]), st.floats(0, 6)),
     max_size=25,
 )
 
 
 @hypothesis_settings(max_examples=40)
-@example(steps=[("add", "a", 1.0, 1 - 1e-10), ("add", "b", 5.0, 0.0)], takes=0.0, again=None)  # due in no time
+@example(steps=[("a", 1.0, 1 - 1e-10), ("b", 5.0, 0.0)], takes=0.0, again=None)  # due in no time
 @given(_STEPS, st.sampled_from([0.0, 2.0]), st.sampled_from([None, 0.0, 3.0]))
 def test_whatever_happens_no_key_is_at_work_twice_and_none_that_was_woken_is_missed(
-    steps: list[tuple[str, str, float, float]], takes: float, again: float | None
+    steps: list[tuple[str, float, float]], takes: float, again: float | None
 ) -> None:
     @in_virtual_time
     async def play() -> None:
         log = Log(takes=max(takes, 0.5), again=again)
         async with _running(log) as queue:
-            for action, key, delay, pause in steps:
-                if action == "add":
-                    queue.add(key, delay)
-                else:
-                    queue.forget(key)
+            for key, delay, pause in steps:
+                queue.add(key, delay)
                 await asyncio.sleep(pause)
             began = len(log.starts)
             for key in "abc":

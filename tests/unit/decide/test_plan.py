@@ -105,7 +105,7 @@ def test_wanted_enabled_and_all_three_match_in_any_case_without_health_errors_is
 @pytest.mark.parametrize(
     ("error", "named"),
     [
-        (HealthError(category="AgentAutoUpdateInfra", code="1", message="m"), "AgentAutoUpdateInfra"),
+        (HealthError(category="AgentAutoUpdateInfra", code="1", message="m"), "AgentAutoUpdateInfra (1)"),
         (HealthError(code="151083", message="m"), "151083"),
         (HealthError(message="The account is gone."), "The account is gone."),
         (HealthError(), "no details given"),
@@ -181,13 +181,35 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     assert due.reason == what
 
 
-@pytest.mark.parametrize(("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra"), ("", "151083")])
+@pytest.mark.parametrize(
+    ("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra (151083)"), ("", "151083")]
+)
 def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
     error = HealthError("151083", category, "No account.", "It is gone.", "Make one.")
     waiting = decide(ENABLE, mapping(health_errors=(error,)), running=False, attempt=attempt(), now=NOW)
 
     assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
     assert decide(ENABLE, disabled(health_errors=(error,)), running=False, attempt=attempt(), now=NOW).unhealthy is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "seen", "what", "action"),
+    [
+        (ENABLE, disabled(), "auto-update is Disabled, declared Enabled", "Azure Policy"),
+        (DISABLE, mapping(), "auto-update is Enabled, declared Disabled", "Look at the job"),
+        (ENABLE, mapping(authentication_type="RunAsAccount"), "authentication is RunAsAccount", "Migrate"),
+        (ENABLE, mapping(automation_account_id=OTHER_ACCOUNT_ID), "automation account is rg-dr/aa-other", "account"),
+    ],
+)
+def test_what_differs_still_after_it_was_changed_says_what_and_what_may_help(
+    goal: Goal, seen: ContainerMapping, what: str, action: str
+) -> None:
+    waiting = decide(goal, seen, running=False, attempt=attempt(), now=NOW)
+
+    assert waiting.differs is not None
+    assert waiting.differs.message.startswith(f"Accepted, and still {what}")
+    assert action in waiting.differs.recommended_action
+    assert decide(goal, seen, running=False, attempt=None, now=NOW).differs is None
 
 
 def test_one_try_is_told_in_the_singular() -> None:

@@ -30,6 +30,7 @@ from vault_autoupdate.model.azure import ContainerMapping, Job, Vault
 from vault_autoupdate.model.errors import Unreachable
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import Goal, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
@@ -45,6 +46,7 @@ TIMING: Final = Timing(
     retry_min=MINUTE,
     retry_max=60 * MINUTE,
     status_interval=2 * SECOND,
+    request_interval=timedelta(),
     changes_at_once=4,
     agent_interval=timedelta(),
 )
@@ -149,7 +151,7 @@ class Process:
     async def run(self, wanted: VaultAutoUpdate) -> None:
         """Pass after pass until all is as declared."""
         reconciler = Reconciler(
-            cast(SiteRecovery, self), TIMING, self, scope=lambda *_: "subscription/region", now=self.time
+            cast(SiteRecovery, self), TIMING, self, scope=lambda *_: QuotaScope("subscription", "region"), now=self.time
         )
         for _ in range(_MOST_PASSES):
             outcome = await reconciler.reconcile(wanted, self.state, self.report, asyncio.Event())
@@ -195,7 +197,7 @@ class Process:
         return self.world.seen(mapping_id.casefold())
 
     async def update(self, context: CallContext, seen: ContainerMapping, goal: Goal) -> Started:
-        async with self.throttle.call(context.scope, CallKind.WRITE, context.key):
+        async with self.throttle.call(context, CallKind.WRITE):
             await self._answer()
             world, fate = self.world, self.world.fates.pop(0) if self.world.fates else ""
             if fate == "lost":

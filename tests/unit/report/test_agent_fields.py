@@ -138,7 +138,7 @@ def test_a_dozen_versions_and_a_dozen_machines_are_cut_to_ten_of_each() -> None:
 
 
 def test_long_texts_about_agents_are_cut() -> None:
-    worst = MachineConcern(LONG, LONG, LONG, Concern.EXPIRED, Explanation(LONG, LONG, LONG, LONG))
+    worst = MachineConcern(LONG, LONG, LONG, Concern.EXPIRED, Explanation(LONG, LONG, LONG, LONG, LONG))
     agents = _fields(AgentReport(total=1, worst=(worst,), versions=((LONG, 1),)))["agents"]
 
     assert _lengths(agents["versions"][0]) == {"version": 64}
@@ -281,7 +281,7 @@ def test_long_texts_about_updates_are_cut_and_so_are_many_names() -> None:
     path = f"fabric/container/{LONG}"
     rollout = Rollout(
         WINDOW, LONG, LONG, {"1": _update(LONG, job_id=LONG, path=path)}, {},
-        {"1": _failure(LONG, path, explanation=Explanation(LONG, LONG, LONG, LONG), job_id=LONG)},
+        {"1": _failure(LONG, path, explanation=Explanation(LONG, LONG, LONG, LONG, LONG), job_id=LONG)},
     )  # fmt: skip
     decision = RolloutDecision(Phase.ROLLING, waiting=(_machine(LONG),) * 30, reason=LONG)
     fields = _fields(None, None, rollout, decision)
@@ -295,7 +295,7 @@ def test_long_texts_about_updates_are_cut_and_so_are_many_names() -> None:
     assert _lengths(updates["operations"][0]) == {"machine": 128, "item": 400, "jobId": 64, "startedAt": 20}
     assert _lengths(updates["failures"][0]) == {
         "machine": 128, "item": 400, "code": 120, "message": 300, "possibleCauses": 300, "recommendedAction": 300,
-        "jobId": 64, "lastAttemptAt": 20,
+        "activityId": 64, "jobId": 64, "lastAttemptAt": 20,
     }  # fmt: skip
 
 

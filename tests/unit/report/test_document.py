@@ -226,7 +226,13 @@ def test_a_job_that_somebody_else_started_is_marked() -> None:
 
 def test_a_failure_is_told_in_azures_words_with_its_tries_and_the_next_one() -> None:
     tried = attempt(
-        2, code="E1", message="No.", possible_causes="Some.", recommended_action="Do.", reason=FailureReason.JOB_FAILED
+        2,
+        code="E1",
+        message="No.",
+        possible_causes="Some.",
+        recommended_action="Do.",
+        activity_id="a-1",
+        reason=FailureReason.JOB_FAILED,
     )
     status = _build(_looked(disabled("c"), attempts={mapping_id_of("c").casefold(): tried}))
 
@@ -238,6 +244,7 @@ def test_a_failure_is_told_in_azures_words_with_its_tries_and_the_next_one() -> 
             "message": "No.",
             "possibleCauses": "Some.",
             "recommendedAction": "Do.",
+            "activityId": "a-1",
             "attempts": 2,
             "lastAttemptAt": "2026-03-01T11:59:00Z",
             "nextAttemptAt": "2026-03-01T13:00:00Z",
@@ -468,7 +475,7 @@ def test_the_path_of_a_mapping_that_is_listed_leads_back_to_it() -> None:
 
 def test_long_texts_are_cut_to_what_the_schema_allows() -> None:
     long = "x" * 2000
-    explanation = Explanation(long, long, long, long)
+    explanation = Explanation(long, long, long, long, long)
     tried = Attempt(1, NOW, NOW + HOUR, FailureReason.JOB_FAILED, explanation, long)
     operation = Operation(mapping_id_of(long), long, NOW)
     state = VaultState(
@@ -488,6 +495,6 @@ def test_long_texts_are_cut_to_what_the_schema_allows() -> None:
     assert lengths(status["operations"][0]) == {"mapping": 400, "jobId": 64, "startedAt": 20}
     assert lengths(status["failures"][0]) | {"reason": 0} == {
         "mapping": 400, "reason": 0, "code": 120, "message": 400, "possibleCauses": 400, "recommendedAction": 400,
-        "jobId": 64, "lastAttemptAt": 20, "nextAttemptAt": 20,
+        "activityId": 64, "jobId": 64, "lastAttemptAt": 20, "nextAttemptAt": 20,
     }  # fmt: skip
     assert lengths(status["lastRun"])["id"] == 64

@@ -209,10 +209,27 @@ def test_failures_name_the_worst_of_them_what_azure_recommends_and_the_next_try(
 
 
 def test_a_failure_that_nobody_explained_is_named_by_its_reason() -> None:
+    readiness = settled(resource(), _looked(disabled("b"), attempts={"b": attempt(reason=FailureReason.TIMED_OUT)}))
+
+    assert "eastus/east-container/b: TimedOut. Next try" in readiness.message
+
+
+def test_a_change_that_succeeded_in_vain_says_what_differs_still_and_what_to_do() -> None:
     tried = attempt(reason=FailureReason.STILL_DIFFERS)
+    run_as = mapping("b", authentication_type="RunAsAccount")
+    readiness = settled(resource(), _looked(run_as, attempts={"b": tried}))
+
+    assert (
+        "eastus/east-container/b: Accepted, and still authentication is RunAsAccount, declared SystemAssignedIdentity. "
+        "Recommended: Site Recovery keeps the retired Run As account: "
+    ) in readiness.message
+
+
+def test_the_activity_that_support_asks_for_is_in_the_message() -> None:
+    tried = attempt(code="151130", message="No.", activity_id="0e7c")
     readiness = settled(resource(), _looked(disabled("b"), attempts={"b": tried}))
 
-    assert "eastus/east-container/b: StillDiffers. Next try" in readiness.message
+    assert "eastus/east-container/b: 151130 No. Activity id 0e7c. Next try" in readiness.message
 
 
 def test_a_message_of_azure_that_ends_with_a_period_is_not_given_another() -> None:

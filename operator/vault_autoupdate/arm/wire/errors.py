@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
 
+from vault_autoupdate.arm.wire.error_body import ErrorBody, read_error_body
 from vault_autoupdate.model.errors import ArmError, Disposition
 from vault_autoupdate.model.text import clean
 
 _DENIED = re.compile(r"perform action '(?P<action>[^']{1,200})' over scope '(?P<scope>[^']{1,600})'")
+_DENY_ASSIGNMENT = re.compile(r"deny assignment with name '(?P<name>[^']{1,200})'", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<number>\d{1,12}(\.\d{1,9})?)(\s*((?P<ms>ms)|s))?", re.ASCII)
+_AGAIN_AFTER = re.compile(r"try again (after|in) '?(?P<seconds>\d{1,6})'? seconds", re.IGNORECASE | re.ASCII)
+_DESCRIPTION = re.compile(r'error_description="(?P<text>[^"]{1,2000})"', re.IGNORECASE)
 _MESSAGE_BYTES: Final = 600
+_LONGEST_PAUSE: Final = 3600.0
+"""Seconds. Nothing that ARM throttles is throttled for longer."""
 
-__all__ = ["classify"]
+__all__ = ["classify", "error_in_success", "is_unknown_to_site_recovery", "retry_after"]
 
 
 @dataclass(frozen=True)
@@ -24,18 +33,115 @@ class _Rule:
     disposition: Disposition
     statuses: range | tuple[int, ...]
     codes: re.Pattern[str]
+    words: re.Pattern[str]
     action: str
+    all_alike: bool
+    absent: bool
+
+    def fits(self, status: int, body: ErrorBody) -> bool:
+        return (
+            status in self.statuses
+            and any(self.codes.fullmatch(code) for code in body.codes or ("",))
+            and (not self.words.pattern or self.words.search(body.message) is not None)
+        )
 
 
-def _rule(statuses: range | tuple[int, ...] | int, codes: str, disposition: Disposition, action: str = "") -> _Rule:
+def _rule(
+    statuses: range | tuple[int, ...] | int,
+    codes: str,
+    disposition: Disposition,
+    action: str = "",
+    *,
+    words: str = "",
+    all_alike: bool = False,
+    absent: bool = False,
+) -> _Rule:
+    """One row.
+
+    Args:
+        statuses: of HTTP.
+        codes: a pattern that one of the codes in the body has to match as a whole, in any letter case.
+        disposition: what to do about it.
+        action: what somebody has to do about it.
+        words: a pattern that has to be in the message too.
+        all_alike: whether every other change in the vault would get the same answer, until somebody acts.
+        absent: whether what was asked for is not there.
+    """
     wanted = (statuses,) if isinstance(statuses, int) else statuses
-    return _Rule(disposition, wanted, re.compile(f"(?:{codes})\\Z", re.IGNORECASE), action)
+    patterns = (re.compile(codes, re.IGNORECASE), re.compile(words, re.IGNORECASE))
+    return _Rule(disposition, wanted, *patterns, action, all_alike, absent)
 
+
+_REFUSED: Final = (400, 401, 403, 409, 412, 423)
+"""By which of these Azure says that something is not allowed differs from one resource provider to the next."""
+
+_PAGE: Final = (
+    "This is a page for a browser, where Azure answers in JSON: look for a proxy or firewall that answers in its place."
+)
+_UNKNOWN_TO_SITE_RECOVERY: Final = "SubscriptionIdNotRegisteredWithSrs|FabricArmEntityMissing"
+"""Its words for what is not there; the first comes with a 400 (terraform-provider-azurerm#11019 and #11180)."""
+_DENY_ASSIGNED: Final = (
+    "A deny assignment refuses this, and no role helps against it: have {deny} leave this identity out, or removed."
+)
+_NETWORK: Final = (
+    "The network is refused here, not the identity: let the operator's address in, or reach Azure by a private "
+    "endpoint."
+)
 
 # Codes as ARM documents them and as they were recorded; the actions are ours.
 _TABLE: Final = (
     _rule(429, "RetryableErrorDueToAnotherOperation", Disposition.RETRY),  # busy, not throttled
     _rule(429, ".*", Disposition.WAIT),
+    # What stays until somebody acts, whatever the status that it comes with. One try is enough for all of a vault.
+    _rule(
+        _REFUSED,
+        "(.*_)?(ReadOnlyDisabledSubscription|(ReadOnly|Disabled)Subscription|Subscription(Is)?(Disabled|Suspended|Expired)"
+        "|DisabledSubscription.*)",
+        Disposition.SLOW,
+        "The subscription is disabled: whoever pays for it enables it again (portal: Cost Management + Billing). Until "
+        "then set spec.suspend: true, or leave it: it is looked at again at the interval.",
+        all_alike=True,
+    ),
+    _rule(
+        _REFUSED,
+        "MissingSubscriptionRegistration|SubscriptionNotRegistered|.*NotRegistered(ForSubscription)?|MissingRegistration.*",
+        Disposition.SLOW,
+        "Register the resource provider in the subscription (az provider register --namespace, with the namespace that "
+        "the message names); somebody with the right to do so has to.",
+        all_alike=True,
+    ),
+    _rule(
+        _REFUSED,
+        ".*(BeingDeleted|BeingRemoved|Deprovisioning|MarkedForDelet.*|SoftDeleted|InSoftDeletedState).*",
+        Disposition.SLOW,
+        "Something that the vault lies in, or the vault itself, is being deleted: delete this resource too if that is "
+        "meant.",
+        all_alike=True,
+    ),
+    _rule(
+        _REFUSED,
+        ".*(BeingMoved|MoveInProgress|BeingMigrated|MigrationInProgress).*",
+        Disposition.SLOW,
+        "Wait for the move to end (Azure allows four hours for it); if the vault's id changes by it, name the new one "
+        "in a new resource.",
+        all_alike=True,
+    ),
+    _rule(
+        409,
+        ".*",
+        Disposition.SLOW,
+        "Wait for the deletion or the move to end; if the vault is gone for good, delete this resource.",
+        words=r"\b(being|is) (deleted|moved|migrated|deprovisioned)|deprovisioning state|until (the )?move",
+        all_alike=True,
+    ),
+    _rule(
+        409,
+        ".*",
+        Disposition.SLOW,
+        "Have whoever pays for the subscription enable it again, or register what the message names.",
+        words=r"subscription\b.*\b(is|was|has been) (disabled|suspended)|marked as read.?only|not registered to use",
+        all_alike=True,
+    ),
     _rule(
         401,
         "InvalidAuthenticationTokenTenant",
@@ -55,26 +161,85 @@ _TABLE: Final = (
         Disposition.SLOW,
         "Remove the lock, or set spec.suspend: true while it must stay.",
     ),
+    # A 403 that no role mends, or one that does.
     _rule(
         403,
         "(Linked)?AuthorizationFailed",
         Disposition.SLOW,
         "Grant the calling identity this action on this scope; a new assignment takes some minutes to work.",
     ),
-    _rule(403, ".*", Disposition.SLOW, "Let the calling identity do this: see the Azure role in the documentation."),
+    _rule(
+        _REFUSED,
+        ".*",
+        Disposition.SLOW,
+        "Azure asks for multi-factor authentication: log in again with it (az logout, then az login). Identities of "
+        "workloads are not asked for it.",
+        words=r"\bMFA\b|multi-?factor",
+        all_alike=True,
+    ),
+    _rule(
+        _REFUSED,
+        ".*DisallowedBy.*|.*PolicyViolation.*",
+        Disposition.SLOW,
+        "Azure Policy refuses this, and no role helps against it: have the vault exempted from {policy}.",
+        all_alike=True,
+    ),
+    _rule(403, ".*DenyAssignment.*", Disposition.SLOW, _DENY_ASSIGNED, all_alike=True),
+    _rule(403, ".*", Disposition.SLOW, _DENY_ASSIGNED, words="deny assignment", all_alike=True),
+    _rule(
+        (401, 403),
+        ".*",
+        Disposition.SLOW,
+        "A rule of Conditional Access keeps this identity out: ask the administrators of the tenant.",
+        words=r"conditional access|AADSTS53\d{3}\b",
+        all_alike=True,
+    ),
+    _rule(
+        403,
+        ".*(Firewall|Public(Network)?Access|Private(Link|Endpoint)|NetworkSecurityPerimeter|ClientIp|IpAddress"
+        "|NetworkAcl|ByConnection).*",
+        Disposition.SLOW,
+        _NETWORK,
+        all_alike=True,
+    ),
+    _rule(
+        403,
+        ".*",
+        Disposition.SLOW,
+        _NETWORK,
+        words=r"public (network )?access|firewall|private (endpoint|link)|virtual network|\bip( address)?\b|network "
+        r"(rule|acl|security)",
+        all_alike=True,
+    ),
+    _rule(
+        403,
+        ".*",
+        Disposition.SLOW,
+        "Azure says why it refuses the calling identity. If it is about a role, the documentation has it.",
+    ),
+    # What is not there, in Site Recovery's words: it has them for a vault without replication too.
+    _rule(
+        (400, 404, 410),
+        _UNKNOWN_TO_SITE_RECOVERY,
+        Disposition.STALL,
+        "Site Recovery does not know this (any more), or is not set up in this vault.",
+        absent=True,
+    ),
     _rule(
         404,
         "SubscriptionNotFound",
         Disposition.STALL,
         "Check the subscription in spec.vaultResourceId, and that the identity has a role in it and is of its tenant.",
+        absent=True,
     ),
     _rule(
         404,
         "ResourceNotFound|ResourceGroupNotFound|VaultNotFound|NotFound|",
         Disposition.STALL,
         "Check spec.vaultResourceId; if the vault is gone for good, delete this resource.",
+        absent=True,
     ),
-    _rule(404, ".*", Disposition.STALL, "Check spec.vaultResourceId."),
+    _rule((404, 410), ".*", Disposition.STALL, "Check spec.vaultResourceId.", absent=True),
     _rule(
         400,
         "(Invalid|Missing)ApiVersionParameter|NoRegisteredProviderFound",
@@ -101,59 +266,111 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:
         body: as it came; ARM's envelope, Site Recovery's older one, HTML, cut off, anything.
         headers: with names in lower case.
     """
-    detail = _envelope(body)
-    code = clean(detail.get("code") or "", 120)
-    message = clean(detail.get("message") or "", _MESSAGE_BYTES)
-    rule = next((rule for rule in _TABLE if status in rule.statuses and rule.codes.match(code)), None)
-    action = clean(detail.get("recommendedAction") or "", _MESSAGE_BYTES)
-    if not action and rule:
-        action = rule.action
-    if denied := _DENIED.search(clean(detail.get("message") or "", 4 * _MESSAGE_BYTES)):
-        action = (
-            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
-            "a new assignment takes some minutes to work."
-        )
+    return _error(status, read_error_body(body), headers)
+
+
+def error_in_success(document: object, status: int, body: bytes, headers: Mapping[str, str]) -> ArmError | None:
+    """The error that an answer with a status of success holds instead of what was asked for, if it does.
+
+    Gateways answer so. Whatever it is, it counts as a passing error: by its status nothing was refused.
+
+    Args:
+        document: the body, parsed.
+        status: HTTP status.
+        body: as it came.
+        headers: with names in lower case.
+    """
+    if not isinstance(document, dict) or any(document.get(name) is not None for name in ("value", "properties")):
+        return None
+    said = read_error_body(body)
+    return _error(status, said, headers) if said.is_error else None
+
+
+def is_unknown_to_site_recovery(error: ArmError) -> bool:
+    """Whether it is Site Recovery itself that does not know what was asked for, and not ARM before it.
+
+    Of a list in a vault, it then says that the vault has none, since nothing is replicated with it.
+    """
+    return any(re.fullmatch(_UNKNOWN_TO_SITE_RECOVERY, code, re.IGNORECASE) for code in error.codes)
+
+
+def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError:
+    code = said.code or clean(headers.get("x-ms-error-code"), 120)
+    told = said if said.codes or not code else replace(said, codes=(code,))
+    rule = next((rule for rule in _TABLE if rule.fits(status, told)), None)
+    message = said.message or _said_elsewhere(headers)
+    if not message:
+        message = f"ARM answered {status}{f' {code}' if code else ''} without saying why."
     return ArmError(
         status,
         code or f"Http{status}",
-        message or f"ARM answered {status} without saying why.",
+        clean(message, _MESSAGE_BYTES),
         disposition=rule.disposition if rule else Disposition.RETRY,
-        possible_causes=clean(detail.get("possibleCauses") or "", _MESSAGE_BYTES),
-        recommended_action=action,
-        retry_after=retry_after(headers),
+        possible_causes=said.possible_causes,
+        recommended_action=_action(said, message, rule),
+        retry_after=_pause(headers, message),
+        codes=told.codes,
+        activity_id=said.activity_id,
+        all_alike=rule is not None and rule.all_alike,
+        absent=rule is not None and rule.absent,
     )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def _action(said: ErrorBody, message: str, rule: _Rule | None) -> str:
+    """What to do: as Site Recovery recommends it, as the message allows to say it exactly, or as the table has it."""
+    if said.is_page:
+        return f"{_PAGE} {rule.action if rule and rule.disposition is Disposition.STALL else ''}".strip()
+    if (denied := _DENIED.search(message)) and not (rule and rule.all_alike):
+        return (
+            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
+            "a new assignment takes some minutes to work."
+        )
+    if said.recommended_action or not rule:
+        return said.recommended_action
+    deny = _DENY_ASSIGNMENT.search(message)
+    return rule.action.replace("{policy}", ", ".join(said.policies) or "the policy that the message names").replace(
+        "{deny}", f"'{deny['name']}'" if deny else "it"
+    )
+
+
+def _said_elsewhere(headers: Mapping[str, str]) -> str:
+    """What an answer without a body says in its headers."""
+    described = _DESCRIPTION.search(headers.get("www-authenticate", ""))
+    return clean(described["text"], _MESSAGE_BYTES) if described else ""
+
+
+def _pause(headers: Mapping[str, str], message: str) -> float | None:
+    """Seconds that the server asks for in its headers, or else in words, as ARM does it too."""
+    asked = retry_after(headers)
+    if asked is None and (told := _AGAIN_AFTER.search(message)):
+        return min(float(told["seconds"]), _LONGEST_PAUSE)
+    return asked
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds from ``Retry-After`` or its millisecond variants, as azure-core reads them; None without a usable one.
 
-    A value beyond an hour counts as an hour: nothing that ARM throttles is throttled for longer, and a mistaken
-    header must not silence a vault for a year. A date is not understood and counts as absent.
+    A date (RFC 9110, 10.2.3) is taken as so long after the answer's own ``Date``, since the clocks of two machines
+    differ. A value beyond an hour counts as an hour: a mistaken header must not silence a vault for a year.
+
+    Args:
+        headers: with names in lower case.
+        now: the present, where the answer has no date of its own; None for this machine's clock.
     """
     for name, unit in (("retry-after-ms", 1e-3), ("x-ms-retry-after-ms", 1e-3), ("retry-after", 1.0)):
         text = headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII):
-            return min(float(text) * unit, 3600.0)
+        if number := _NUMBER.fullmatch(text):
+            return min(float(number["number"]) * (1e-3 if number["ms"] else unit), _LONGEST_PAUSE)
+    if (until := _date(headers.get("retry-after", ""))) is None:
+        return None
+    pause = (until - (_date(headers.get("date", "")) or now or datetime.now(UTC))).total_seconds()
+    return min(max(pause, 0.0), _LONGEST_PAUSE)
+
+
+def _date(text: str) -> datetime | None:
+    """A date of HTTP, in any of its three forms, or of ISO 8601."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError, TypeError, IndexError, OverflowError):
+            date = read(text.strip())
+            return date if date.tzinfo else date.replace(tzinfo=UTC)
     return None
-
-
-def _envelope(body: bytes) -> dict[str, Any]:
-    """The part of an error body that explains most, or nothing.
-
-    ``error.details[0]`` is where Site Recovery's older envelope has causes and actions; ARM's own has the code
-    and message in ``error``.
-    """
-    try:
-        document = json.loads(body[:1_000_000])
-    except (ValueError, RecursionError):
-        return {}
-    error = document.get("error") if isinstance(document, dict) else None
-    if not isinstance(error, dict):
-        return {}
-    details = error.get("details")
-    detail = details[0] if isinstance(details, list) and details and isinstance(details[0], dict) else {}
-    merged = {key: value for key, value in error.items() if isinstance(value, str)}
-    explained = {key: value for key, value in detail.items() if isinstance(value, str) and value}
-    if "possibleCauses" in explained or "recommendedAction" in explained or not merged.get("message"):
-        return {**merged, **explained}
-    return {**explained, **merged}

@@ -92,6 +92,7 @@ class _ServiceError(Document):
     message: Text = ""
     possible_causes: Text = ""
     recommended_action: Text = ""
+    activity_id: Text = ""
 
 
 class _ProviderError(Document):
@@ -113,6 +114,7 @@ class _JobProperties(Document):
     target_object_id: Text = ""
     target_object_name: Text = ""
     target_instance_type: Text = ""
+    activity_id: Text = ""
     errors: list[_JobErrorDetails] | None = None
 
 
@@ -232,7 +234,7 @@ def job(document: object) -> Job:
         target_id=properties.target_object_id,
         target_name=properties.target_object_name,
         target_type=properties.target_instance_type,
-        errors=tuple(_job_error(error) for error in properties.errors or ()),
+        errors=tuple(_job_error(error, properties.activity_id) for error in properties.errors or ()),
     )
 
 
@@ -266,7 +268,7 @@ def machine(document: object) -> Machine:
 
 
 def job_id_of(headers: Mapping[str, str]) -> str:
-    """The GUID of the operation that a 202 announces, which is the job's name; empty when there is none.
+    """The GUID of the operation that an answer announces, which is the job's name; empty when there is none.
 
     The rest of these URLs is signed; nothing of it is kept. The request id is the job's ARM id in answers of Site
     Recovery that users have published; it is the last resort.
@@ -295,7 +297,7 @@ def update_agent_body() -> dict[str, Any]:
     return {"properties": {}}
 
 
-def _job_error(error: _JobErrorDetails) -> JobError:
+def _job_error(error: _JobErrorDetails, activity_id: str) -> JobError:
     service = error.service_error_details or _ServiceError()
     provider = error.provider_error_details or _ProviderError()
     return JobError(
@@ -303,6 +305,7 @@ def _job_error(error: _JobErrorDetails) -> JobError:
         message=service.message or provider.error_message,
         possible_causes=service.possible_causes or provider.possible_causes,
         recommended_action=service.recommended_action or provider.recommended_action,
+        activity_id=clean(service.activity_id or activity_id, 64),
     )
 
 

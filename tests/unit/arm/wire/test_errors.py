@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm.wire.errors import classify, retry_after
+from vault_autoupdate.arm.wire.errors import classify, error_in_success, retry_after
 from vault_autoupdate.model.errors import (
     ArmError,
     AzureError,
@@ -19,6 +20,7 @@ from vault_autoupdate.model.errors import (
     MalformedReply,
     Unreachable,
     UntrustedLink,
+    concerns_all,
 )
 
 RETRY, WAIT, SLOW, STALL = Disposition.RETRY, Disposition.WAIT, Disposition.SLOW, Disposition.STALL
@@ -148,7 +150,7 @@ def _envelope(**error: Any) -> ArmError:
 def test_arms_own_envelope() -> None:
     error = _envelope(code="BadRequest", message="No.", details=[{"code": "Inner", "message": "Inner."}])
 
-    assert (error.code, error.message, error.reason) == ("BadRequest", "No.", "BadRequest")
+    assert (error.code, error.message, error.reason) == ("BadRequest", "No. Inner: Inner.", "BadRequest")
 
 
 def test_site_recoverys_envelope_explains_itself_in_the_first_detail() -> None:
@@ -164,7 +166,7 @@ def test_site_recoverys_envelope_explains_itself_in_the_first_detail() -> None:
 
     assert (error.code, error.message) == ("AccountMissing", "No account.")
     assert (error.possible_causes, error.recommended_action) == ("It is gone.", "Make one.")
-    assert str(error) == "No account. Make one."
+    assert str(error) == "No account. Make one. Activity id x."
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,10 @@ def test_a_detail_that_explains_anything_speaks_for_the_whole(
     assert (error.possible_causes, error.recommended_action) == (causes, action)
 
 
-def test_what_is_no_text_in_a_detail_is_not_told() -> None:
-    error = _envelope(code="BadRequest", details=[{"code": 7, "message": {"x": 1}}])
+def test_an_error_that_has_only_a_code_is_told_by_it() -> None:
+    error = _envelope(code="BadRequest", details=[{"code": "BadRequest", "message": {"x": 1}}])
 
-    assert (error.code, error.message) == ("BadRequest", "ARM answered 400 without saying why.")
+    assert (error.code, error.message) == ("BadRequest", "ARM answered 400 BadRequest without saying why.")
 
 
 def test_a_credential_that_cannot_be_used_is_looked_at_rarely_unless_that_is_likely_to_pass() -> None:
@@ -210,10 +212,30 @@ def test_the_detail_speaks_where_the_error_itself_says_nothing() -> None:
     assert (error.code, error.message) == ("Inner", "Inner.")
 
 
-def test_a_numeric_code_is_no_reason_for_a_condition() -> None:
+def test_a_numeric_code_is_shown_as_code_and_is_no_reason_for_a_condition() -> None:
     error = _envelope(code="151083", message="Reboot.")
 
     assert (error.code, error.reason) == ("151083", "Http400")
+    assert (error.explanation.code, str(error)) == ("151083", "151083: Reboot.")
+
+
+@pytest.mark.parametrize("outer", ["BadRequest", "400", 400, "", None])
+def test_the_number_that_people_search_for_is_the_code_wherever_it_stands(outer: object) -> None:
+    """As in terraform-provider-azurerm#25604 and in what users of Site Recovery quote."""
+    detail = {"code": 151130, "message": "The account cannot be used.", "activityId": "0e7c"}
+    error = _envelope(code=outer, message="Not valid.", details=[detail])
+
+    assert (error.code, error.activity_id) == ("151130", "0e7c")
+    assert error.reason == ("BadRequest" if outer == "BadRequest" else "Http400")
+    assert error.explanation.activity_id == "0e7c"
+    assert str(error) == "151130: Not valid. 151130: The account cannot be used. Activity id 0e7c."
+
+
+def test_the_status_of_an_operation_that_failed_tells_its_number() -> None:
+    document = {"error": {"code": "150253", "message": "No.", "details": None}, "id": None, "status": "Failed"}
+    error = classify(400, json.dumps(document).encode(), {})
+
+    assert (error.code, error.message) == ("150253", "No.")
 
 
 @pytest.mark.parametrize("code", ["has space", "a_b", "1A", "A" * 65, "ä"])
@@ -225,18 +247,20 @@ def test_only_one_plain_word_becomes_a_reason(code: str) -> None:
     "body",
     [
         b"",
-        b"<html><body>502 Bad Gateway</body></html>",
+        b"<html><body></body></html>",
         b'{"error":',
-        b'"text"',
+        b'""',
+        b"{}",
+        b'{"x": [{}, null, true, ""]}',
         b"[]",
         b"null",
         b'{"error": null}',
-        b'{"error": "invalid_grant"}',
-        b'{"error": {"details": [1]}}',
-        b'{"error": {"code": 7, "message": ["x"]}}',
         b"\xff\xfe\x00",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
         b"[" * 100_000,
-        b'{"error": {"code": ' + b"1" * 5000 + b"}}",
+        b"<" * 100_000,
+        b"<!--" * 25_000,
+        b"<![" * 100,
     ],
 )
 def test_a_body_that_says_nothing_is_told_by_its_status(body: bytes) -> None:
@@ -275,6 +299,159 @@ def test_any_answer_at_all_is_classified(status: int, body: bytes, headers: dict
     assert error.retry_after is None or 0 <= error.retry_after <= 3600
 
 
+# What stays until somebody acts, and a refusal that no role mends.
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "action"),
+    [
+        ("ReadOnlyDisabledSubscription", "It can only be read.", "enables it again"),
+        ("SubscriptionDisabled", "No.", "enables it again"),
+        ("CreateNic_ReadOnlyDisabledSubscription", "No.", "enables it again"),
+        ("Conflict", "The subscription 'x' is disabled and therefore marked as read only.", "enable it again"),
+        ("MissingSubscriptionRegistration", "No.", "az provider register"),
+        ("Conflict", "The subscription is not registered to use namespace 'Microsoft.RecoveryServices'.", "register"),
+        ("ResourceGroupBeingDeleted", "No.", "is being deleted"),
+        ("ResourceBeingDeleted", "No.", "is being deleted"),
+        ("VaultBeingDeleted", "No.", "is being deleted"),
+        ("ResourceGroupDeprovisioning", "No.", "is being deleted"),
+        ("Conflict", "The resource group 'rg' is in deprovisioning state.", "deletion or the move"),
+        ("ResourceBeingMoved", "No.", "Wait for the move"),
+        ("ResourceMoveInProgress", "No.", "Wait for the move"),
+        ("Conflict", "The resources are being moved. Cannot write until the move completes.", "deletion or the move"),
+    ],
+)
+@pytest.mark.parametrize("status", [409, 403])
+def test_what_stays_until_somebody_acts_is_the_same_for_all_mappings_and_says_what_to_do(
+    status: int, code: str, message: str, action: str
+) -> None:
+    if (status, code) == (403, "Conflict"):
+        code = "Forbidden"
+    error = _classify(status, code, message)
+
+    assert (error.disposition, concerns_all(error)) == (SLOW, True)
+    assert status == 403 or action in error.recommended_action
+    assert concerns_all(_classify(409, "Conflict", "Another job is at work.")) is False
+
+
+_POLICY = {
+    "type": "PolicyViolation",
+    "info": {
+        "policyDefinitionDisplayName": "No changes to vaults",
+        "policyAssignmentId": "/providers/Microsoft.Management/managementGroups/corp/providers"
+        "/Microsoft.Authorization/policyAssignments/deny-rsv",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        ({"additionalInfo": [_POLICY]}, "'No changes to vaults', assigned by /providers/Microsoft.Management"),
+        ({"details": [{"code": "PolicyViolation", "additionalInfo": [_POLICY]}]}, "'No changes to vaults'"),
+        ({"additionalInfo": [{"info": {"policyAssignmentName": "deny-rsv"}}]}, "the assignment deny-rsv"),
+        (
+            {"message": "Refused. Policy identifiers: '[{\"id\":\"/subscriptions/x/providers/Microsoft.Authorization"
+             "/policyAssignments/deny-rsv\"}]'."},
+            "the assignment /subscriptions/x/providers/Microsoft.Authorization/policyAssignments/deny-rsv",
+        ),
+        ({"additionalInfo": "?"}, "the policy that the message names"),
+    ],
+)  # fmt: skip
+def test_a_refusal_by_policy_names_policy_and_assignment_and_sends_nobody_to_roles(
+    error: dict[str, Any], named: str
+) -> None:
+    refused = {"code": "RequestDisallowedByPolicy", "message": "map was refused by policy.", **error}
+    told = classify(403, json.dumps({"error": refused}).encode(), {})
+
+    assert "Azure Policy refuses this, and no role helps" in told.recommended_action
+    assert named in told.recommended_action
+    assert told.disposition is SLOW
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "action"),
+    [
+        ("RequestDisallowedByPolicy", "Refused by policy. Reasons: 'MFA is needed'.", "multi-factor authentication"),
+        ("RequestDisallowedByAzure", "Not in this region.", "Azure Policy"),
+        (
+            "DenyAssignmentAuthorizationFailed",
+            "To perform action 'a/w' over scope '/s' is denied by the deny assignment with name 'stack lock'.",
+            "have 'stack lock' leave this identity out",
+        ),
+        ("Forbidden", "Denied by a deny assignment.", "have it leave this identity out"),
+        ("", "Public network access is disabled for the vault.", "network"),
+        ("PublicNetworkAccessDisabled", "No.", "network"),
+        ("ForbiddenByFirewall", "No.", "network"),
+        ("Forbidden", "Client IP 10.0.0.1 is not let in.", "network"),
+        ("Forbidden", "AADSTS53003: blocked by Conditional Access.", "Conditional Access"),
+        ("Forbidden", "Not today.", "says why"),
+    ],
+)
+def test_a_403_that_no_role_mends_says_what_does(code: str, message: str, action: str) -> None:
+    error = _classify(403, code, message)
+
+    assert action in error.recommended_action
+    assert "Grant" not in error.recommended_action
+    assert message in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "SubscriptionIdNotRegisteredWithSrs"), (404, "FabricArmEntityMissing"), (404, "X"), (404, ""), (410, "")],
+)
+def test_what_is_not_there_is_known_in_all_the_words_for_it(status: int, code: str) -> None:
+    detail = {"code": code, "message": "Unknown.", "possibleCauses": "Internal.", "recommendedAction": "Try again."}
+    in_detail = classify(status, json.dumps({"error": {"code": "BadRequest", "details": [detail]}}).encode(), {})
+
+    for error in (in_detail, _classify(status, code)):
+        assert (error.absent, error.disposition) == (True, STALL)
+    assert not _classify(400, "BadRequest", "Unknown.").absent
+
+
+def test_a_page_that_came_in_azures_place_says_that_it_is_one() -> None:
+    error = classify(403, b"<html><head><title>Blocked</title></head><body>By the firewall.</body></html>", {})
+
+    assert error.message == "Blocked By the firewall."
+    assert "look for a proxy or firewall" in error.recommended_action
+
+
+def test_an_answer_without_a_body_is_told_by_its_headers() -> None:
+    error = classify(403, b"", {"x-ms-error-code": "PublicAccessDisabled"})
+    assert (error.code, error.message) == (
+        "PublicAccessDisabled", "ARM answered 403 PublicAccessDisabled without saying why.",
+    )  # fmt: skip
+
+    challenge = 'Bearer authorization_uri="https://login", error="invalid_token", error_description="It has ended."'
+    assert classify(401, b"", {"www-authenticate": challenge}).message == "It has ended."
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"error": {"code": "InternalServerError", "message": "Try later."}}, "InternalServerError"),
+        ({"code": "Busy", "message": "Try later."}, "Busy"),
+        ({"error": {"code": "Busy", "message": "Try later."}, "value": None, "properties": None}, "Busy"),
+    ],
+)
+def test_an_error_in_a_success_is_one_that_passes(document: dict[str, Any], code: str) -> None:
+    error = error_in_success(document, 200, json.dumps(document).encode(), {})
+
+    assert error is not None
+    assert (error.code, error.message, error.disposition, concerns_all(error)) == (code, "Try later.", RETRY, False)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [], None, 1, {}, {"value": []}, {"id": "x", "properties": {"code": 1}}, {"error": None, "properties": {}},
+        {"value": [], "error": {"code": "X"}},
+    ],
+)  # fmt: skip
+def test_a_success_is_no_error(document: object) -> None:
+    assert error_in_success(document, 200, json.dumps(document).encode(), {}) is None
+
+
 # How long the server wants to be left alone.
 
 
@@ -301,12 +478,47 @@ def test_any_answer_at_all_is_classified(status: int, body: bytes, headers: dict
         ({"retry-after": "nan"}, None),
         ({"retry-after": "٣"}, None),
         ({"retry-after": ""}, None),
-        ({"retry-after": "Sun, 01 Mar 2026 12:00:00 GMT"}, None),
+        ({"retry-after": "20000ms"}, 20),
+        ({"retry-after": "20 s"}, 20),
+        ({"retry-after": "Sun, 31 Feb 2026 12:00:00 GMT"}, None),
+        ({"retry-after": "Sun, 01 Mar 2026 12:00:00 GMT"}, 0),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
     assert _classify(429, headers=headers).retry_after == seconds
+
+
+_DATES = [
+    "Sat, 28 Nov 2026 01:30:20 GMT",
+    "Saturday, 28-Nov-26 01:30:20 GMT",
+    "Sat Nov 28 01:30:20 2026",
+    "Sat, 28 Nov 2026 02:30:20 +0100",
+    "2026-11-28T01:30:20Z",
+]
+
+
+@pytest.mark.parametrize("until", _DATES)
+@pytest.mark.parametrize("now", _DATES)
+def test_a_date_is_so_long_after_the_date_of_the_answer_whatever_the_clock_here_says(until: str, now: str) -> None:
+    """RFC 9110, 5.6.7 and 10.2.3; ARM was seen to send one (azure-sdk-for-python#31004)."""
+    assert retry_after({"retry-after": until, "date": now}) == 0
+    assert retry_after({"retry-after": until.replace("30:20", "31:05"), "date": now}) == 45
+    assert retry_after({"retry-after": until.replace("30:20", "29:00"), "date": now}) == 0
+    assert retry_after({"retry-after": until.replace("2026", "2027"), "date": now}) in {0, 3600}
+
+
+def test_where_the_answer_has_no_date_the_clock_here_is_as_good_as_any() -> None:
+    now = datetime(2026, 11, 28, 1, 30, 0, tzinfo=UTC)
+
+    assert retry_after({"retry-after": _DATES[0]}, now) == 20
+    assert retry_after({"retry-after": _DATES[0], "date": "yesterday"}, now) == 20
+
+
+@pytest.mark.parametrize("asked", ["Please try again after '10' seconds.", "Try again in 10 seconds, please."])
+def test_a_pause_that_is_asked_for_in_words_counts_where_no_header_says_it(asked: str) -> None:
+    assert _classify(429, "SubscriptionRequestsThrottled", asked).retry_after == 10
+    assert _classify(429, "SubscriptionRequestsThrottled", asked, {"retry-after": "3"}).retry_after == 3
 
 
 @pytest.mark.parametrize(

@@ -261,8 +261,8 @@ def test_a_page_of_jobs() -> None:
     assert running.target_id == "af095a1e-1f1b-5365-87c9-99162ebcfaf0"
     assert (succeeded.state, succeeded.state_description, succeeded.errors) == ("Succeeded", "Completed", ())
     assert failed.errors == (
-        JobError("28031", "The account is gone.", "Somebody deleted it.", "Name another one."),
-        JobError("95001", "Only the provider.", "", "Wait."),
+        JobError("28031", "The account is gone.", "Somebody deleted it.", "Name another one.", "a"),
+        JobError("95001", "Only the provider.", "", "Wait.", "fc8e9c8f-0e76-4b6b-8e7e-d37c1b31eba0"),
     )
     assert wire.next_link(_data("jobs")) is not None
 

@@ -1,0 +1,103 @@
+"""What the controller says of a resource in the cluster: its status, Events, our finalizer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from vault_autoupdate.controller.ports import PassObserver, Writer
+from vault_autoupdate.controller.tracked import TrackedResource, ready_condition
+from vault_autoupdate.model.conditions import ConditionStatus
+from vault_autoupdate.model.errors import ObjectGone, TurnNotCome
+from vault_autoupdate.model.resource import FINALIZER
+from vault_autoupdate.report.document import build_status, differs
+from vault_autoupdate.report.events import EventAggregator
+from vault_autoupdate.report.readiness import Readiness
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Publisher"]
+
+
+class Publisher:
+    """Writes what is new about a resource, and nothing else."""
+
+    def __init__(self, writer: Writer, observer: PassObserver, now: Callable[[], datetime]) -> None:
+        self._writer = writer
+        self._observer = observer
+        self._now = now
+        self._events = EventAggregator()
+
+    async def publish(
+        self,
+        tracked: TrackedResource,
+        current: Readiness,
+        *,
+        final: bool = False,
+        emit: bool = True,
+        handled: str | None = None,
+    ) -> None:
+        """Write the status if it says anything new, and post an Event if Ready or its reason changed.
+
+        Args:
+            tracked: the resource.
+            current: where it stands.
+            final: whether this is the last word of a pass.
+            emit: whether a transition is worth an Event.
+            handled: the value of the annotation ``requestedAt`` that this status answers.
+
+        Raises:
+            ObjectGone: the resource is no longer there.
+            Exception: the API server would not take the ``final`` word of a pass; what it missed in between is
+                only logged, since there is more to come.
+        """
+        status = build_status(
+            tracked.resource, tracked.state, current, tracked.status, self._now(),
+            generation=tracked.generation, handled_request=handled, last_success=tracked.history.last_success,
+        )  # fmt: skip
+        if not differs(tracked.status, status):
+            return
+        before, tracked.sent = ready_condition(tracked.status), status
+        try:
+            await self._writer.write_status(tracked.ref, status, patient=final)
+        except ObjectGone:
+            raise
+        except Exception as error:
+            if final:
+                raise
+            self._observer.interim_status_skipped()
+            level = logging.DEBUG if isinstance(error, TurnNotCome) else logging.WARNING
+            fields = {"resource": str(tracked.ref.key)}
+            log.log(level, "the status of %s could not be written: %s", tracked.ref.key, error, extra=fields)
+            return
+        tracked.status = status
+        tracked.history.status_is(status, self._now())
+        if emit and before != ready_condition(status):
+            await self._emit_event(tracked, current, was_ready=before[0] == ConditionStatus.TRUE)
+
+    async def _emit_event(self, tracked: TrackedResource, current: Readiness, *, was_ready: bool) -> None:
+        """Tell of a transition: always in the log, and in an Event unless that would be one too many."""
+        level = logging.WARNING if current.is_warning else logging.INFO
+        vault = tracked.resource.spec.vault_resource_id.name if tracked.resource else ""
+        fields = {"resource": str(tracked.ref.key), "vault": vault, "reason": current.reason}
+        log.log(level, "%s is %s: %s", tracked.ref.key, current.reason, current.message, extra=fields)
+        emission = self._events.consider(tracked.ref.uid, current, self._now(), was_ready=was_ready)
+        if emission:
+            await self._writer.emit_event(tracked.ref, current, count=emission.count)
+
+    async def check_present(self, tracked: TrackedResource) -> None:
+        """Ask the API server whether the object is there. Raises `ObjectGone`."""
+        await self._writer.check_present(tracked.ref)
+
+    async def add_finalizer(self, tracked: TrackedResource) -> None:
+        """Make sure that our finalizer is on the object. Raises as `KubeWriter.add_finalizer`."""
+        if FINALIZER not in tracked.finalizers:
+            await self._writer.add_finalizer(tracked.ref, tracked.finalizers)
+            tracked.finalizers += (FINALIZER,)
+
+    async def remove_finalizer(self, tracked: TrackedResource) -> None:
+        """Make sure that our finalizer is not on the object. Raises as `KubeWriter.remove_finalizer`."""
+        if FINALIZER in tracked.finalizers:
+            await self._writer.remove_finalizer(tracked.ref, tracked.finalizers)
+            tracked.finalizers = tuple(name for name in tracked.finalizers if name != FINALIZER)

@@ -1,0 +1,45 @@
+"""The words of conditions: their types, their statuses, and the reasons that are ours and not Azure's own codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["ConditionStatus", "ConditionType", "Reason"]
+
+
+class ConditionType(StrEnum):
+    """What a condition is about."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    AGENTS_CURRENT = "AgentsCurrent"
+    AUTOMATION_ACCOUNT_HEALTHY = "AutomationAccountHealthy"
+
+
+class ConditionStatus(StrEnum):
+    """Whether it is met."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why Ready is as it is, in words of ours. Beside them stand ARM's own codes and the reasons of our errors."""
+
+    COMPLIANT = "Compliant"
+    PROGRESSING = "Progressing"
+    MAPPINGS_FAILED = "MappingsFailed"
+    DRIFT_DETECTED = "DriftDetected"
+    SUSPENDED = "Suspended"
+    THROTTLED = "Throttled"
+    INVALID_SPEC = "InvalidSpec"
+    VAULT_ALREADY_MANAGED = "VaultAlreadyManaged"
+    FINALIZER_NOT_SET = "FinalizerNotSet"
+    SCOPE_NOT_ALLOWED = "ScopeNotAllowed"
+    CREDENTIAL_NOT_ALLOWED = "CredentialNotAllowed"
+    CREDENTIAL_REQUIRED = "CredentialRequired"
+    AGENTS_UPDATED = "AgentsUpdated"
+    AGENT_UPDATES_FAILED = "AgentUpdatesFailed"
+    AGENT_UPDATES_WAITING = "AgentUpdatesWaiting"

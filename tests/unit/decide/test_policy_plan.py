@@ -1,0 +1,408 @@
+"""What a policy does, by example. That the safeguards hold whatever happens is in `test_policy_safeguards`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.unit.builders import NOW
+from tests.unit.decide.policy_builders import (
+    SUBSCRIPTIONS,
+    account_of,
+    ago,
+    by_vault,
+    child_of,
+    estate_of,
+    policy_of,
+    vault_of,
+)
+from vault_autoupdate.decide.policy_evidence import Evidence, Finding
+from vault_autoupdate.decide.policy_limits import Tally
+from vault_autoupdate.decide.policy_plan import make_plan
+from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.model.estate import ChildState, Look, Trouble, Verdict
+from vault_autoupdate.model.resource import ResourceKey
+
+_RELEASE = {"onUnmatched": "Release"}
+
+
+def _plan(policy: Any, estate: Any, *children: Any, **facts: Any) -> PolicyPlan:
+    return make_plan(Facts(policy=policy, estate=estate, resources=by_vault(*children), now=NOW, **facts))
+
+
+def _gone(vault: Any, **changes: Any) -> dict[str, Any]:
+    """Facts that prove that a vault was deleted."""
+    evidence = Evidence(Finding.GONE, ago(hours=2), NOW, "the vault was deleted")
+    return {
+        "evidence": {vault.key: replace(evidence, **changes)},
+        "looks": {vault.key: Look(NOW, Verdict.GONE)},
+    }
+
+
+def test_a_vault_that_is_meant_gets_a_resource() -> None:
+    vault = vault_of()
+
+    (made,) = _plan(policy_of(), estate_of([vault])).create
+
+    assert re.fullmatch("estate-dr-1-[0-9a-f]{8}", made.name)
+    assert made.want.fields["vaultResourceId"] == vault.id.text
+    assert made.want.fields["automationAccountResourceId"] == account_of().id.text
+    assert (made.want.fields["autoUpdate"], made.want.fields["deletionPolicy"]) == ("Enabled", "Retain")
+
+
+def test_audit_makes_changes_and_removes_nothing_but_says_what_it_would() -> None:
+    gone, drifted, new = vault_of(1), vault_of(2), vault_of(3)
+    policy = policy_of(mode="Audit", **_RELEASE)
+    children = child_of(gone, policy), child_of(drifted, policy, spec={"interval": "2h"})
+
+    plan = _plan(policy, estate_of([drifted, new]), *children, **_gone(gone))
+
+    assert (plan.create, plan.change, plan.remove) == ((), (), ())
+    assert [len(each) for each in (plan.missing, plan.differing, plan.leaving)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("setting", [{"suspend": True}, {"mode": "Audit"}])
+def test_a_suspended_policy_writes_nothing(setting: dict[str, Any]) -> None:
+    assert _plan(policy_of(**setting), estate_of([vault_of()])).create == ()
+
+
+def test_an_incomplete_discovery_makes_but_does_not_remove() -> None:
+    gone, new = vault_of(1), vault_of(2)
+    policy = policy_of(**_RELEASE)
+    estate = estate_of([new], unreachable={SUBSCRIPTIONS[1]: Trouble("AuthorizationFailed")})
+
+    plan = _plan(policy, estate, child_of(gone, policy), **_gone(gone))
+
+    assert (len(plan.create), plan.remove, plan.leaving) == (1, (), ())
+
+
+def test_a_deleted_vault_releases_its_resource_after_two_looks_an_hour_apart() -> None:
+    gone, policy = vault_of(), policy_of(**_RELEASE)
+    child = child_of(gone, policy)
+
+    assert [each.child for each in _plan(policy, estate_of([]), child, **_gone(gone)).remove] == [child]
+    assert _plan(policy, estate_of([]), child, **_gone(gone, since=ago(minutes=59))).remove == ()
+
+
+def test_what_was_seen_an_hour_ago_is_looked_at_once_more_before_it_goes() -> None:
+    gone, policy = vault_of(), policy_of(**_RELEASE)
+    facts = _gone(gone, latest=ago(minutes=30)) | {"looks": {}}
+
+    plan = _plan(policy, estate_of([]), child_of(gone, policy), **facts)
+
+    assert (plan.remove, [each.key for each in plan.look_at]) == ((), [gone.key])
+
+
+def test_keep_removes_nothing_and_says_what_is_orphaned() -> None:
+    gone, policy = vault_of(), policy_of()
+
+    plan = _plan(policy, estate_of([]), child_of(gone, policy), **_gone(gone))
+
+    assert (plan.remove, plan.orphaned) == ((), {gone.key: "the vault was deleted"})
+
+
+def test_a_resource_in_a_subscription_that_cannot_be_read_is_not_orphaned() -> None:
+    policy, vault = policy_of(), vault_of()
+    estate = estate_of([], unreachable={vault.subscription: Trouble("SubscriptionNotFound")})
+
+    assert _plan(policy, estate, child_of(vault, policy)).orphaned == {}
+
+
+def test_more_removals_than_the_limit_wait_for_the_approval_that_names_them() -> None:
+    vaults = [vault_of(number) for number in range(10)]
+    policy = policy_of(limits={"maxRemovals": 1}, **_RELEASE)
+    children = [child_of(vault, policy) for vault in vaults]
+    facts = {
+        kind: {key: value for vault in vaults[:2] for key, value in _gone(vault)[kind].items()}
+        for kind in ("evidence", "looks")
+    }
+
+    blocked = _plan(policy, estate_of(vaults[2:]), *children, **facts)
+    approved = policy_of(limits={"maxRemovals": 1}, approve=blocked.hash, **_RELEASE)
+    wrong = policy_of(limits={"maxRemovals": 1}, approve="0123456789abcdef", **_RELEASE)
+
+    assert (blocked.remove, blocked.removals.is_open, bool(blocked.hash)) == ((), False, True)
+    assert len(_plan(approved, estate_of(vaults[2:]), *children, **facts).remove) == 2
+    assert _plan(wrong, estate_of(vaults[2:]), *children, **facts).remove == ()
+
+
+def test_an_approval_names_one_set_and_no_other() -> None:
+    vaults = [vault_of(number) for number in range(10)]
+    policy = policy_of(limits={"maxRemovals": 1}, **_RELEASE)
+    children = [child_of(vault, policy) for vault in vaults]
+
+    def plan(gone: int, approve: str = "") -> PolicyPlan:
+        facts = {
+            kind: {key: value for vault in vaults[:gone] for key, value in _gone(vault)[kind].items()}
+            for kind in ("evidence", "looks")
+        }
+        approved = policy_of(limits={"maxRemovals": 1}, approve=approve, **_RELEASE)
+        return _plan(approved, estate_of(vaults[gone:]), *children, **facts)
+
+    assert plan(3, plan(2).hash).remove == ()
+
+
+def test_what_was_removed_in_the_last_day_counts_against_the_limit() -> None:
+    gone, policy = vault_of(), policy_of(**_RELEASE)
+    child = child_of(gone, policy)
+
+    def removed(latest: Any) -> int:
+        return len(_plan(policy, estate_of([]), child, removed=Tally(latest, 1), **_gone(gone)).remove)
+
+    assert (removed(ago(hours=23)), removed(ago(hours=24))) == (0, 1)
+
+
+def test_a_change_of_many_resources_waits_for_approval() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    children = [child_of(vault, policy_of()) for vault in vaults]
+
+    def policy(approve: str = "") -> Any:
+        template = {"autoUpdate": "Enabled", "interval": "2h"}
+        return policy_of(template=template, limits={"maxNewPerHour": 2}, approve=approve)
+
+    blocked = _plan(policy(), estate_of(vaults), *children)
+
+    assert (blocked.change, blocked.changes.is_open) == ((), False)
+    assert len(_plan(policy(blocked.hash), estate_of(vaults), *children).change) == 3
+
+
+def test_changes_below_the_limit_are_spread_over_hours() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    children = [child_of(vault, policy_of()) for vault in vaults]
+    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"}, limits={"maxNewPerHour": 4})
+
+    assert len(_plan(policy, estate_of(vaults), *children, changed=Tally(ago(minutes=5), 2)).change) == 2
+
+
+def test_new_resources_wait_for_those_that_are_on_their_way() -> None:
+    vaults = [vault_of(number) for number in range(6)]
+    policy = policy_of(limits={"maxNew": 3})
+    under_way = child_of(vaults[0], policy, state=ChildState.WORKING, created_at=ago(minutes=1), ready_since=None)
+
+    assert len(_plan(policy, estate_of(vaults), under_way).create) == 2
+
+
+def test_no_more_are_made_in_an_hour_than_the_limit_says() -> None:
+    vaults = [vault_of(number) for number in range(6)]
+    policy = policy_of(limits={"maxNewPerHour": 3})
+    lately = [child_of(vault, policy, created_at=ago(minutes=59)) for vault in vaults[:2]]
+
+    assert len(_plan(policy, estate_of(vaults), *lately).create) == 1
+
+
+class TestWaves:
+    POLICY: ClassVar[dict[str, Any]] = {
+        "limits": {"waves": {"tag": "Ring", "order": ["canary", "early"]}, "maxFailures": 0}
+    }
+
+    def test_the_first_wave_goes_first(self) -> None:
+        vaults = [vault_of(1), vault_of(2, ring="early"), vault_of(3, ring="canary")]
+
+        plan = _plan(policy_of(**self.POLICY), estate_of(vaults))
+
+        assert [each.vault for each in plan.create] == [vaults[2]]
+        assert (plan.rollout.number, plan.rollout.total, plan.rollout.name) == (1, 3, "canary")
+
+    def test_the_next_one_begins_when_all_have_been_ready_for_long_enough(self) -> None:
+        vaults, policy = [vault_of(1, ring="canary"), vault_of(2, ring="early")], policy_of(**self.POLICY)
+
+        def made(**child: Any) -> int:
+            first = child_of(vaults[0], policy, created_at=ago(hours=1), **child)
+            return len(_plan(policy, estate_of(vaults), first).create)
+
+        assert made(ready_since=ago(minutes=30)) == 1
+        assert made(ready_since=ago(minutes=29)) == 0
+        assert made(state=ChildState.WORKING, ready_since=None) == 0
+        assert made(state=ChildState.EXCUSED, ready_since=None) == 1
+
+    def test_nothing_new_begins_while_too_many_fail(self) -> None:
+        vaults, policy = [vault_of(1, ring="canary"), vault_of(2, ring="canary")], policy_of(**self.POLICY)
+        failed = child_of(vaults[0], policy, state=ChildState.FAILED, ready_since=None)
+
+        plan = _plan(policy, estate_of(vaults), failed)
+
+        assert (plan.create, plan.rollout.paused, plan.rollout.failed) == ((), True, 1)
+
+    def test_nobody_waits_for_a_vault_without_an_account(self) -> None:
+        other = vault_of(1, subscription=SUBSCRIPTIONS[1], ring="canary")
+        vault = vault_of(2, ring="early")
+        estate = estate_of([other, vault], accounts={SUBSCRIPTIONS[0]: (account_of(),), SUBSCRIPTIONS[1]: ()})
+
+        plan = _plan(policy_of(**self.POLICY), estate)
+
+        assert ([each.vault for each in plan.create], list(plan.without_account)) == ([vault], [other.key])
+
+    def test_an_empty_text_gives_all_others_a_place(self) -> None:
+        waves = {"tag": "ring", "order": ["", "last"]}
+        vaults = [vault_of(1, ring="last"), vault_of(2), vault_of(3, ring="unheard-of")]
+
+        plan = _plan(policy_of(limits={"waves": waves}), estate_of(vaults))
+
+        assert [each.vault for each in plan.create] == vaults[1:]
+
+
+class TestOwnership:
+    def test_a_resource_that_somebody_wrote_by_hand_wins_over_a_new_one(self) -> None:
+        vault = vault_of()
+
+        plan = _plan(policy_of(), estate_of([vault]), child_of(vault))
+
+        assert (plan.create, list(plan.foreign)) == ((), [vault.key])
+
+    def test_it_wins_over_a_resource_of_the_policy_as_well(self) -> None:
+        vault, policy = vault_of(), policy_of(template={"autoUpdate": "Enabled", "interval": "2h"})
+
+        plan = _plan(policy, estate_of([vault]), child_of(vault), child_of(vault, policy))
+
+        assert (plan.change, plan.remove, list(plan.foreign)) == ((), (), [vault.key])
+
+    def test_one_that_is_handed_over_is_taken_over(self) -> None:
+        vault, policy = vault_of(), policy_of()
+
+        (change,) = _plan(policy, estate_of([vault]), child_of(vault, adopt=True)).change
+
+        assert (change.adopts, change.fields) == (True, {})
+
+    def test_nobody_can_hand_over_what_is_in_another_namespace(self) -> None:
+        vault = vault_of()
+        child = child_of(vault, adopt=True)
+        elsewhere = replace(child, ref=replace(child.ref, key=ResourceKey("team-a", "x")))
+
+        plan = _plan(policy_of(), estate_of([vault]), elsewhere)
+
+        assert (plan.change, list(plan.foreign)) == ((), [vault.key])
+
+    def test_what_another_policy_has_stays_with_it(self) -> None:
+        vault, other = vault_of(), policy_of(name="other", uid="other-uid")
+
+        plan = _plan(policy_of(), estate_of([vault]), child_of(vault, other))
+
+        assert (plan.create, plan.conflicting) == ((), {vault.key: ResourceKey("platform", "other")})
+
+    def test_a_later_namesake_of_a_policy_does_not_inherit(self) -> None:
+        vault, before = vault_of(), policy_of(uid="before")
+
+        plan = _plan(policy_of(**_RELEASE), estate_of([]), child_of(vault, before), **_gone(vault))
+
+        assert (plan.remove, plan.own) == ((), {})
+
+    def test_what_an_older_policy_means_is_left_to_it(self) -> None:
+        vault = vault_of()
+
+        plan = _plan(policy_of(), estate_of([vault]), rivals={vault.key: ResourceKey("a", "older")})
+
+        assert (plan.create, plan.conflicting) == ((), {vault.key: ResourceKey("a", "older")})
+
+    def test_hand_edits_are_undone_but_for_suspend_and_mode(self) -> None:
+        vault, policy = vault_of(), policy_of()
+        edited = child_of(vault, policy, spec={"suspend": True, "mode": "Audit", "interval": "2h", "jobTimeout": "1h"})
+
+        (change,) = _plan(policy, estate_of([vault]), edited).change
+
+        assert change.fields == {"interval": "1h", "jobTimeout": "2h40m"}
+
+    def test_a_mode_that_the_policy_changes_is_changed(self) -> None:
+        vault, policy = vault_of(), policy_of(template={"autoUpdate": "Enabled", "mode": "Audit"})
+
+        (change,) = _plan(policy, estate_of([vault]), child_of(vault, policy)).change
+
+        assert (change.fields, change.mode) == ({"mode": "Audit"}, "Audit")
+
+    def test_a_deletion_policy_that_somebody_set_is_taken_back(self) -> None:
+        vault, policy = vault_of(), policy_of()
+
+        (change,) = _plan(
+            policy, estate_of([vault]), child_of(vault, policy, spec={"deletionPolicy": "Disable"})
+        ).change
+
+        assert change.fields == {"deletionPolicy": "Retain"}
+
+
+class TestDisabled:
+    POLICY: ClassVar[dict[str, Any]] = {"rules": [{"matchTags": {"dr": ["manual"]}, "autoUpdate": "Disabled"}]}
+
+    def test_auto_update_is_switched_off_only_where_a_look_has_just_seen_what_asks_for_it(self) -> None:
+        vault, policy = vault_of(dr="manual"), policy_of(**self.POLICY)
+        child, estate = child_of(vault, policy), estate_of([vault])
+
+        first = _plan(policy, estate, child)
+        confirmed = _plan(policy, estate, child, looks={vault.key: Look(NOW, Verdict.THERE, vault)})
+
+        assert (first.change, first.look_at) == ((), (vault,))
+        assert confirmed.change[0].fields == {"autoUpdate": "Disabled", "automationAccountResourceId": None}
+
+    @pytest.mark.parametrize(
+        "look", [Look(NOW, Verdict.UNREACHABLE), Look(NOW, Verdict.GONE), Look(NOW, Verdict.THERE, vault_of())]
+    )
+    def test_a_list_that_is_behind_switches_nothing_off(self, look: Look) -> None:
+        vault, policy = vault_of(dr="manual"), policy_of(**self.POLICY)
+
+        plan = _plan(policy, estate_of([vault]), child_of(vault, policy), looks={vault.key: look})
+
+        assert (plan.change, plan.look_at) == ((), ())
+
+    def test_a_new_resource_that_says_disabled_needs_the_look_too(self) -> None:
+        vault, policy = vault_of(dr="manual"), policy_of(**self.POLICY)
+
+        first = _plan(policy, estate_of([vault]))
+        confirmed = _plan(policy, estate_of([vault]), looks={vault.key: Look(NOW, Verdict.THERE, vault)})
+
+        assert (first.create, len(confirmed.create)) == ((), 1)
+
+
+class TestAccount:
+    def test_no_account_no_resource(self) -> None:
+        vault = vault_of()
+
+        plan = _plan(policy_of(), estate_of([vault], accounts={SUBSCRIPTIONS[0]: (account_of(), account_of("aa-b"))}))
+
+        assert (plan.create, plan.without_account) == ((), {vault.key: "namePattern: leads to 2"})
+
+    def test_an_existing_resource_keeps_its_account_when_none_can_be_told(self) -> None:
+        vault, policy = vault_of(), policy_of()
+
+        plan = _plan(policy, estate_of([vault], accounts={}), child_of(vault, policy))
+
+        assert (plan.change, plan.without_account) == ((), {})
+
+    def test_disabled_needs_no_account(self) -> None:
+        vault, policy = vault_of(), policy_of(template={"autoUpdate": "Disabled"})
+        looks = {vault.key: Look(NOW, Verdict.THERE, vault)}
+
+        assert len(_plan(policy, estate_of([vault], accounts={}), looks=looks).create) == 1
+
+    def test_the_mappings_of_a_vault_are_read_where_they_name_the_account(self) -> None:
+        vault, policy = vault_of(), policy_of(automationAccount=[{"current": True}])
+
+        assert _plan(policy, estate_of([vault])).read_mappings == (vault,)
+        plan = _plan(policy, estate_of([vault]), current={vault.key: (account_of("aa-x").id.text,)})
+        assert plan.create[0].want.fields["automationAccountResourceId"] == account_of("aa-x").id.text
+
+
+def test_nothing_is_written_in_a_subscription_that_is_not_enabled() -> None:
+    new, drifted, policy = vault_of(1), vault_of(2), policy_of()
+    estate = estate_of([new, drifted], disabled=frozenset({new.subscription}))
+
+    plan = _plan(policy, estate, child_of(drifted, policy, spec={"interval": "2h"}))
+
+    assert (plan.create, plan.change, len(plan.missing)) == ((), (), 1)
+
+
+def test_a_namespace_cannot_reach_beyond_what_it_may_name() -> None:
+    mine, theirs = vault_of(1), vault_of(2, subscription=SUBSCRIPTIONS[1])
+
+    plan = _plan(policy_of(), estate_of([mine, theirs]), allows=lambda text: SUBSCRIPTIONS[0] in text)
+
+    assert ([each.vault for each in plan.create], plan.selection.not_allowed) == ([mine], 1)
+
+
+def test_that_a_vault_replicates_nothing_any_more_does_not_make_it_leave() -> None:
+    vault, policy = replace(vault_of(), replicates=False), policy_of(vaultSelector={"replication": "Present"})
+
+    plan = _plan(policy, estate_of([vault]), child_of(vault, policy))
+
+    assert (plan.orphaned, plan.selection.idle) == ({}, frozenset({vault.key}))
+    assert _plan(policy, estate_of([vault])).create == ()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.decide.policy_builders import SUBSCRIPTIONS, estate_of, policy_of, vault_of
+from vault_autoupdate.decide.policy_selection import select, standing_of
+
+
+@pytest.mark.parametrize(
+    ("spec", "selected"),
+    [
+        ({}, True),
+        ({"vaultSelector": {"matchTags": {"DR": ["prod", "gold"]}}}, True),
+        ({"vaultSelector": {"matchTags": {"dr": ["Gold"]}}}, False),
+        ({"vaultSelector": {"matchTags": {"dr": ["gold"], "env": ["x"]}}}, False),
+        ({"vaultSelector": {"locations": ["WestEurope"]}}, True),
+        ({"vaultSelector": {"locations": ["northeurope"]}}, False),
+        ({"vaultSelector": {"names": ["x*", "DR-?"]}}, True),
+        ({"vaultSelector": {"names": ["x*"]}}, False),
+        ({"vaultSelector": {"replication": "Present"}}, False),
+    ],
+)
+def test_all_that_is_given_must_fit(spec: dict[str, Any], selected: bool) -> None:
+    assert standing_of(policy_of(**spec).spec, vault_of(dr="gold")).selected is selected
+
+
+@pytest.mark.parametrize(
+    ("exclude", "why"),
+    [
+        ({"matchTags": {"Vault-AutoUpdate": ["exclude"]}}, "excluded by its tag Vault-AutoUpdate=exclude"),
+        ({"locations": ["westeurope"]}, "excluded by its region westeurope"),
+        ({"names": ["DR-*"]}, "excluded by its name, which matches DR-*"),
+        ({"vaults": [vault_of().id.text.upper()]}, "excluded by its id"),
+    ],
+)
+def test_an_exclusion_always_wins_and_says_what_did_it(exclude: dict[str, Any], why: str) -> None:
+    standing = standing_of(policy_of(exclude=exclude).spec, vault_of(vault_autoupdate="exclude"))
+
+    assert (standing.selected, standing.excluded, standing.why) == (False, True, why)
+
+
+def test_the_first_rule_that_fits_counts() -> None:
+    policy = policy_of(rules=[{"matchTags": {"dr": ["x"]}}, {"names": ["dr-*"]}, {"mode": "Audit"}])
+
+    assert standing_of(policy.spec, vault_of()).rule == policy.spec.rules[1]
+    assert standing_of(policy_of().spec, vault_of()).rule is None
+
+
+def test_what_is_found_is_told_apart() -> None:
+    meant, excluded, idle, theirs = (replace(vault_of(number), replicates=True) for number in range(4))
+    excluded, idle = replace(excluded, tags={"no": "thanks"}), replace(idle, replicates=False)
+    policy = policy_of(exclude={"matchTags": {"no": ["thanks"]}}, vaultSelector={"replication": "Present"})
+
+    selection = select(policy.spec, estate_of([meant, excluded, idle, theirs]), lambda text: text != theirs.id.text)
+
+    assert list(selection.selected) == [meant.key]
+    assert (list(selection.excluded), selection.not_allowed) == ([excluded.key], 1)
+    assert selection.idle == {idle.key}
+
+
+def test_a_subscription_that_the_scope_leaves_out_is_excluded() -> None:
+    scope = {"subscriptions": list(SUBSCRIPTIONS), "excludeSubscriptions": [SUBSCRIPTIONS[0]]}
+
+    assert standing_of(policy_of(scope=scope).spec, vault_of()).why == "its subscription is not in spec.scope"
