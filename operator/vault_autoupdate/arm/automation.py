@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
-from vault_autoupdate.arm.paging import pages
+from vault_autoupdate.arm.paging import PagedList, pages
 from vault_autoupdate.arm.wire import automation as wire
 from vault_autoupdate.model.arm_id import ArmId, fold, is_below
 from vault_autoupdate.model.azure import RUNBOOK, AccountFacts, RunbookRun, Schedule
-from vault_autoupdate.model.errors import ArmError, UntrustedLink
+from vault_autoupdate.model.errors import ArmError
 from vault_autoupdate.model.quota import QuotaScope
-from vault_autoupdate.model.text import clean
 
 _API_VERSION: Final = "2024-10-23"
 """Automation is another resource provider than Site Recovery, with versions of its own."""
@@ -45,6 +44,8 @@ _ACTIONS: Final = {
     "list_account_jobs": "jobs/read",
     "list_usages": "usages/read",
 }
+
+T = TypeVar("T")
 
 __all__ = ["AutomationAccounts"]
 
@@ -101,7 +102,7 @@ class AutomationAccounts:
     async def _facts(self, context: CallContext, account: ArmId) -> AccountFacts:
         context = replace(context, scope=_scope_of(account))
         try:
-            found = wire.account(await self._document(context, "get_account", account, ""))
+            found = await self._document(context, "get_account", account, "", wire.account)
         except ArmError as error:
             if error.status == _NOT_FOUND and error.code.casefold() in _GONE:
                 return AccountFacts(None)
@@ -109,7 +110,7 @@ class AutomationAccounts:
         schedules = await self._schedules(context, account)
         job_schedules = await self._job_schedules(context, account)
         runs = await self._runs(context, account)
-        used, limit = wire.minutes(await self._document(context, "list_usages", account, "/usages"))
+        used, limit = await self._document(context, "list_usages", account, "/usages", wire.minutes)
         return AccountFacts(found, schedules, job_schedules, runs, used, limit)
 
     async def confirm(
@@ -154,7 +155,7 @@ class AutomationAccounts:
             if "/" in name or not is_below(f"{account.text}/{kind}/{name}", account.key):
                 return True  # no name that could be asked for: nothing is known, so nothing is done
             try:
-                await self._document(context, operation, account, f"/{kind}/{name}")
+                await self._document(context, operation, account, f"/{kind}/{name}", bool)
             except ArmError as error:
                 if error.status != _NOT_FOUND:
                     raise
@@ -164,14 +165,14 @@ class AutomationAccounts:
 
     async def _schedules(self, context: CallContext, account: ArmId) -> dict[str, Schedule]:
         found: dict[str, Schedule] = {}
-        async for page in self._pages(context, "list_schedules", account, "/schedules"):
-            found.update(wire.schedules_page(page))
+        async for page in self._pages(context, "list_schedules", account, "/schedules", wire.schedules_page):
+            found.update(page)
         return found
 
     async def _job_schedules(self, context: CallContext, account: ArmId) -> dict[str, str]:
         found: dict[str, str] = {}
-        async for page in self._pages(context, "list_job_schedules", account, "/jobSchedules"):
-            found.update(wire.job_schedules_page(page))
+        async for page in self._pages(context, "list_job_schedules", account, "/jobSchedules", wire.job_schedules_page):
+            found.update(page)
         return found
 
     async def _runs(self, context: CallContext, account: ArmId) -> tuple[RunbookRun, ...]:
@@ -183,52 +184,41 @@ class AutomationAccounts:
         """
         found: list[wire.Run] = []
         read = 0
-        query = "$filter=" + quote(f"properties/runbook/name eq '{RUNBOOK}'")
-        async for page in self._pages(context, "list_account_jobs", account, "/jobs", query):
+        path = "/jobs?$filter=" + quote(f"properties/runbook/name eq '{RUNBOOK}'")
+        async for page in self._pages(context, "list_account_jobs", account, path, wire.runs_page):
             read += 1
-            found += wire.runs_page(page)
+            found += page
             if len(found) >= _RUNS or read == _MOST_PAGES_OF_JOBS:
                 break
         never = datetime.min.replace(tzinfo=UTC)
         found.sort(key=lambda run: run.asked_at or never, reverse=True)
         return tuple(run.run for run in found[:_RUNS])
 
-    async def _document(self, context: CallContext, operation: str, account: ArmId, path: str) -> Any:
+    async def _document(
+        self, context: CallContext, operation: str, account: ArmId, path: str, parse: Callable[[Any], T]
+    ) -> T:
+        target = _target(account, path)
         try:
-            return (await self._client.read(context, operation, _target(account, path))).document()
+            return await self._client.read(context, operation, target, lambda reply: parse(reply.document()))
         except ArmError as error:
             _explain(error, operation, account)
             raise
 
     async def _pages(
-        self, context: CallContext, operation: str, account: ArmId, path: str, query: str = ""
-    ) -> AsyncIterator[Any]:
-        def stays(link: str) -> None:
-            if not is_below(_path(link), account.key):
-                raise UntrustedLink(
-                    f"A nextLink of {operation} leads away from the account {account.name}: {clean(_path(link), 200)}.",
-                    recommended_action="It is not followed. Look for a proxy that answers in ARM's place.",
-                )
-
-        target = _target(account, path, query)
+        self, context: CallContext, operation: str, account: ArmId, path: str, read_page: Callable[[Any], Sequence[T]]
+    ) -> AsyncIterator[Sequence[T]]:
+        wanted = PagedList(operation, _target(account, path), account, "account", read_page, _MOST_PAGES)
         try:
-            async for page in pages(self._client, context, operation, target, most_pages=_MOST_PAGES, check_link=stays):
+            async for page in pages(self._client, context, wanted):
                 yield page
         except ArmError as error:
             _explain(error, operation, account)
             raise
 
 
-def _target(account: ArmId, path: str, query: str = "") -> str:
-    return f"{account.text}{path}?api-version={_API_VERSION}{query and f'&{query}'}"
-
-
-def _path(link: str) -> str:
-    """Of a URL, as the server reads it: percent signs are undone once, and what is left of them is refused."""
-    try:
-        return unquote(urlsplit(link).path)
-    except ValueError:
-        return ""
+def _target(account: ArmId, path: str) -> str:
+    below, _, query = path.partition("?")
+    return f"{account.text}{below}?api-version={_API_VERSION}{query and f'&{query}'}"
 
 
 def _explain(error: ArmError, operation: str, account: ArmId) -> None:

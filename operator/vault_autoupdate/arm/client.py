@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.arm.patience import Patience
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.model.errors import ArmError, AzureError, Disposition
@@ -26,6 +28,8 @@ _REMAINING = {
     CallKind.READ: "x-ms-ratelimit-remaining-subscription-reads",
     CallKind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",
 }
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -98,14 +102,23 @@ class ArmClient:
         self._observer = observer
         self._refusals: dict[tuple[QuotaScope, CallKind], AzureError] = {}
         """The last 429 of each scope and kind."""
+        self._patience = Patience()
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
     def close(self) -> None:
         """Let the threads end; calls under way are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def read(self, context: CallContext, operation: str, target: str) -> ArmReply:
+    async def read(self, context: CallContext, operation: str, target: str, parse: Callable[[ArmReply], T]) -> T:
         """GET ``target``; transient errors and throttling are tried again, up to three times.
+
+        So are answers that cannot be read: one that was cut off, or came from something in ARM's place.
+
+        Args:
+            context: on whose behalf.
+            operation: what it is called in metrics and messages.
+            target: a path below the endpoint, or a link.
+            parse: makes of an answer what is wanted of it; called in a thread; raises `AzureError` if it cannot.
 
         Raises:
             AzureError: what the last try ended with; also at once while Azure wants silence for longer than a call
@@ -116,7 +129,7 @@ class ArmClient:
             if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
                 raise refusal
             try:
-                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target))
+                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target), parse)
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -138,16 +151,17 @@ class ArmClient:
         Raises:
             AzureError: what it ended with.
         """
-        return await self._once(context, CallKind.WRITE, _call(context, operation, method, target, body))
+        call = _call(context, operation, method, target, body)
+        return await self._once(context, CallKind.WRITE, call, lambda reply: reply)
 
-    async def _once(self, context: CallContext, kind: CallKind, call: ArmCall) -> ArmReply:
+    async def _once(self, context: CallContext, kind: CallKind, call: ArmCall, parse: Callable[[ArmReply], T]) -> T:
         operation = call.operation
         asked = time.monotonic()
         async with self.throttle.call(context, kind):
             began = time.monotonic()
             self._observer.call_waited(kind, began - asked)
             try:
-                reply = await self._in_thread(call)
+                reply, result = await self._in_thread(call, parse)
             except AzureError as error:
                 error.request_id = call.request_id
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
@@ -157,7 +171,8 @@ class ArmClient:
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
-                    self.throttle.refused(context.scope, kind, asked_for)
+                    pause = self._patience.pause((context.scope, kind), asked_for, sent_at=began)
+                    self.throttle.refused(context.scope, kind, pause)
                     self._refusals[context.scope, kind] = error
                 raise
         seconds = time.monotonic() - began
@@ -165,15 +180,21 @@ class ArmClient:
         log.debug("%s was answered %d in %.3f s", operation, reply.status, seconds, extra=_fields(call))
         if (left := whole_number(reply.headers.get(_REMAINING[kind], ""))) is not None:
             self._observer.quota_reported(kind, left)
-        return reply
+        self._patience.served((context.scope, kind), sent_at=began)
+        return result
 
-    async def _in_thread(self, call: ArmCall) -> ArmReply:
-        """Send in a thread and wait for the answer, come what may: until then the call counts against the limit.
+    async def _in_thread(self, call: ArmCall, parse: Callable[[ArmReply], T]) -> tuple[ArmReply, T]:
+        """Send in a thread and read the answer there. It is waited for, come what may: until then the call counts.
 
         Raises:
             asyncio.CancelledError: a read was cancelled meanwhile; of a write the answer is worth more.
         """
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._transport.send, call)
+
+        def send() -> tuple[ArmReply, T]:
+            reply = self._transport.send(call)
+            return reply, parse(reply)
+
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, send)
         cancelled = False
         while not answer.done():
             try:

@@ -1,7 +1,8 @@
-"""HTTP sessions in which an answer has to be there as a whole in time.
+"""HTTP sessions in which an answer has to be there as a whole in time, and neighbours are reached without a proxy.
 
 The read time-out of `requests` is for each piece: an answer whose headers or body arrive drop by drop keeps a thread
-busy for as long as the other side likes. Here it begins with the answer and ends with it.
+busy for as long as the other side likes. Here it begins with the answer and ends with it, for every URL: adapters are
+mounted by scheme, since one for a host would miss the same host spelt otherwise (``:443``, a user before an ``@``).
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import http.client
 import io
 import socket
 import time
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-__all__ = ["DeadlineAdapter", "deadline_session"]
+_NO_PROXY: Final = {"no_proxy": "*"}
+
+__all__ = ["DeadlineAdapter", "DeadlineSession"]
 
 
 class _TimedReader(io.RawIOBase):
@@ -87,9 +92,34 @@ class DeadlineAdapter(HTTPAdapter):
         return manager
 
 
-def deadline_session() -> requests.Session:
-    """A session all of whose answers have a deadline."""
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, DeadlineAdapter())
-    return session
+class DeadlineSession(requests.Session):
+    """A session all of whose answers have a deadline.
+
+    What is on this machine or its own link (an endpoint for tests, the identity endpoints of Azure) is called directly:
+    what ``HTTP_PROXY`` names could not reach it, and would be shown the token.
+    """
+
+    def __init__(self, *, connections: int = 10) -> None:
+        """Mount the adapters.
+
+        Args:
+            connections: to keep open for each host.
+        """
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, DeadlineAdapter(pool_maxsize=connections))
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Take the settings for ``url`` from the environment, proxies for neighbours aside."""
+        direct = dict(_NO_PROXY) if _is_neighbour(url) else proxies
+        return super().merge_environment_settings(url, direct, stream, verify, cert)
+
+
+def _is_neighbour(url: str | bytes) -> bool:
+    """Whether a URL leads to this machine, or to its own link, where IMDS (169.254.169.254) is."""
+    host = urlsplit(url if isinstance(url, str) else url.decode()).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_link_local

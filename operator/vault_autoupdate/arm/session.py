@@ -19,16 +19,21 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
-from vault_autoupdate.arm.deadline import DeadlineAdapter
+from vault_autoupdate.arm.deadline import DeadlineSession
 from vault_autoupdate.arm.identity.tokens import TokenSource
-from vault_autoupdate.arm.wire.errors import classify
-from vault_autoupdate.model.errors import MalformedReply, NotLeading, Unreachable, UntrustedLink
+from vault_autoupdate.arm.wire.challenge import claims_of
+from vault_autoupdate.arm.wire.errors import classify, error_in_success
+from vault_autoupdate.model.errors import CredentialError, MalformedReply, NotLeading, Unreachable, UntrustedLink
 from vault_autoupdate.model.text import clean, whole_number
 
 _CONNECT_TIMEOUT: Final = 10.0
 _WRITE_CONNECT_TIMEOUT: Final = 3.0
 """Less than the margin of the Lease: a replica that may write when it begins to connect still may when it sends."""
-_LARGEST_BODY: Final = 64 * 1024 * 1024
+_LARGEST_BODY: Final = 16 * 1024 * 1024
+"""Bytes of an answer. A page of 1,000 replicated items, each as long as those recorded, is 6 MB."""
+_MOST_PARTS: Final = 500_000
+"""Values in an answer. Each takes up to 230 bytes of memory, and as few as three of the body, so that bytes alone say
+nothing: 16 MiB of ``{}`` would take 400 MiB. A page of 1,000 replicated items has 120,000."""
 _CHUNK: Final = 64 * 1024
 
 __all__ = ["ArmCall", "ArmReply", "ArmSession"]
@@ -40,7 +45,7 @@ class ArmCall:
 
     method: str
     target: str
-    """A path below the endpoint, or a link that ARM gave (``nextLink``). Without a query it gets the API version."""
+    """A path below the endpoint, or a link that ARM gave (``nextLink``). Without a version it gets the API version."""
     request_id: str
     """Goes out as ``x-ms-client-request-id``."""
     body: Mapping[str, Any] | None = None
@@ -67,8 +72,21 @@ class ArmReply:
         """The body as JSON.
 
         Raises:
-            MalformedReply: it is none.
+            MalformedReply: it is none, or one of more parts than any answer has.
+            ArmError: it is an error instead of what was asked for.
         """
+        parts = sum(self.body.count(mark) for mark in (b"{", b"[", b","))
+        if parts > _MOST_PARTS:
+            raise MalformedReply(
+                f"ARM answered {self.status} with {len(self.body)} bytes in {parts} parts, which no list of it has.",
+                recommended_action="If this stays, look for a proxy that answers in ARM's place.",
+            )
+        document = self._parsed()
+        if error := error_in_success(document, self.status, self.body, self.headers):
+            raise error
+        return document
+
+    def _parsed(self) -> Any:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -108,10 +126,9 @@ class ArmSession:
         self._tokens = tokens
         self._timeout = timeout
         self._may_write = may_write
-        self._session = requests.Session()
+        self._session = DeadlineSession(connections=connections)
         # Several identities share the connections: nothing that ARM tells one of them may go out with another's call.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.mount(f"{self._endpoint}/", DeadlineAdapter(pool_connections=1, pool_maxsize=connections))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
 
     def close(self) -> None:
@@ -135,21 +152,37 @@ class ArmSession:
         token = tokens.token()
         status, headers, body = self._exchange(call, url, token)
         if status == requests.codes.unauthorized:
-            status, headers, body = self._exchange(call, url, tokens.renew(token))
+            status, headers, body = self._exchange(call, url, _another(tokens, token, headers, body))
         if requests.codes.ok <= status < requests.codes.multiple_choices:
             return ArmReply(status, headers, body, call.request_id)
         raise classify(status, body, headers)
 
     def _url(self, target: str) -> str:
-        if target.startswith("/") and not target.startswith("//"):
-            version = "" if "?" in target else f"?api-version={self._api_version}"
-            return f"{self._endpoint}{target}{version}"
-        if _origin(target) != self._origin:
+        """The URL to call: the endpoint as it is configured, and of ``target`` the path and query alone.
+
+        So a link may spell the host in any way that means the endpoint (``:443``, capitals), and whatever else is in it
+        has no say.
+        """
+        if not target.startswith("/") or target.startswith("//"):
+            self._refuse_elsewhere(target)
+        parts = urlsplit(target)
+        query = parts.query
+        if not any(pair.lower().startswith("api-version=") for pair in query.split("&")):
+            query = f"{query}&api-version={self._api_version}".lstrip("&")
+        return f"{self._endpoint}{parts.path or '/'}?{query}"
+
+    def _refuse_elsewhere(self, link: str) -> None:
+        origin = _origin(link)
+        if origin != self._origin:
             raise UntrustedLink(
-                f"ARM gave a link to {clean(_origin(target)[1] or 'nowhere', 120)}, which is not followed.",
+                f"ARM gave a link to {clean(origin[1] or 'nowhere', 120)}, which is not followed.",
                 recommended_action="Only the configured endpoint ever gets a token: check it, and any proxy.",
             )
-        return target
+        if "@" in urlsplit(link).netloc:
+            raise UntrustedLink(
+                "ARM gave a link with a user in it, which is not followed.",
+                recommended_action="Azure gives no such links: look for a proxy that answers in ARM's place.",
+            )
 
     def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
         writes = call.method != "GET"
@@ -173,6 +206,22 @@ class ArmSession:
                 f"No answer from {self._origin[1]}: {_cause(error)}.",
                 recommended_action="Check the network, DNS, proxy (HTTPS_PROXY) and CA bundle (REQUESTS_CA_BUNDLE).",
             ) from error
+
+
+def _another(tokens: TokenSource, refused: str, headers: Mapping[str, str], body: bytes) -> str:
+    """Another token than the one that a 401 refused, with the claims that it asks for.
+
+    Raises:
+        CredentialError: none is to be had.
+        ArmError: the 401, where it asks for claims that this credential cannot get.
+    """
+    claims = claims_of(headers)
+    try:
+        return tokens.renew(refused, claims)
+    except CredentialError as error:
+        if claims:
+            raise classify(requests.codes.unauthorized, body, headers) from error
+        raise
 
 
 class _Bearer(AuthBase):

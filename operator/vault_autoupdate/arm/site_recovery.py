@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
-from vault_autoupdate.arm.paging import pages
+from vault_autoupdate.arm.paging import PagedList, pages
 from vault_autoupdate.arm.session import ArmReply
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.arm.wire.errors import is_unknown_to_site_recovery
@@ -21,6 +21,8 @@ _ACCEPTED: Final = 202
 _OPERATION_HEADERS: Final = frozenset({"azure-asyncoperation", "operation-location"})
 _VAULT_API_VERSION: Final = "2023-02-01"
 """Vaults are another resource provider's than what is in them, with versions of its own; this one was recorded live."""
+
+T = TypeVar("T")
 
 __all__ = ["SiteRecovery", "Started"]
 
@@ -45,15 +47,15 @@ class SiteRecovery:
 
     async def vault(self, context: CallContext, vault_id: ArmId) -> Vault:
         """Read the vault itself. Raises `AzureError`."""
-        reply = await self.client.read(context, "get_vault", f"{vault_id.text}?api-version={_VAULT_API_VERSION}")
-        return wire.vault(reply.document())
+        target = f"{vault_id.text}?api-version={_VAULT_API_VERSION}"
+        return await self.client.read(context, "get_vault", target, lambda reply: wire.vault(reply.document()))
 
     async def mappings(self, context: CallContext, vault_id: ArmId) -> list[ContainerMapping]:
         """Read all container mappings of the vault. Raises `AzureError`."""
         found: dict[str, ContainerMapping] = {}
-        target = f"{vault_id.text}/replicationProtectionContainerMappings"
-        async for page in self._pages(context, "list_mappings", target):
-            found.update((mapping.key, mapping) for mapping in wire.mappings_page(page))
+        wanted = _list("list_mappings", vault_id, "replicationProtectionContainerMappings", wire.mappings_page)
+        async for page in self._pages(context, wanted):
+            found.update((mapping.key, mapping) for mapping in page)
         for mapping in found.values():
             _check_below(vault_id.key, mapping.id, "mappings")
         return list(found.values())
@@ -61,8 +63,7 @@ class SiteRecovery:
     async def mapping(self, context: CallContext, mapping_id: str) -> ContainerMapping:
         """Read one mapping. Raises `AzureError`."""
         _check_below(context.key, mapping_id, "mappings")
-        reply = await self.client.read(context, "get_mapping", mapping_id)
-        return wire.mapping(reply.document())
+        return await self.client.read(context, "get_mapping", mapping_id, lambda reply: wire.mapping(reply.document()))
 
     async def update(self, context: CallContext, mapping: ContainerMapping, goal: Goal) -> Started:
         """Ask for ``mapping`` to become as ``goal`` says. Raises `AzureError`."""
@@ -91,9 +92,8 @@ class SiteRecovery:
         missing = set(until_seen) if until_seen is not None else None
         found: list[Job] = []
         pages = 0
-        async for page in self._pages(context, "list_jobs", f"{vault_id.text}/replicationJobs"):
+        async for jobs in self._pages(context, _list("list_jobs", vault_id, "replicationJobs", wire.jobs_page)):
             pages += 1
-            jobs = wire.jobs_page(page)
             found += jobs
             if missing is not None:
                 missing.difference_update(job.key for job in jobs)
@@ -107,18 +107,18 @@ class SiteRecovery:
         if "/" in name or not is_below(target, vault_id.key):
             return None  # it can be no job's name
         try:
-            reply = await self.client.read(context, "get_job", target)
+            return await self.client.read(context, "get_job", target, lambda reply: wire.job(reply.document()))
         except ArmError as error:
             if error.absent:
                 return None
             raise
-        return wire.job(reply.document())
 
     async def machines(self, context: CallContext, vault_id: ArmId) -> list[Machine]:
         """Read the machines of the vault that are replicated between Azure regions. Raises `AzureError`."""
         found: dict[str, Machine] = {}
-        async for page in self._pages(context, "list_items", f"{vault_id.text}/replicationProtectedItems"):
-            found.update((machine.key, machine) for machine in wire.machines_page(page))
+        wanted = _list("list_items", vault_id, "replicationProtectedItems", wire.machines_page)
+        async for page in self._pages(context, wanted):
+            found.update((machine.key, machine) for machine in page)
         for machine in found.values():
             _check_below(vault_id.key, machine.id, "replicated items")
         return list(found.values())
@@ -126,8 +126,7 @@ class SiteRecovery:
     async def machine(self, context: CallContext, machine_id: str) -> Machine:
         """Read one machine by the id of its replicated item. Raises `AzureError`."""
         _check_below(context.key, machine_id, "replicated items")
-        reply = await self.client.read(context, "get_item", machine_id)
-        return wire.machine(reply.document())
+        return await self.client.read(context, "get_item", machine_id, lambda reply: wire.machine(reply.document()))
 
     async def update_agent(self, context: CallContext, machine_id: str) -> Started:
         """Ask for the agent of a machine to be updated, once. Raises `AzureError`.
@@ -142,17 +141,21 @@ class SiteRecovery:
             wire.machine(reply.document())  # it says so: then the item has to be there, not a log-in page
         return started
 
-    async def _pages(self, context: CallContext, operation: str, target: str) -> AsyncIterator[Any]:
+    async def _pages(self, context: CallContext, wanted: PagedList[T]) -> AsyncIterator[Sequence[T]]:
         """The pages of a list; none where Site Recovery says that it knows nothing of the vault.
 
         A vault with which nothing is replicated answers so, instead of with an empty list.
         """
         try:
-            async for page in pages(self.client, context, operation, target, most_pages=_MOST_PAGES):
+            async for page in pages(self.client, context, wanted):
                 yield page
         except ArmError as error:
             if not is_unknown_to_site_recovery(error):
                 raise
+
+
+def _list(operation: str, vault: ArmId, kind: str, read_page: Callable[[Any], Sequence[T]]) -> PagedList[T]:
+    return PagedList(operation, f"{vault.text}/{kind}", vault, "vault", read_page, _MOST_PAGES)
 
 
 def _started(reply: ArmReply) -> Started:

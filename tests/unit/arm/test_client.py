@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,11 +13,17 @@ import pytest
 from vault_autoupdate.arm.client import ArmClient, CallContext, Purpose
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, Unreachable
+from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, MalformedReply, Unreachable
 from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.quota import QuotaScope
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
+
+
+def _whole(reply: ArmReply) -> ArmReply:
+    return reply
+
+
 CONTEXT = CallContext(scope=QuotaScope("s"), namespace="", key="vault", run_id="run-1")
 
 
@@ -80,7 +87,7 @@ def _used(client: ArmClient, kind: CallKind) -> int:
 async def test_a_read_is_a_get_and_a_write_a_patch_each_with_an_id_that_begins_with_the_runs(
     client: ArmClient, arm: Arm
 ) -> None:
-    await client.read(CONTEXT, "list", "/x")
+    await client.read(CONTEXT, "list", "/x", _whole)
     await client.write(CONTEXT, "update", "/y", {"a": 1})
 
     assert [(call.method, call.target, call.body) for call in arm.calls] == [
@@ -103,7 +110,7 @@ async def test_a_write_may_be_a_post(client: ArmClient, arm: Arm) -> None:
 
 async def test_reads_and_writes_count_apart(client: ArmClient) -> None:
     for _ in range(3):
-        await client.read(CONTEXT, "list", "/x")
+        await client.read(CONTEXT, "list", "/x", _whole)
     await client.write(CONTEXT, "update", "/y", {})
 
     assert (_used(client, READ), _used(client, WRITE)) == (3, 1)
@@ -114,14 +121,14 @@ async def test_a_read_that_fails_in_passing_is_sent_again_up_to_three_times_and_
     client: ArmClient, arm: Arm, error: AzureError
 ) -> None:
     arm.answers = [error, error, error]
-    assert (await client.read(CONTEXT, "list", "/x")).status == 200
+    assert (await client.read(CONTEXT, "list", "/x", _whole)).status == 200
 
     assert len(arm.calls) == 4
     assert len({call.request_id for call in arm.calls}) == 4
     assert _used(client, READ) == 4
     arm.answers = [error] * 4
     with pytest.raises(type(error)):
-        await client.read(CONTEXT, "list", "/x")
+        await client.read(CONTEXT, "list", "/x", _whole)
     assert len(arm.calls) == 8
 
 
@@ -131,7 +138,7 @@ async def test_a_read_that_somebody_has_to_mend_is_not_sent_again(
 ) -> None:
     arm.answers = [_error(disposition)]
     with pytest.raises(ArmError):
-        await client.read(CONTEXT, "list", "/x")
+        await client.read(CONTEXT, "list", "/x", _whole)
 
     assert len(arm.calls) == 1
 
@@ -140,7 +147,7 @@ async def test_a_throttled_read_waits_as_long_as_the_server_says_and_is_sent_aga
     loop = asyncio.get_running_loop()
     arm.answers = [_error(Disposition.WAIT, status=429, retry_after=0.1)]
     began = loop.time()
-    await client.read(CONTEXT, "list", "/x")
+    await client.read(CONTEXT, "list", "/x", _whole)
 
     assert loop.time() - began >= 0.1
     assert arm.throttled == [READ]
@@ -153,11 +160,13 @@ async def test_a_read_that_would_wait_for_long_comes_back_at_once_and_so_do_thos
     arm.answers = [_error(Disposition.WAIT, status=429, retry_after=90)]
     for _ in range(3):
         with pytest.raises(ArmError) as refused:
-            await client.read(CONTEXT, "list", "/x")
+            await client.read(CONTEXT, "list", "/x", _whole)
         assert refused.value.status == 429
 
     assert len(arm.calls) == 1, "Azure is left alone"
-    assert (await client.read(CallContext(QuotaScope("other"), "", "vault", "run-1"), "list", "/x")).status == 200
+    assert (
+        await client.read(CallContext(QuotaScope("other"), "", "vault", "run-1"), "list", "/x", _whole)
+    ).status == 200
 
 
 async def test_a_throttled_scope_is_told_to_the_throttle_before_the_next_call_can_leave(
@@ -189,10 +198,10 @@ async def test_what_is_left_of_the_quota_is_told(client: ArmClient, arm: Arm) ->
         ArmReply(200, {reads: "odd"}, b""),
         ArmReply(200, {reads: "²"}, b""),
     ]
-    await client.read(CONTEXT, "list", "/x")
+    await client.read(CONTEXT, "list", "/x", _whole)
     await client.write(CONTEXT, "update", "/x", {})
-    await client.read(CONTEXT, "list", "/x")
-    await client.read(CONTEXT, "list", "/x")
+    await client.read(CONTEXT, "list", "/x", _whole)
+    await client.read(CONTEXT, "list", "/x", _whole)
 
     assert arm.quota == [(READ, 249), (WRITE, 199)]
 
@@ -231,7 +240,7 @@ async def test_calls_of_several_tasks_are_under_way_at_the_same_time(client: Arm
     together = threading.Barrier(4)
     arm.before = lambda: together.wait(5)
 
-    await asyncio.gather(*(client.read(CONTEXT, "list", "/x") for _ in range(4)))
+    await asyncio.gather(*(client.read(CONTEXT, "list", "/x", _whole) for _ in range(4)))
 
     assert len(arm.calls) == 4
 
@@ -242,11 +251,38 @@ async def test_logs_tell_what_was_called_and_what_for(
     caplog.set_level("DEBUG", logger="vault_autoupdate")
     arm.answers = [ArmReply(200, {}, b"{}"), _error(Disposition.STALL, status=404)]
 
-    await client.read(CONTEXT, "list_jobs", "/x")
+    await client.read(CONTEXT, "list_jobs", "/x", _whole)
     with pytest.raises(ArmError):
-        await client.read(CONTEXT.to(Purpose.MAKE_SURE), "list_jobs", "/x")
+        await client.read(CONTEXT.to(Purpose.MAKE_SURE), "list_jobs", "/x", _whole)
 
     assert [(vars(record)["operation"], vars(record)["purpose"]) for record in caplog.records] == [
         ("list_jobs", "observe"),
         ("list_jobs", "make sure"),
     ]
+
+
+@pytest.mark.parametrize(
+    "broken", [b'{"value": [', b"<html>log in</html>", b"", b'{"error": {"code": "Busy"}}', b"null"]
+)
+async def test_a_read_whose_answer_cannot_be_read_is_sent_again_in_place(
+    client: ArmClient, arm: Arm, broken: bytes
+) -> None:
+    arm.answers = [ArmReply(200, {}, broken), ArmReply(200, {}, b'{"a": 1}')]
+
+    def parse(reply: ArmReply) -> dict[str, int]:
+        document = reply.document()
+        if not isinstance(document, dict):
+            raise MalformedReply("No object.")
+        return document
+
+    assert await client.read(CONTEXT, "list", "/x", parse) == {"a": 1}
+    assert arm.finished[1] == ("list", "200")
+
+
+async def test_a_pause_that_was_not_long_enough_grows(client: ArmClient, arm: Arm) -> None:
+    """ARM puts the time off with each call that comes too early."""
+    arm.answers = [_error(Disposition.WAIT, status=429, retry_after=0.05) for _ in range(2)]
+    began = time.monotonic()
+    await client.read(CONTEXT, "list", "/x", _whole)
+
+    assert time.monotonic() - began >= 2

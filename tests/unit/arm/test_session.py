@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import socket
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +15,14 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from requests.utils import select_proxy
 
 from tests.unit.arm_server import ArmServer, Exchange, open_server
 from vault_autoupdate.arm import session as session_module
+from vault_autoupdate.arm.deadline import DeadlineAdapter, DeadlineSession
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
+from vault_autoupdate.arm.wire.challenge import claims_of
 from vault_autoupdate.model.errors import (
     ArmError,
     CredentialError,
@@ -35,17 +40,23 @@ VERSION = "2025-08-01"
 class Credentials:
     """Makes credentials, each of which has a token of its own: token-1, token-2, …."""
 
+    refuses_claims = False
+
     def __init__(self) -> None:
         self.made = 0
         self.scopes: list[str] = []
+        self.claims: list[str | None] = []
 
     def __call__(self) -> Any:
         self.made += 1
-        token, scopes = f"token-{self.made}", self.scopes
+        token, scopes, asked, refuses = f"token-{self.made}", self.scopes, self.claims, self.refuses_claims
 
         class _Credential:
-            def get_token(self, *wanted: str, **_: Any) -> AccessToken:
+            def get_token(self, *wanted: str, claims: str | None = None, **_: Any) -> AccessToken:
                 scopes.extend(wanted)
+                asked.append(claims)
+                if claims and refuses:
+                    raise ValueError("Claims challenges are not supported. Run az login.")
                 return AccessToken(token, int(time.time()) + 3600)
 
         return _Credential()
@@ -222,6 +233,76 @@ def test_a_link_of_the_endpoint_is_followed_as_it_is(arm: ArmServer, session: Ar
     assert arm.seen[0].path == "/page?api-version=old&skipToken=a%2Fb"
 
 
+def test_a_link_without_a_version_gets_the_sessions(arm: ArmServer, session: ArmSession) -> None:
+    session.send(_get(f"{arm.url}/page?$skipToken=2"))
+    session.send(_get("/page?$skipToken=2"))
+    session.send(_get("/page?Api-Version=old"))
+
+    with_version = f"/page?$skipToken=2&api-version={VERSION}"
+    assert [seen.path for seen in arm.seen] == [with_version, with_version, "/page?Api-Version=old"]
+
+
+@pytest.mark.parametrize("spelling", ["{arm}", "{upper}", "{arm}#fragment"])
+def test_the_endpoint_is_called_as_it_is_configured_however_a_link_spells_it(
+    arm: ArmServer, session: ArmSession, spelling: str
+) -> None:
+    link = spelling.format(arm=f"{arm.url}/page?api-version=1", upper=f"{arm.url.upper()}/page?api-version=1")
+    session.send(_get(link))
+
+    assert (arm.seen[0].path, f"http://{arm.seen[0].headers['host']}") == ("/page?api-version=1", arm.url)
+
+
+@pytest.mark.parametrize("user", ["user@", "user:password@", "@", ":@", "%40@"])
+def test_a_link_with_a_user_in_it_is_refused(arm: ArmServer, session: ArmSession, user: str) -> None:
+    with pytest.raises(UntrustedLink, match="with a user in it") as refused:
+        session.send(_get(arm.url.replace("://", f"://{user}") + "/page"))
+
+    assert arm.seen == []
+    assert "password" not in str(refused.value)
+
+
+def test_every_url_of_a_session_has_a_deadline() -> None:
+    session = DeadlineSession()
+
+    for url in ("https://h/", "https://h:443/", "http://h:80/", "https://u@h/", "HTTPS://H/"):
+        assert isinstance(session.get_adapter(url), DeadlineAdapter)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_an_endpoint_on_this_machine_is_never_reached_through_a_proxy(
+    arm: ArmServer, elsewhere: ArmServer, session: ArmSession, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, elsewhere.url)
+    session.send(_get())
+
+    assert (len(arm.seen), elsewhere.seen) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("url", "direct"),
+    [
+        ("http://127.0.0.1:41/msi", True),
+        ("http://localhost:40342/x", True),
+        ("http://[::1]/x", True),
+        ("http://169.254.169.254/metadata/identity/oauth2/token", True),
+        ("http://[fe80::1]/x", True),
+        ("https://management.azure.com/x", False),
+        ("https://login.microsoftonline.com/x", False),
+        ("http://10.0.0.1/x", False),
+    ],
+)
+def test_neighbours_are_called_directly_and_all_else_as_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, url: str, *, direct: bool
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy:3128")
+    settings = DeadlineSession().merge_environment_settings(url, {}, None, None, None)
+
+    assert (select_proxy(url, settings["proxies"]) is None) is direct
+
+
 @pytest.mark.parametrize(
     "link",
     [
@@ -303,6 +384,47 @@ def test_a_401_is_answered_once_with_the_token_of_a_new_credential(arm: ArmServe
     assert [request.headers["authorization"] for request in arm.seen] == [
         "Bearer token-1", "Bearer token-2", "Bearer token-2",
     ]  # fmt: skip
+
+
+_CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_the_claims_that_a_401_asks_for_are_passed_on(arm: ArmServer, encode: Any, padding: str) -> None:
+    """Continuous access evaluation (azure-cli#31777): the same token will not do, however fresh."""
+    encoded = encode(_CLAIMS.encode()).decode().rstrip("=") + padding
+    challenge = f'Bearer realm="", error="insufficient_claims", claims="{encoded}"'
+    credentials = Credentials()
+    session = _session(arm, tokens=TokenSource(credentials, "https://management.azure.com"))
+    arm.answer = lambda exchange: (
+        exchange.reply(401, b"{}", WWW_Authenticate=challenge) if len(arm.seen) == 1 else exchange.reply()
+    )
+
+    assert session.send(_get()).status == 200
+    assert credentials.claims == [None, _CLAIMS]
+    session.close()
+
+
+@pytest.mark.parametrize("challenge", ['Bearer claims="?"', 'Bearer claims="eyJh"', "Bearer", 'Bearer claims="WzFd"'])
+def test_claims_that_cannot_be_read_ask_for_nothing(challenge: str) -> None:
+    assert claims_of({"www-authenticate": challenge}) == ""
+
+
+def test_who_cannot_get_the_claims_is_told_to_log_in_again_in_azures_words(arm: ArmServer) -> None:
+    class NoClaims(Credentials):
+        refuses_claims = True
+
+    body = b'{"error": {"code": "InvalidAuthenticationToken", "message": "The session was revoked."}}'
+    challenge = f'Bearer error="insufficient_claims", claims="{base64.b64encode(_CLAIMS.encode()).decode()}"'
+    arm.answer = lambda exchange: exchange.reply(401, body, WWW_Authenticate=challenge)
+    session = _session(arm, tokens=TokenSource(NoClaims(), "https://management.azure.com"))
+    with pytest.raises(ArmError, match="The session was revoked") as refused:
+        session.send(_get())
+    session.close()
+
+    assert "log in again (az logout, then az login)" in refused.value.recommended_action
+    assert refused.value.disposition is Disposition.SLOW
 
 
 def test_a_401_to_the_new_token_as_well_is_an_error(arm: ArmServer, session: ArmSession) -> None:
@@ -512,6 +634,34 @@ def test_an_answer_without_end_is_given_up(
     arm.answer = lambda exchange: exchange.reply(200, gzip.compress(b" " * 10_000_000), Content_Encoding="gzip")
     with pytest.raises(Unreachable, match="too large"):
         session.send(_get())
+
+
+_DENSE = [
+    b'{"value":[' + b",".join([b"{}"] * 600_000) + b"]}",
+    b'{"value":[' + b",".join([b"[]"] * 600_000) + b"]}",
+    b'{"value":[' + b",".join([b'{"a":1}'] * 300_000) + b"]}",
+    b'{"value":[' + b",".join([b'"ab"'] * 600_000) + b"]}",
+    b'{"value":' + b"[" * 600_000 + b"]" * 600_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("body", _DENSE, ids=["objects", "lists", "fields", "texts", "depth"])
+def test_an_answer_of_more_parts_than_any_has_is_not_even_read(body: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(MalformedReply, match="parts, which no list of it has"):
+        ArmReply(200, {}, body).document()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 100_000
+
+
+def test_an_error_in_a_success_is_shown() -> None:
+    reply = ArmReply(200, {}, b'{"error": {"code": "InternalServerError", "message": "Try later."}}')
+
+    with pytest.raises(ArmError, match="Try later") as shown:
+        reply.document()
+    assert (shown.value.code, shown.value.disposition) == ("InternalServerError", Disposition.RETRY)
 
 
 def test_a_reply_does_not_show_its_content() -> None:

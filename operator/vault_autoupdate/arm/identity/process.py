@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from azure.identity import (
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from vault_autoupdate.arm.deadline import deadline_session
+from vault_autoupdate.arm.deadline import DeadlineSession
 from vault_autoupdate.arm.identity.service_principal import Login
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.text import clean
@@ -53,14 +54,22 @@ def make_credential(settings: Settings, environment: Mapping[str, str]) -> Token
         raise InvalidSettings([f"{name}: required by VAULT_AUTOUPDATE_CREDENTIAL={mode}" for name in missing])
     tenant, client = environment.get("AZURE_TENANT_ID", ""), environment.get("AZURE_CLIENT_ID", "")
     try:
-        return _credential(mode, tenant, client, environment, _options(settings))
+        seconds = max(1, math.ceil(settings.request_timeout.total_seconds()))
+        return _credential(mode, tenant, client, environment, _options(settings), seconds=seconds)
     except (ValueError, OSError) as error:
         raise InvalidSettings([f"VAULT_AUTOUPDATE_CREDENTIAL={mode}: {clean(error, 500)}"]) from error
 
 
 def _credential(
-    mode: Credential, tenant: str, client: str, environment: Mapping[str, str], options: Mapping[str, Any]
+    mode: Credential,
+    tenant: str,
+    client: str,
+    environment: Mapping[str, str],
+    options: Mapping[str, Any],
+    *,
+    seconds: int,
 ) -> TokenCredential:
+    """``seconds``: for a command that gives tokens, such as ``az``. azure-identity's own ten are too few for some."""
     match mode:
         case Credential.WORKLOAD_IDENTITY:
             return WorkloadIdentityCredential(**options)
@@ -78,9 +87,9 @@ def _credential(
                 **options,
             )
         case Credential.AZURE_CLI:
-            return AzureCliCredential(tenant_id=tenant)
+            return AzureCliCredential(tenant_id=tenant, process_timeout=seconds)
         case Credential.DEFAULT:
-            return DefaultAzureCredential(**options)
+            return DefaultAzureCredential(process_timeout=seconds, **options)
 
 
 def make_login_credential(login: Login, settings: Settings, assertion: Callable[[], str]) -> TokenCredential:
@@ -115,7 +124,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """
     timeout = settings.request_timeout.total_seconds()
     transport = RequestsTransport(
-        session=deadline_session(), connection_timeout=min(_CONNECT_TIMEOUT, timeout), read_timeout=timeout
+        session=DeadlineSession(), connection_timeout=min(_CONNECT_TIMEOUT, timeout), read_timeout=timeout
     )
     known = any(settings.authority_host == cloud.authority_host for cloud in CLOUDS.values())
     return {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
 
 from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import DecodeError
 
 from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.model.text import clean
@@ -15,6 +20,10 @@ from vault_autoupdate.model.text import clean
 _REFRESH_BEFORE: Final = 300.0
 """Seconds before its end at which a token is replaced, as azure-core's own policy does it."""
 _SETTINGS_ACTION: Final = "Check VAULT_AUTOUPDATE_CREDENTIAL and the identity's settings (AZURE_* variables)."
+
+_NO_JSON = re.compile(r"Expecting value|JSON(Decode)?|text/html", re.IGNORECASE)
+
+log = logging.getLogger(__name__)
 
 __all__ = ["TokenSource"]
 
@@ -53,6 +62,8 @@ class TokenSource:
         self._credential: TokenCredential | None = factory()
         self._scope = audience.rstrip("/") + "/.default"
         self._lock = threading.Lock()
+        self._has_given = False
+        """Whether the credential has given a token before."""
         self._token: AccessToken | None = None
 
     def token(self) -> str:
@@ -67,11 +78,15 @@ class TokenSource:
                 token = self._token = self._fetch(previous=token)
             return token.token
 
-    def renew(self, refused: str) -> str:
+    def renew(self, refused: str, claims: str = "") -> str:
         """Return another token than ``refused``, which ARM did not take, if there is one to be had.
 
         azure-identity keeps tokens itself and hands the same one out until it is about to end; a credential made
         anew has none yet.
+
+        Args:
+            refused: the token that ARM did not take.
+            claims: what ARM asks a new one to have (JSON), where it says so: see `arm.wire.challenge`.
 
         Raises:
             CredentialError: as `token` does.
@@ -79,14 +94,15 @@ class TokenSource:
         with self._lock:
             if self._token is not None and self._token.token == refused:
                 self._credential = self._token = None
+                if claims:
+                    self._token = self._fetch(previous=None, claims=claims)
         return self.token()
 
-    def _fetch(self, previous: AccessToken | None) -> AccessToken:
+    def _fetch(self, previous: AccessToken | None, claims: str = "") -> AccessToken:
         if self._failure and time.monotonic() - self._failed_at < self._failure_pause:
             raise self._failure
         try:
-            self._credential = self._credential or self._factory()
-            token = self._credential.get_token(self._scope)
+            token = self._ask(claims)
         except Exception as error:  # an answer of a shape that msal does not expect is an AttributeError, for one
             self._credential = None
             self._fetched(None)
@@ -99,13 +115,52 @@ class TokenSource:
         self._fetched(float(token.expires_on))
         return token
 
+    def _ask(self, claims: str) -> AccessToken:
+        """Ask for a token; once more with a new credential where one that was used before is refused.
+
+        azure-identity reads a federated token again after ten minutes only, and Entra ID refuses one that has ended.
+        """
+        options: dict[str, Any] = {"claims": claims} if claims else {}
+        if self._credential is not None and self._has_given:
+            try:
+                return self._credential.get_token(self._scope, **options)
+            except Exception as error:  # noqa: BLE001 - as in _fetch
+                log.info("no token from the credential, a new one is asked: %s", _without_answer(error))
+                self._credential = None
+        self._has_given = False
+        self._credential = self._credential or self._factory()
+        token = self._credential.get_token(self._scope, **options)
+        self._has_given = True
+        return token
+
     def _explained(self, error: Exception) -> CredentialError:
         if isinstance(error, CredentialError):
             return error
-        said = _without_answer(error)
+        said = _why(error)
         for secret in self._secrets:
             said = said.replace(secret, "***")
         return CredentialError(f"No token from the credential: {clean(said, 500)}", recommended_action=self._action)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, in words that say it where those of the libraries do not."""
+    said, chain = _without_answer(error), list(_chain(error))
+    if any(isinstance(each, subprocess.TimeoutExpired) for each in chain) or "Failed to invoke the Azure CLI" in said:
+        limit = next((f" of {each.timeout:g} s" for each in chain if isinstance(each, subprocess.TimeoutExpired)), "")
+        return f"{said}: it took longer than its time{limit} (VAULT_AUTOUPDATE_REQUEST_TIMEOUT)"
+    if any(isinstance(each, json.JSONDecodeError | DecodeError) for each in chain) or _NO_JSON.search(said):
+        return f"the answer of the identity endpoint is no JSON: a proxy may have answered in its place ({said})"
+    return said
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what it came from."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        yield cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _without_answer(error: Exception) -> str:

@@ -5,13 +5,14 @@ Field names are those of api-version 2024-10-23; all of them may be missing or n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, FiniteFloat
 
 from vault_autoupdate.arm.wire import documents
-from vault_autoupdate.arm.wire.documents import Document, Name, Page, Text, parse_moment
+from vault_autoupdate.arm.wire.documents import Document, Name, Text, parse_moment
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import RUNBOOK, Account, RunbookRun, Schedule
 from vault_autoupdate.model.text import clean
@@ -101,6 +102,7 @@ class _Counter(Document):
 
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 def account(document: object) -> Account:
@@ -113,28 +115,28 @@ def account(document: object) -> Account:
     )
 
 
-def schedules_page(document: object) -> dict[str, Schedule]:
-    """Read one page of schedules, by folded name."""
-    found = (_read(_Schedule, entry, "a schedule") for entry in _page(document, "schedules"))
-    return {fold(wire.name): _schedule(wire) for wire in found}
+def schedules_page(document: object) -> list[tuple[str, Schedule]]:
+    """Read one page of schedules, each with its folded name."""
+    found = _page(document, "schedules", lambda entry: _read(_Schedule, entry, "a schedule"))
+    return [(fold(wire.name), _schedule(wire)) for wire in found]
 
 
-def job_schedules_page(document: object) -> dict[str, str]:
-    """Read one page of job schedules: by folded id, the name of the schedule that is bound to a runbook.
+def job_schedules_page(document: object) -> list[tuple[str, str]]:
+    """Read one page of job schedules: each folded id with the name of the schedule that is bound to a runbook.
 
     To which runbook is not looked at: Site Recovery's own is in no list of the account's runbooks, so that nothing
     is known of the name that it has here. The id is a GUID, which is enough.
     """
-    found = (_read(_JobSchedule, entry, "a job schedule") for entry in _page(document, "job schedules"))
-    return {
-        fold(wire.properties.job_schedule_id or wire.name): (wire.properties.schedule or _Reference()).name
+    found = _page(document, "job schedules", lambda entry: _read(_JobSchedule, entry, "a job schedule"))
+    return [
+        (fold(wire.properties.job_schedule_id or wire.name), (wire.properties.schedule or _Reference()).name)
         for wire in found
-    }
+    ]
 
 
 def runs_page(document: object) -> list[Run]:
     """Read one page of the account's jobs, those of other runbooks aside. Their output is nobody's business."""
-    found = (_read(_Job, entry, "a job of the account").properties for entry in _page(document, "jobs"))
+    found = _page(document, "jobs", lambda entry: _read(_Job, entry, "a job of the account").properties)
     return [
         Run(
             parse_moment(wire.creation_time) or parse_moment(wire.start_time),
@@ -154,7 +156,7 @@ def minutes(document: object) -> Minutes:
     """
     counters = [
         counter
-        for counter in (_read(_Counter, entry, "a counter of usage") for entry in _page(document, "counters of usage"))
+        for counter in _page(document, "counters of usage", lambda entry: _read(_Counter, entry, "a counter of usage"))
         if counter.current_value is not None and counter.unit.casefold() in {"minute", "minutes"}
     ]
     if not counters:
@@ -177,8 +179,8 @@ def _name(counter: _Counter) -> str:
     return counter.name.value.casefold() if counter.name else ""
 
 
-def _page(document: object, what: str) -> list[object]:
-    return _read(Page, document, f"a page of {what}").value
+def _page(document: object, what: str, parse: Callable[[object], T]) -> list[T]:
+    return documents.read_entries(document, what, parse, action=_ACTION)
 
 
 def _read(model: type[M], document: object, what: str) -> M:

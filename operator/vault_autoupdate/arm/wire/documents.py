@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
@@ -25,7 +27,18 @@ Text = Annotated[
 Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
 
-__all__ = ["Document", "Name", "Number", "Page", "Text", "next_link", "parse_moment", "parse_time", "read"]
+__all__ = [
+    "Document",
+    "Name",
+    "Number",
+    "Page",
+    "Text",
+    "next_link",
+    "parse_moment",
+    "parse_time",
+    "read",
+    "read_entries",
+]
 
 
 class Document(BaseModel):
@@ -37,11 +50,29 @@ class Document(BaseModel):
 class Page(Document):
     """One page of a list."""
 
-    value: list[Any]
+    value: list[Any] | None
+    """Null where there is nothing."""
     next_link: str | None = None
 
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+_PROBLEMS: Final = {
+    "missing": "is missing",
+    "model_type": "is not an object",
+    "model_attributes_type": "is not an object",
+    "dict_type": "is not an object",
+    "string_type": "is not a text",
+    "list_type": "is not a list",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "finite_number": "is not a finite number",
+    "float_type": "is not a number",
+    "float_parsing": "is not a number",
+}
+"""pydantic's own words name classes of ours."""
+
+log = logging.getLogger(__name__)
 
 
 def read(model: type[M], document: object, what: str, *, action: str = _CHECK_VERSION) -> M:
@@ -59,11 +90,47 @@ def read(model: type[M], document: object, what: str, *, action: str = _CHECK_VE
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise MalformedReply(
-            f"ARM's answer is not {what}: {clean(where, 120)}: {clean(first['msg'], 200)}.", recommended_action=action
-        ) from error
+        raise MalformedReply(f"ARM's answer is not {what}: {_problem(error)}.", recommended_action=action) from error
+
+
+def _problem(error: ValidationError) -> str:
+    """The first thing that is wrong and where, in words that do not name what it is read into."""
+    first = error.errors(include_url=False)[0]
+    what = _PROBLEMS.get(first["type"]) or clean(first["msg"], 200)
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    return f"{clean(where, 120)}: {what}"
+
+
+def read_entries(
+    document: object, what: str, parse: Callable[[object], T], *, needed: bool = True, action: str = _CHECK_VERSION
+) -> list[T]:
+    """Read a page of a list entry by entry. What is null, or cannot be read, is left out, and the log says which.
+
+    One entry of somebody else's must not keep a vault from being looked at. But a page of which nothing can be read is
+    none: it would pass for a vault with nothing in it.
+
+    Args:
+        document: the page.
+        what: the entries in words, in the plural.
+        parse: reads an entry; raises `MalformedReply`.
+        needed: whether a single entry that cannot be read is as bad where it is the only one.
+        action: what to do if it is no page.
+
+    Raises:
+        MalformedReply: it is no page, or nothing in it can be read.
+    """
+    found, problems = [], []
+    for number, entry in enumerate(read(Page, document, f"a page of {what}", action=action).value or (), 1):
+        try:
+            if entry is not None:
+                found.append(parse(entry))
+        except MalformedReply as error:
+            problems.append(f"entry {number} of a page of {what} cannot be read: {error.message}")
+    if len(problems) > (0 if needed else 1) and not found:
+        raise MalformedReply(clean(f"{problems[0][0].upper()}{problems[0][1:]}", 600), recommended_action=action)
+    if problems:
+        log.warning("%d left out: %s", len(problems), clean(problems[0], 600))
+    return found
 
 
 def next_link(page: object) -> str | None:

@@ -75,6 +75,10 @@ def _rule(
 _REFUSED: Final = (400, 401, 403, 409, 412, 423)
 """By which of these Azure says that something is not allowed differs from one resource provider to the next."""
 
+_CHALLENGED: Final = (
+    "More is asked of this login than its token has (a session was revoked, or Conditional Access changed): log in "
+    "again (az logout, then az login); for the identity of a workload, ask the administrators of the tenant."
+)
 _PAGE: Final = (
     "This is a page for a browser, where Azure answers in JSON: look for a proxy or firewall that answers in its place."
 )
@@ -307,7 +311,9 @@ def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError
         clean(message, _MESSAGE_BYTES),
         disposition=rule.disposition if rule else Disposition.RETRY,
         possible_causes=said.possible_causes,
-        recommended_action=_action(said, message, rule),
+        recommended_action=_action(
+            said, message, rule, challenged="insufficient_claims" in headers.get("www-authenticate", "")
+        ),
         retry_after=_pause(headers, message),
         codes=told.codes,
         activity_id=said.activity_id,
@@ -316,7 +322,7 @@ def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError
     )
 
 
-def _action(said: ErrorBody, message: str, rule: _Rule | None) -> str:
+def _action(said: ErrorBody, message: str, rule: _Rule | None, *, challenged: bool) -> str:
     """What to do: as Site Recovery recommends it, as the message allows to say it exactly, or as the table has it."""
     if said.is_page:
         return f"{_PAGE} {rule.action if rule and rule.disposition is Disposition.STALL else ''}".strip()
@@ -325,6 +331,8 @@ def _action(said: ErrorBody, message: str, rule: _Rule | None) -> str:
             f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
             "a new assignment takes some minutes to work."
         )
+    if challenged:
+        return _CHALLENGED
     if said.recommended_action or not rule:
         return said.recommended_action
     deny = _DENY_ASSIGNMENT.search(message)

@@ -16,12 +16,12 @@ from vault_autoupdate.arm.wire.documents import (
     Document,
     Name,
     Number,
-    Page,
     Text,
     next_link,
     parse_moment,
     parse_time,
     read,
+    read_entries,
 )
 from vault_autoupdate.model.azure import (
     AUTHENTICATION,
@@ -83,7 +83,7 @@ class _MappingProperties(Document):
 class _Mapping(Document):
     id: str
     """As it is, for calls; `SiteRecovery` refuses what can be no id."""
-    name: Name
+    name: Name = ""
     properties: _MappingProperties
 
 
@@ -186,24 +186,25 @@ def vault(document: object) -> Vault:
 
 def mappings_page(document: object) -> list[ContainerMapping]:
     """Read one page of container mappings."""
-    return [mapping(item) for item in read(Page, document, "a page of container mappings").value]
+    return read_entries(document, "container mappings", mapping)
 
 
 def mapping(document: object) -> ContainerMapping:
     """Read one container mapping."""
     wire = read(_Mapping, document, "a container mapping")
-    details = wire.properties.provider_specific_details or _ProviderDetails()
+    properties = wire.properties
+    details = properties.provider_specific_details or _ProviderDetails()
     return ContainerMapping(
         id=wire.id,
-        name=wire.name,
-        state=wire.properties.state,
+        name=wire.name or clean(wire.id.rpartition("/")[2], 260),
+        state=properties.state,
         instance_type=details.instance_type,
         auto_update_status=details.agent_auto_update_status,
         automation_account_id=details.automation_account_arm_id,
         authentication_type=details.automation_account_authentication_type,
         schedule_name=details.schedule_name,
         job_schedule_name=details.job_schedule_name,
-        target_container_id=wire.properties.target_protection_container_id,
+        target_container_id=properties.target_protection_container_id,
         health_errors=tuple(
             HealthError(
                 code=clean(error.error_code, 120),
@@ -212,14 +213,14 @@ def mapping(document: object) -> ContainerMapping:
                 possible_causes=error.possible_causes,
                 recommended_action=error.recommended_action,
             )
-            for error in wire.properties.health_error_details or ()
+            for error in properties.health_error_details or ()
         ),
     )
 
 
 def jobs_page(document: object) -> list[Job]:
     """Read one page of jobs."""
-    return [job(item) for item in read(Page, document, "a page of jobs").value]
+    return read_entries(document, "jobs", job, needed=False)
 
 
 def job(document: object) -> Job:
@@ -240,11 +241,12 @@ def job(document: object) -> Job:
 
 def machines_page(document: object) -> list[Machine]:
     """Read one page of replicated items, those of other providers aside: their agents are updated otherwise."""
-    return [
-        machine(entry)
-        for entry in read(Page, document, "a page of replicated items").value
-        if _provider(entry).casefold() == PROVIDER.casefold()
-    ]
+    found = read_entries(document, "replicated items", _machine_of_ours)
+    return [each for each in found if each is not None]
+
+
+def _machine_of_ours(entry: object) -> Machine | None:
+    return machine(entry) if _provider(entry).casefold() == PROVIDER.casefold() else None
 
 
 def machine(document: object) -> Machine:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -157,15 +160,21 @@ class Issuer:
         self.made = 0
         self.asked = 0
         self.error: Exception | None = None
+        self.stale: set[int] = set()
+        """Credentials, by number, that Entra ID does not take any more."""
+        self.claims: list[str | None] = []
 
     def __call__(self) -> Any:
         self.made += 1
         issuer, number = self, self.made
 
         class _Credential:
-            def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+            def get_token(self, *scopes: str, claims: str | None = None, **_: Any) -> AccessToken:
                 assert scopes == ("https://arm/.default",)
+                if number in issuer.stale:
+                    raise ClientAuthenticationError("AADSTS700024: expired")
                 issuer.asked += 1
+                issuer.claims.append(claims)
                 if issuer.error:
                     raise issuer.error
                 return AccessToken(f"{number}.{issuer.asked}", int(time.time() + issuer.lasts))
@@ -252,7 +261,80 @@ def test_an_answer_that_cannot_be_read_is_not_quoted_since_there_may_be_a_token_
     with pytest.raises(CredentialError) as refused:
         issuer.source().token()
 
-    assert refused.value.message == "No token from the credential: JSON is invalid: Unterminated string"
+    assert "opaque" not in str(refused.value)
+    assert "JSON is invalid: Unterminated string" in refused.value.message
+
+
+def _not_json() -> Exception:
+    try:
+        json.loads("<html>")
+    except ValueError as error:
+        return error
+    raise AssertionError
+
+
+def _caused(cause: Exception) -> Exception:
+    error = ClientAuthenticationError("It did not work.")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (_not_json(), "a proxy may have answered in its place"),
+        (ClientAuthenticationError("Expecting value: line 1 column 1 (char 0)"), "a proxy may have answered"),
+        (_caused(_not_json()), "a proxy may have answered"),
+        (_caused(subprocess.TimeoutExpired("az", 60)), "it took longer than its time of 60 s"),
+        (ClientAuthenticationError("Failed to invoke the Azure CLI"), "it took longer than its time"),
+    ],
+)
+def test_what_the_libraries_say_obscurely_is_said_in_words(error: Exception, said: str) -> None:
+    issuer = Issuer()
+    issuer.error = error
+    with pytest.raises(CredentialError) as refused:
+        issuer.source().token()
+
+    assert said in refused.value.message
+
+
+def test_a_slow_az_has_the_time_of_a_request(
+    azure_environment: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    az = tmp_path / "az"
+    az.write_text(
+        '#!/bin/sh\nsleep 1.5\necho \'{"accessToken": "t", "expires_on": 4070908800, "tokenType": "Bearer"}\'\n'
+    )
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    environment = azure_environment()
+
+    def tokens(timeout: str) -> TokenSource:
+        return TokenSource(lambda: _make("azure-cli", environment, request_timeout=timeout), "https://audience")
+
+    with pytest.raises(CredentialError, match="longer than its time of 1 s"):
+        tokens("1s").token()
+    assert tokens("20s").token() == "t"
+
+
+def test_a_credential_whose_own_proof_has_ended_is_replaced_at_once() -> None:
+    """azure-identity keeps a federated token for ten minutes, and Entra ID refuses it when it has ended."""
+    issuer = Issuer(lasts=20)
+    tokens = issuer.source()
+    assert tokens.token() == "1.1"
+
+    issuer.stale.add(1)
+    assert tokens.token() == "2.2"
+
+
+def test_claims_that_azure_asks_for_are_passed_on() -> None:
+    issuer = Issuer()
+    tokens = issuer.source()
+    refused = tokens.token()
+
+    assert tokens.renew(refused, '{"access_token": {}}') == "2.2"
+    assert issuer.claims == [None, '{"access_token": {}}']
+    assert tokens.token() == "2.2"
 
 
 def test_a_token_that_cannot_be_renewed_serves_to_its_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.decide.plan import Action, make_plan
-from vault_autoupdate.model.azure import HealthError, JobError, Machine, Vault
+from vault_autoupdate.model.azure import ContainerMapping, HealthError, JobError, Machine, Vault
 from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 
@@ -315,13 +316,12 @@ def test_a_vault_and_its_region_in_one_spelling() -> None:
         (wire.mappings_page, [], "the document"),
         (wire.mappings_page, None, "the document"),
         (wire.mappings_page, {}, "value"),
-        (wire.mappings_page, {"value": None}, "value"),
         (wire.mappings_page, {"value": {}}, "value"),
         (wire.mappings_page, {"value": [7]}, "the document"),
         (wire.next_link, {"value": [], "nextLink": 7}, "nextLink"),
         (wire.mapping, {"name": "m", "properties": {}}, "id"),
-        (wire.mapping, {"id": "i", "properties": {}}, "name"),
         (wire.mapping, {"id": "i", "name": "n"}, "properties"),
+        (wire.mapping, {"id": "i", "name": "n", "properties": None}, "properties"),
         (wire.mapping, {"id": 7, "name": "n", "properties": {}}, "id"),
         (wire.mapping, _mapping(state=7), "properties.state"),
         (wire.mapping, _mapping(providerSpecificDetails="A2A"), "properties.providerSpecificDetails"),
@@ -355,8 +355,45 @@ def test_a_wrong_shape_is_told_with_its_place(read: Any, document: Any, where: s
         read(document)
 
     assert f": {where}: " in refused.value.message
-    assert refused.value.message.startswith("ARM's answer is not a")
+    assert "ARM's answer is not a" in refused.value.message
+    assert not re.search(r"_\w|Document|[Ii]nput|instance", refused.value.message), "none of our classes"
     assert "VAULT_AUTOUPDATE_API_VERSION" in refused.value.recommended_action
+
+
+_FOREIGN: list[Any] = [None, {}, {"id": None}, {"name": 7}, 7, "x", []]
+
+
+@pytest.mark.parametrize("foreign", _FOREIGN)
+@pytest.mark.parametrize(
+    ("read", "ours"),
+    [(wire.mappings_page, _mapping()), (wire.jobs_page, _job()), (wire.machines_page, _item())],
+)
+def test_one_entry_that_is_none_does_not_keep_the_others_from_being_read(
+    read: Any, ours: Any, foreign: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(read({"value": [ours, foreign, ours]})) == 2
+    if foreign is None or (foreign == {} and read is wire.machines_page):
+        return
+    assert any("entry 2 of a page of" in record.message for record in caplog.records) or read is wire.machines_page
+
+
+def test_a_page_of_which_nothing_can_be_read_is_no_empty_one() -> None:
+    for read in (wire.mappings_page, wire.machines_page):
+        with pytest.raises(MalformedReply, match="Entry 1 of a page of"):
+            read({"value": [7]})
+    with pytest.raises(MalformedReply, match="Entry 1 of a page of jobs"):
+        wire.jobs_page({"value": [7, 8]})
+    assert wire.jobs_page({"value": [{"name": "somebody's"}]}) == []
+
+
+@pytest.mark.parametrize("read", [wire.mappings_page, wire.jobs_page, wire.machines_page])
+@pytest.mark.parametrize("value", [None, [], [None]])
+def test_null_is_an_empty_page(read: Any, value: Any) -> None:
+    assert read({"value": value}) == []
+
+
+def test_a_mapping_without_a_name_has_that_of_its_id() -> None:
+    assert wire.mapping({"id": "/a/b/m", "properties": {}}) == ContainerMapping("/a/b/m", "m", "")
 
 
 _KEYS = [
