@@ -27,7 +27,7 @@ from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.durations import parse_duration
 from vault_autoupdate.model.limits import Limit, parse_limits
-from vault_autoupdate.model.quota import QuotaScope
+from vault_autoupdate.model.quota import QuotaScope, is_region
 from vault_autoupdate.model.resource import VaultAutoUpdate
 
 PREFIX: Final = "VAULT_AUTOUPDATE_"
@@ -264,9 +264,12 @@ class Settings(BaseModel):
         return longest
 
     def quota_scope(self, resource: VaultAutoUpdate, region: str) -> QuotaScope:
-        """What the calls about ``resource`` count against; ``region`` is that of its vault, empty if not known."""
+        """What the calls about ``resource`` count against; ``region`` is that of its vault, empty if not known.
+
+        What cannot be the name of a region counts as not known: whoever answers could else make up as many budgets.
+        """
         subscription = fold(resource.spec.vault_resource_id.subscription)
-        return QuotaScope(subscription, region if self.budget_scope == "region" else "")
+        return QuotaScope(subscription, region if self.budget_scope == "region" and is_region(region) else "")
 
 
 def variable(field: str) -> str:

@@ -260,6 +260,17 @@ async def test_nothing_served_tells_a_subscription_or_vault(served: Served) -> N
     assert 'vault_autoupdate_arm_quota_remaining{kind="read",region="westeurope",scope="0"} 9999.0' in text
 
 
+async def test_a_region_that_is_no_name_is_no_label(served: Served) -> None:
+    for number, region in enumerate(("westeurope", "", 'x"} 1', "ü" * 300)):
+        async with served.throttle.call(Caller(QuotaScope(f"sub-{number}", region), "dr", "vault"), CallKind.READ):
+            pass
+    text = await served.text()
+    remaining = [line for line in text.splitlines() if line.startswith("vault_autoupdate_arm_quota_remaining{")]
+    assert [line.partition(',scope')[0].rpartition("region=")[2] for line in remaining] == [
+        '"westeurope"', '""', '"other"', '"other"',
+    ]  # fmt: skip
+
+
 async def test_time_without_being_ready_outlives_a_restart_and_a_change_between_false_and_unknown(
     served: Served,
 ) -> None:

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from tests.unit.builders import VAULT, resource
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.limits import Limit, parse_limits
+from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.settings import (
     Address,
     Credential,
@@ -268,3 +270,19 @@ def test_the_host_of_tokens_is_read_as_azure_identity_takes_it(given: str, host:
 def test_what_is_no_host_of_tokens_is_refused_at_start(given: str) -> None:
     (problem,) = _problems(AUTHORITY_HOST=given)
     assert problem.startswith("VAULT_AUTOUPDATE_AUTHORITY_HOST (--authority-host): ")
+
+
+@pytest.mark.parametrize(
+    ("shared_by", "region", "counted_by"),
+    [
+        ("region", "westeurope", "westeurope"),
+        ("region", "", ""),
+        ("region", "no name of a region", ""),
+        ("subscription", "westeurope", ""),
+    ],
+)
+def test_calls_count_by_region_where_it_is_known_and_the_limits_are_a_regions(
+    shared_by: str, region: str, counted_by: str
+) -> None:
+    settings = load_settings({"budget_scope": shared_by}, {})
+    assert settings.quota_scope(resource(), region) == QuotaScope(VAULT.subscription, counted_by)

@@ -31,7 +31,7 @@ PACKAGE: Final = "vault_autoupdate"
 _SOURCE: Final = WORK / "src" / PACKAGE
 _KNOWN: Final = WORK / "known.json"
 _COPIED: Final = ("tests", "crds", "examples", "simulator", "pyproject.toml")
-_ELSEWHERE: Final = ("arm.budget", "arm.identity.service_principal", "arm.throttle")
+_ELSEWHERE: Final = ("arm.budget", "arm.identity.service_principal", "arm.throttle", "arm.turns")
 """Modules of other rooms that decide, without I/O but for the clock of the throttle."""
 _CONFTEST: Final = '''"""How the tests of a mutant are run."""
 

@@ -173,7 +173,7 @@ class ArmClient:
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
                     pause = self._patience.pause((context.scope, kind), asked_for, sent_at=began)
                     self.throttle.refused(context.scope, kind, pause)
-                    self._refusals[context.scope, kind] = error
+                    self._note_refusal(context.scope, kind, error)
                 raise
         seconds = time.monotonic() - began
         self._observer.call_finished(operation, str(reply.status), seconds)
@@ -182,6 +182,11 @@ class ArmClient:
             self._observer.quota_reported(kind, left)
         self._patience.served((context.scope, kind), sent_at=began)
         return result
+
+    def _note_refusal(self, scope: QuotaScope, kind: CallKind, error: AzureError) -> None:
+        """Keep a 429 for as long as it lasts."""
+        self._refusals = {of: known for of, known in self._refusals.items() if self.throttle.paused_for(*of) > 0}
+        self._refusals[scope, kind] = error
 
     async def _in_thread(self, call: ArmCall, parse: Callable[[ArmReply], T]) -> tuple[ArmReply, T]:
         """Send in a thread and read the answer there. It is waited for, come what may: until then the call counts.

@@ -17,10 +17,14 @@ from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.metrics.facts import ResourceFacts, facts_of
 from vault_autoupdate.metrics.specs import spec
+from vault_autoupdate.model.quota import is_region
 from vault_autoupdate.model.resource import ResourceKey
 
 _SLICE: Final = 100
 """Resources that are read before the event loop may turn to something else: about a millisecond."""
+
+_OTHER_REGION: Final = "other"
+"""Stands for whatever else Azure may write where the name of a region belongs."""
 
 __all__ = ["Snapshot", "StateCollector"]
 
@@ -85,7 +89,6 @@ def _watch_series(health: WatchHealth) -> Iterable[Metric]:
 
 
 def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
-    numbers = {scope: str(number) for number, scope in enumerate(dict.fromkeys(lane.scope for lane in lanes))}
     values: dict[str, Callable[[ThrottleState], float]] = {
         "arm_quota_remaining": lambda lane: lane.remaining,
         "arm_calls_waiting": lambda lane: lane.waiting,
@@ -95,7 +98,9 @@ def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
     for name, value_of in values.items():
         family = _family(name)
         for lane in lanes:
-            family.add_metric([numbers[lane.scope], lane.scope.region, str(lane.kind)], value_of(lane))
+            region = lane.scope.region
+            label = region if not region or is_region(region) else _OTHER_REGION
+            family.add_metric([str(lane.number), label, str(lane.kind)], value_of(lane))
         yield family
 
 

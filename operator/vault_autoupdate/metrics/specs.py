@@ -32,8 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 _SCOPE: Final = {
-    "scope": "a number without a meaning for each subscription and region, in the order in which they were met",
-    "region": "of the vaults; empty where it is not known; `automation` for calls to Automation accounts",
+    "scope": "a number without a meaning for each subscription and region in use; after an hour without, it goes",
+    "region": "of the vaults; empty where it is not known; `automation` for Automation accounts; `other` if no name",
     "kind": "`read`, `write`",
 }
 _WATCHED: Final = {"watched_namespace": "each of those to be watched; empty where all of them are, by one watch"}

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Caller", "QuotaScope"]
+_REGION: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+
+__all__ = ["Caller", "QuotaScope", "is_region"]
+
+
+def is_region(text: str) -> bool:
+    """Whether ``text`` can be the name of a region, as ``westeurope`` is, which may be a label and have a budget."""
+    return _REGION.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,6 @@ class Caller:
 
     scope: QuotaScope
     namespace: str
-    """Of the resource; empty on the command line. Budgets are shared fairly between namespaces."""
+    """Of the resource; empty for calls that are about none. Budgets are shared fairly between namespaces."""
     key: str
     """What takes turns within a namespace: the vault."""

@@ -131,7 +131,7 @@ def _count_earlier_writes(context: ReconcileContext, jobs: list[Job]) -> None:
         for job in jobs
         if job.started_at is not None and not is_about_something_else(job)
     ]
-    context.throttle.spent(call.scope, CallKind.WRITE, ages)
+    context.throttle.spent(call, CallKind.WRITE, ages)
 
 
 def _plan(context: ReconcileContext, mappings: list[ContainerMapping]) -> Plan:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from vault_autoupdate.arm.budget import Budget, pacing_gap
+from vault_autoupdate.arm.budget import Budget, Taken, pacing_gap
 from vault_autoupdate.model.limits import Limit, parse_limits
 
 GRAIN = 1e-3
@@ -51,12 +51,12 @@ class Server:
 
 def simulate(budget: Budget, calls: Sequence[Call], *, start: float = 0.0) -> Server:
     """Send ``calls`` one after the other, each as soon as it is wanted and the budget lets it."""
-    now, answers, server = start, list[tuple[float, int]](), Server([], [])
+    now, answers, server = start, list[tuple[float, int, Taken]](), Server([], [])
 
     def settle_until(time: float) -> None:
         while answers and answers[0][0] <= time:
-            at, number = heapq.heappop(answers)
-            budget.settle(at)
+            at, number, taken = heapq.heappop(answers)
+            budget.settle(taken, at)
             if (pause := calls[number].refused) is not None:
                 budget.refused(at, pause)
 
@@ -69,10 +69,10 @@ def simulate(budget: Budget, calls: Sequence[Call], *, start: float = 0.0) -> Se
             assert wait > 0
             now = min(now + wait, upcoming) if now + wait > now else math.nextafter(now, math.inf)
             settle_until(now)
-        budget.take()
+        taken = budget.take(now)
         server.left.append(now)
         server.seen.append(now + call.outward)
-        heapq.heappush(answers, (now + call.outward + call.back, number))
+        heapq.heappush(answers, (now + call.outward + call.back, number, taken))
     settle_until(math.inf)
     return server
 
@@ -142,9 +142,9 @@ def test_an_earlier_call_counts_less_than_a_window_and_in_whatever_order_they_ar
 def test_what_is_spare_is_the_part_left_of_the_limit_of_which_least_is_left() -> None:
     budget = Budget([Limit(8, 60), Limit(4, 10)])
     assert budget.spare(0) == 1
-    budget.take()
+    taken = budget.take(0)
     assert budget.spare(0) == 0.75
-    budget.settle(0)
+    budget.settle(taken, 0)
     assert budget.spare(11) == 0.875
     budget.refused(20, 0)  # five and two calls are let through now
     assert budget.spare(20) == pytest.approx(0.8)
@@ -182,10 +182,10 @@ def test_latency_costs_its_own_length_per_window_and_no_more() -> None:
 
 def test_a_call_counts_while_its_answer_is_on_its_way_and_a_window_longer() -> None:
     budget = Budget([Limit(1, 10)])
-    budget.take()
+    taken = budget.take(0)
 
     assert budget.wait(1e6) == math.inf
-    budget.settle(100)
+    budget.settle(taken, 100)
     assert budget.wait(100) == pytest.approx(10 + GRAIN)
     assert budget.wait(109.9) > 0
     assert budget.remaining(100) == 0
@@ -197,8 +197,7 @@ def test_the_tightest_of_several_limits_decides() -> None:
     budget = Budget([Limit(100, 60), Limit(1, 10)])
 
     assert budget.remaining(0) == 1
-    budget.take()
-    budget.settle(0)
+    budget.settle(budget.take(0), 0)
     assert budget.remaining(0) == 0
     assert budget.wait(0) == pytest.approx(10 + GRAIN)
     assert budget.limits == (Limit(100, 60), Limit(1, 10))

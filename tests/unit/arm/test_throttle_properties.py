@@ -13,7 +13,8 @@ from tests.unit.arm.test_budget import Server
 from tests.unit.callers import caller_of, scope_of
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.arm.turns import TURN
 from vault_autoupdate.model.limits import Limit
 
 WRITE = CallKind.WRITE

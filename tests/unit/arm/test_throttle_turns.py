@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.callers import caller_of, scope_of
 from tests.unit.strategies import SLOW
 from tests.unit.virtual_time import in_virtual_time
-from vault_autoupdate.arm.throttle import TURN, CallKind, Throttle, _Lane
+from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.arm.turns import TURN, Turns
 from vault_autoupdate.model.limits import Limit
 
 READ, WRITE = CallKind.READ, CallKind.WRITE
@@ -129,12 +131,19 @@ async def test_a_call_that_is_cancelled_in_the_instant_of_its_turn_leaves_those_
 # What is expected.
 
 
-def _calls_to_come(lane: _Lane) -> int:
+def _calls_to_come(turns: Turns[Any]) -> int:
     """What `backlog` is to count, from what it is made of."""
-    queued = sum(
-        len(queue) for group in (lane.fresh, lane.queues) for key, queue in group.items() if key not in lane.expected
-    )
-    return sum(lane.expected.values()) + queued
+    calls = 0
+    for namespace in turns._namespaces.values():
+        queues = (*namespace._fresh.items(), *namespace._queues.items())
+        calls += sum(namespace.expected.values())
+        calls += sum(len(queue) for key, queue in queues if key not in namespace.expected)
+    return calls
+
+
+def _expected(turns: Turns[Any], key: str) -> int | None:
+    namespace = turns._namespaces.get("")
+    return namespace.expected.get(key) if namespace else None
 
 
 @SLOW
@@ -155,26 +164,26 @@ def test_the_calls_to_come_are_those_expected_and_those_queued_by_others_after_e
     @in_virtual_time
     async def play() -> None:
         story = _Story()
-        lane = story.throttle._lane(scope_of("s"), WRITE)
+        turns = story.throttle._lane(scope_of("s"), WRITE).turns
         for step, key, number in steps:
             match step:
                 case "come":
                     await story.come(*[key] * number)
                 case "expect":
                     story.throttle.expect_calls(caller_of(key), WRITE, number)
-                    assert lane.expected.get(key) == (number or None)
+                    assert _expected(turns, key) == (number or None)
                 case "cancel" if number < len(story.tasks):
                     story.tasks[number].cancel()
                     await asyncio.sleep(0)
                 case "wait":
                     await asyncio.sleep(number)
-            assert lane.backlog == _calls_to_come(lane)
-            assert all(count >= 0 for count in lane.expected.values())
+            assert turns.backlog == _calls_to_come(turns)
+            assert all((_expected(turns, each) or 0) >= 0 for each in "abc")
         await asyncio.gather(*story.tasks, return_exceptions=True)
         for key in "abc":
             story.throttle.expect_calls(caller_of(key), WRITE, 0)
-        assert lane.backlog == 0
-        assert lane.calls == {}, "nobody who has gone is remembered"
+        assert turns.backlog == 0
+        assert turns._namespaces == {}, "nobody who has gone is remembered"
 
     play()
 
@@ -183,9 +192,9 @@ def test_the_calls_to_come_are_those_expected_and_those_queued_by_others_after_e
 async def test_each_call_that_leaves_is_one_less_to_come() -> None:
     story = _Story()
     story.throttle.expect_calls(caller_of("a"), WRITE, 3)
-    lane, left = story.throttle._lane(scope_of("s"), WRITE), []
+    turns, left = story.throttle._lane(scope_of("s"), WRITE).turns, []
     for _ in range(5):
-        left.append(lane.backlog)
+        left.append(turns.backlog)
         await story.one("a")
 
     assert left == [3, 2, 1, 0, 0]
@@ -230,7 +239,7 @@ async def test_a_pause_of_a_whole_window_can_be_that_of_the_limit_with_this_wind
 @in_virtual_time
 async def test_when_only_the_reserve_is_left_routine_calls_may_use_a_quarter_of_the_limit() -> None:
     throttle = Throttle({READ: [Limit(8, 60)]})
-    throttle.spent(scope_of("s"), READ, [0.0] * 8)
+    throttle.spent(caller_of("k"), READ, [0.0] * 8)
 
     assert throttle.poll_interval(caller_of("vault"), READ, 1) == pytest.approx(60 / 2)
 
