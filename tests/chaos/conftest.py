@@ -15,6 +15,7 @@ from workbench.kube.resources import CRD_FILE, install_definition
 _HERE: Final = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what needs the control plane in one worker."""
     for item in items:

@@ -18,6 +18,7 @@ _HERE: Final = Path(__file__).parent
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane."""
     for item in items:

@@ -18,6 +18,7 @@ from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definiti
 _HERE: Final = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane.
 
