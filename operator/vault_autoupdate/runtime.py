@@ -173,7 +173,18 @@ async def run_operator(settings: Settings) -> None:
                 await (leadership.lead(work) if settings.leader_elect else work())
 
             identities = Identities(KubeLogins(api), settings, fetched=metrics.resource_token_fetched)
-            await _run(settings, core, metrics, api=api, writer=writer, identities=identities, work_on=work_on)
+            await _run(
+                settings,
+                core,
+                metrics,
+                api=api,
+                writer=writer,
+                identities=identities,
+                work_on=work_on,
+                # A replica whose turn it is not is ready once it sees that another one works; with nobody at work it
+                # has to show that it can.
+                standing_by=leadership.follows,
+            )
 
 
 async def _run(
@@ -185,6 +196,7 @@ async def _run(
     writer: KubeWriter,
     identities: Identities,
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
+    standing_by: Callable[[], bool],
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
     queue: WorkQueue[ResourceKey] = WorkQueue()
@@ -200,7 +212,7 @@ async def _run(
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,
     )
-    health, standing_by = WatchHealth(settings.watch_namespaces), asyncio.Event()
+    health = WatchHealth(settings.watch_namespaces)
     standing = StateCollector(controller, queue, core.throttle, health, writer.health, now=utc_now)
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 
@@ -214,14 +226,12 @@ async def _run(
             settings.health_address,
             overdue=lambda: queue.oldest_overdue,
             writes_refused=lambda: writer.health.refused_for({key.namespace for key in controller.resources}),
-            ready=lambda: health.watching or standing_by.is_set(),
+            ready=lambda: health.watching or standing_by(),
             not_watched=lambda: health.refused,
         ),
         serve_metrics(settings, page),
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
-        if settings.leader_elect:
-            standing_by.set()  # a replica that waits for its turn is as ready as it can be
         await work_while_recognised(work_on(work), health.recognition, api.recognition)
 
 

@@ -12,6 +12,7 @@ import http.client
 import io
 import socket
 import time
+import weakref
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,7 +24,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 _NO_PROXY: Final = {"no_proxy": "*"}
 
-__all__ = ["DeadlineAdapter", "DeadlineSession"]
+_open: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+"""Connections that were made, as far as they are still there."""
+
+__all__ = ["DeadlineAdapter", "DeadlineSession", "cut_connections"]
 
 
 class _TimedReader(io.RawIOBase):
@@ -64,9 +68,17 @@ class _Response(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
 
+    def connect(self) -> None:
+        super().connect()
+        _open.add(self)
+
 
 class _TlsConnection(HTTPSConnection):
     response_class = _Response
+
+    def connect(self) -> None:
+        super().connect()
+        _open.add(self)
 
 
 class _Pool(HTTPConnectionPool):
@@ -113,6 +125,15 @@ class DeadlineSession(requests.Session):
         """Take the settings for ``url`` from the environment, proxies for neighbours aside."""
         direct = dict(_NO_PROXY) if _is_neighbour(url) else proxies
         return super().merge_environment_settings(url, direct, stream, verify, cert)
+
+
+def cut_connections() -> None:
+    """Cut all connections: who waits for an answer learns that there will be none. For the end of the process."""
+    for connection in list(_open):
+        if (sock := connection.sock) is not None:
+            with contextlib.suppress(OSError):  # it ended by itself
+                # Not the TLS socket's own method, which would take the TLS away under the thread that reads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _is_neighbour(url: str | bytes) -> bool:

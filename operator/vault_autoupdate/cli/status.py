@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from vault_autoupdate.cli.common import load
 from vault_autoupdate.cli.status_rows import FleetRow, document_of, fleet_rows
 from vault_autoupdate.cli.status_table import fleet_table
 from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, list_resources
+from vault_autoupdate.settings import variable
 
 _PERIOD: Final = 2.0
 _EXIT_FAILED: Final = 1
@@ -24,8 +27,10 @@ __all__ = ["status"]
 
 
 @click.command()
-@click.option("-n", "--namespace", default="", help="One namespace; without it, all that there are.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
+@click.option(
+    "-n", "--namespace", default="", help="One namespace; without it, those that the operator watches, or all."
+)
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", help="Form of the answer."
 )
@@ -39,8 +44,9 @@ def status(namespace: str, output: str, *, all_namespaces: bool, watch: bool) ->
         raise click.UsageError("-n and -A exclude each other")
     if watch and output == "json":
         raise click.UsageError("--watch shows a table; for programs, watch the resources themselves")
+    namespaces = (namespace,) if namespace else ("",) if all_namespaces else _watched()
     try:
-        asyncio.run(_status(namespace, output, watch=watch))
+        asyncio.run(_status(namespaces, output, watch=watch))
     except ClusterUnreadable as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(_EXIT_FAILED)
@@ -48,12 +54,20 @@ def status(namespace: str, output: str, *, all_namespaces: bool, watch: bool) ->
         return
 
 
-async def _status(namespace: str, output: str, *, watch: bool) -> None:
+def _watched() -> tuple[str, ...]:
+    """What the operator watches whose pod this is; all namespaces outside of one."""
+    if variable("watch_namespaces") not in os.environ:
+        return ("",)
+    return load({}).watch_namespaces or ("",)
+
+
+async def _status(namespaces: Sequence[str], output: str, *, watch: bool) -> None:
     console = Console()
     async with connect() as api:
 
         async def read() -> list[FleetRow]:
-            return fleet_rows(await list_resources(api, namespace))
+            found = [await list_resources(api, namespace) for namespace in namespaces]
+            return fleet_rows([resource for of_one in found for resource in of_one])
 
         rows = await read()
         if output == "json":

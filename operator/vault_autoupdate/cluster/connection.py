@@ -230,7 +230,7 @@ async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dic
             found = await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=TIMEOUT)
     except ApiException as error:
         hint = _HINTS.get(error.status, "")
-        raise ClusterUnreadable(f"cannot list {PLURAL}: {in_short(error)} {hint}".strip()) from error
+        raise ClusterUnreadable(f"cannot list {PLURAL}: {in_short(error)}. {hint}".strip()) from error
     except NO_ANSWER as error:
         raise ClusterUnreadable(f"no answer from the API server: {in_short(error)}") from error
     items: list[dict[str, Any]] = cast("dict[str, Any]", found)["items"]

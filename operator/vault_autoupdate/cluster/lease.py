@@ -57,6 +57,10 @@ class Leadership:
             onstopped_leading=_nothing,
         )
 
+    def follows(self) -> bool:
+        """Whether somebody else leads: renewed the Lease not long ago, before our eyes."""
+        return time.monotonic() - self._lock.other_renewed_at < LEASE_SECONDS
+
     def holds(self) -> bool:
         """Whether the Lease is ours beyond doubt at this moment. Any thread may ask."""
         return time.monotonic() - self._lock.renewed_at < _RENEW_DEADLINE
@@ -98,15 +102,29 @@ class _Lock(LeaseLock):
     """The official client's lock, for which no answer is a failed try, and which knows when it was last renewed."""
 
     renewed_at = float("-inf")
+    other_renewed_at = float("-inf")
+    _renewal_of_other: object = None
+    """When somebody else renewed it last, by that one's clock; None before the first look at it."""
 
     async def get(
         self, name: str, namespace: str
     ) -> tuple[bool, LeaderElectionRecord] | tuple[bool, Exception] | tuple[bool, None]:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
-                return await super().get(name, namespace)
+                found = await super().get(name, namespace)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return False, ApiException(reason=f"no answer: {type(error).__name__}")
+        if self.lease_reference is not None and (spec := self.lease_reference.spec) is not None:
+            self._look_at(spec.holder_identity, spec.renew_time)
+        return found
+
+    def _look_at(self, holder: str | None, renewal: object) -> None:
+        """Note a renewal by somebody else: a change that we saw, whatever that one's clock says."""
+        if holder in {None, "", self.identity}:
+            return
+        if self._renewal_of_other not in {None, renewal}:
+            self.other_renewed_at = time.monotonic()
+        self._renewal_of_other = renewal
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
         # Not the client's own: that one asks for pretty=True, which the client itself refuses.

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import kopf
 
+from vault_autoupdate.arm.deadline import cut_connections
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
@@ -24,6 +25,8 @@ from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""
+_LAST_RESORT: Final = 5.0
+"""Seconds after that for kopf to end; then it kills the process."""
 
 _LOGIN_PAUSE: Final = 5.0
 """Seconds until another try, where there is nothing to log in with."""
@@ -77,7 +80,7 @@ async def watch(
         settings.networking.error_backoffs = _Backoffs()
         settings.queueing.idle_timeout = 0.1
         settings.posting.enabled = False  # Events are ours
-        settings.process.ultimate_exiting_timeout = 25
+        settings.process.ultimate_exiting_timeout = _LAST_RESORT
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -105,7 +108,7 @@ async def watch(
         # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
         log.info("stopping: passes under way note where they are")
         controller.stop()
-        await queue.stop(_GRACE)
+        await queue.stop(_GRACE, give_up=cut_connections)
 
     for name in _WATCHING:
         logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
@@ -113,6 +116,8 @@ async def watch(
     try:
         await kopf.operator(
             registry=registry,
+            # For peering, which is not used. Without, kopf asks for the user's name, and a uid may have none.
+            identity=cast("Any", "vault-autoupdate"),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,

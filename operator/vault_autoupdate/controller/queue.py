@@ -21,6 +21,7 @@ _CRASH_MIN: Final = timedelta(seconds=1)
 _CRASH_MAX: Final = timedelta(minutes=5)
 _AT_ONCE: Final = 20
 """Keys that begin before the event loop gets to anything else: a fleet that is due as a whole must not stop it."""
+_CANCEL_SECONDS: Final = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +88,21 @@ class WorkQueue(Generic[K]):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), delay)
 
-    async def stop(self, grace: float) -> None:
-        """Hand out nothing more; wait up to ``grace`` seconds for work under way, then cancel it."""
+    async def stop(self, grace: float, *, give_up: Callable[[], None] = lambda: None) -> None:
+        """Hand out nothing more; wait up to ``grace`` seconds for work under way, then cancel it.
+
+        ``give_up`` is called then: it ends what work waits for in spite of being cancelled. Work that goes on all the
+        same is left alone after some seconds.
+        """
         self._stopping = True
         self._changed.set()
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=grace)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                give_up()
+                await asyncio.wait(late, timeout=_CANCEL_SECONDS)
 
     async def _work_on(self, key: K, work: Work[K]) -> None:
         delay: float | None

@@ -6,10 +6,13 @@ import base64
 import gzip
 import json
 import socket
+import ssl
+import threading
 import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from requests.utils import select_proxy
 
 from tests.unit.arm_server import ArmServer, Exchange, open_server
 from vault_autoupdate.arm import session as session_module
-from vault_autoupdate.arm.deadline import DeadlineAdapter, DeadlineSession
+from vault_autoupdate.arm.deadline import DeadlineAdapter, DeadlineSession, cut_connections
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from vault_autoupdate.arm.wire.challenge import claims_of
@@ -33,6 +36,7 @@ from vault_autoupdate.model.errors import (
     UntrustedLink,
 )
 from workbench.azure.entra import open_entra
+from workbench.kube.certificates import Authority
 
 VERSION = "2025-08-01"
 
@@ -95,6 +99,54 @@ def _session(arm: ArmServer, **more: Any) -> ArmSession:
 
 def _get(target: str = "/subscriptions/x") -> ArmCall:
     return ArmCall("GET", target, "run/call")
+
+
+# What ends a call.
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_call_that_hangs_ends_when_connections_are_cut(arm: ArmServer, method: str) -> None:
+    """At the end of the process nobody waits for the time-out."""
+    arrived = threading.Event()
+
+    def hang(exchange: Exchange) -> None:
+        arrived.set()
+        arm.closing.wait(30)
+        exchange.close_connection = True
+
+    arm.answer = hang
+    session = _session(arm, timeout=60.0)
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(session.send, ArmCall(method, "/m", "run/call", {}))
+        assert arrived.wait(5)
+        cut_connections()
+        with pytest.raises(Unreachable):
+            answer.result(5)
+    session.close()
+
+
+def test_a_call_over_tls_that_hangs_ends_when_connections_are_cut(tmp_path: Path, monkeypatch: Any) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server("arm", ["127.0.0.1"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
+    with open_server(context) as arm, ThreadPoolExecutor() as threads:
+        arrived = threading.Event()
+
+        def hang(exchange: Exchange) -> None:
+            arrived.set()
+            arm.closing.wait(30)
+            exchange.close_connection = True
+
+        arm.answer = hang
+        session = _session(arm, timeout=60.0)
+        answer = threads.submit(session.send, _get())
+        assert arrived.wait(5)
+        cut_connections()
+        with pytest.raises(Unreachable):
+            answer.result(5)
+        session.close()
 
 
 # What goes out.

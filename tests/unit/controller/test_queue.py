@@ -235,6 +235,29 @@ async def test_stopping_cancels_work_that_takes_longer_than_the_grace() -> None:
 
 
 @in_virtual_time
+async def test_stopping_ends_in_spite_of_work_that_does_not_let_itself_be_cancelled() -> None:
+    """A write waits for its answer come what may: what it waits for is cut, and if that does not help, it is left."""
+    release, cut = asyncio.Event(), []
+
+    async def work(key: str) -> float | None:
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+        return None
+
+    queue = WorkQueue(work)
+    running = asyncio.create_task(queue.run())
+    queue.add("a")
+    await asyncio.sleep(1)
+    stopped = _now()
+    await queue.stop(15, give_up=lambda: cut.append(_now() - stopped))
+    assert cut == [15]
+    assert 15 < _now() - stopped < 20
+    release.set()
+    await running
+
+
+@in_virtual_time
 async def test_stopping_an_idle_queue_takes_no_time() -> None:
     queue: WorkQueue[str] = WorkQueue()
     task = asyncio.create_task(queue.run(Log()))
