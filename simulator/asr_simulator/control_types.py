@@ -38,6 +38,7 @@ class RequestRecord(TypedDict):
     job: str
     client_request_id: str
     user_agent: str
+    client: str
     scope: str
     application: str
 

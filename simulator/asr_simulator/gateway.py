@@ -89,6 +89,7 @@ class Gateway:
                 job=route.job,
                 client_request_id=client_id,
                 user_agent=request.headers.get("User-Agent", ""),
+                client=request.remote or "",
                 scope=self._scope_name(route),
                 application=world.tokens.application_of(request.headers.get("Authorization")),
             )

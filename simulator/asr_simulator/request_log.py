@@ -31,6 +31,8 @@ class LogEntry(NamedTuple):
     job: str
     client_request_id: str
     user_agent: str
+    client: str
+    """Address that it came from."""
     scope: str
     """Subscription and region in which it counted."""
     application: str
