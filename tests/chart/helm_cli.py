@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TypedDict
 
 import helm_python
 import yaml
@@ -14,6 +14,11 @@ import yaml
 from tests.chart.helm import merged
 
 __all__ = ["main"]
+
+
+class _Waiting(TypedDict):
+    wait: str | None
+    timeout: int | None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("name")
-    shared.add_argument("--namespace", default="default")
+    shared.add_argument("--namespace", "-n", default="default")
+    shared.add_argument("--wait", action="store_true")
+    shared.add_argument("--timeout", type=_seconds)
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("install", "upgrade"):
@@ -43,9 +50,20 @@ def _parser() -> argparse.ArgumentParser:
         change.add_argument("--reuse-values", action="store_true")
         change.add_argument("--set", action="append", default=[])
         change.add_argument("--values", action="append", default=[])
-    for command in ("uninstall", "rollback", "history"):
-        commands.add_parser(command, parents=[shared])
+    for command in ("uninstall", "rollback", "history", "test"):
+        other = commands.add_parser(command, parents=[shared])
+        other.add_argument("--ignore-not-found", action="store_true")
+        other.add_argument("--logs", action="store_true")
     return parser
+
+
+def _seconds(text: str) -> int:
+    """A time-out like 90s or 3m."""
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+def _waiting(given: argparse.Namespace) -> _Waiting:
+    return {"wait": "watcher" if given.wait else None, "timeout": given.timeout}
 
 
 def _upgrade(helm: helm_python.Config, given: argparse.Namespace) -> None:
@@ -57,10 +75,15 @@ def _upgrade(helm: helm_python.Config, given: argparse.Namespace) -> None:
         values = merged(values, helm_python.parse_set_string(assignment))
     if given.install and given.name not in {release["name"] for release in helm.list(all_states=True)}:
         release = helm.install(
-            given.chart, given.name, values, namespace=given.namespace, create_namespace=given.create_namespace
+            given.chart,
+            given.name,
+            values,
+            namespace=given.namespace,
+            create_namespace=given.create_namespace,
+            **_waiting(given),
         )
     else:
-        release = helm.upgrade(given.chart, given.name, values, reuse_values=given.reuse_values)
+        release = helm.upgrade(given.chart, given.name, values, reuse_values=given.reuse_values, **_waiting(given))
     sys.stdout.write(release.get("notes", "") or "")
 
 
@@ -68,11 +91,15 @@ _install = _upgrade
 
 
 def _uninstall(helm: helm_python.Config, given: argparse.Namespace) -> None:
-    helm.uninstall(given.name)
+    helm.uninstall(given.name, ignore_not_found=given.ignore_not_found, **_waiting(given))
 
 
 def _rollback(helm: helm_python.Config, given: argparse.Namespace) -> None:
-    helm.rollback(given.name)
+    helm.rollback(given.name, **_waiting(given))
+
+
+def _test(helm: helm_python.Config, given: argparse.Namespace) -> None:
+    helm.test(given.name, timeout=given.timeout, logs=given.logs)
 
 
 def _history(helm: helm_python.Config, given: argparse.Namespace) -> None:

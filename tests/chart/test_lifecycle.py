@@ -105,18 +105,18 @@ def test_upgrade_with_the_same_chart_changes_nothing(
 
 
 def test_from_one_replica_to_two_and_back(helm: helm_python.Config, kubectl: Kubectl) -> None:
-    def strategy() -> str:
+    def shape() -> str:
         found: dict[str, Any] = kubectl("get", "deployment", "dr-vault-autoupdate", "-o", "json").json()["spec"]
         return f"{found['replicas']} {found['strategy']['type']}"
 
     helm.install(CHART, RELEASE, VALUES)
-    assert strategy() == "1 Recreate"
-    helm.upgrade(CHART, RELEASE, VALUES | {"replicas": 2, "leaderElection": {"enabled": True}})
-    assert strategy() == "2 RollingUpdate"
+    assert shape() == "1 Recreate"
+    helm.upgrade(CHART, RELEASE, VALUES | {"replicas": 2})
+    assert shape() == "2 Recreate"
     helm.upgrade(CHART, RELEASE, VALUES)
-    assert strategy() == "1 Recreate"
+    assert shape() == "1 Recreate"
     helm.rollback(RELEASE)
-    assert strategy() == "2 RollingUpdate"
+    assert shape() == "2 Recreate"
 
 
 def test_uninstall_leaves_definition_and_resources_which_then_delete_without_hanging(

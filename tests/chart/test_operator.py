@@ -132,7 +132,7 @@ def _install(
             helm.uninstall(RELEASE)
 
 
-@pytest.mark.parametrize("mode", ["cluster-wide", "namespaced", "leading"])
+@pytest.mark.parametrize("mode", ["cluster-wide", "namespaced", "without a Lease"])
 def test_works_with_exactly_the_rights_that_it_has(
     control_plane: ControlPlane, kubectl: Kubectl, sim: SimulatorThread, install: Install, mode: str
 ) -> None:
@@ -143,8 +143,8 @@ def test_works_with_exactly_the_rights_that_it_has(
     values: dict[str, Any] = {}
     if mode == "namespaced":
         values = {"watchNamespaces": [watched], "rbac": {"aggregate": False}}
-    if mode == "leading":
-        values = {"leaderElection": {"enabled": True}, "replicas": 2}
+    if mode == "without a Lease":
+        values = {"leaderElection": {"enabled": False}}
     with install(home, values) as installed:
         resource = manifest(deletionPolicy="Disable")
         with installed.pod.start() as process:

@@ -74,7 +74,7 @@ class TestSettings:
         make_credential(settings, login)
 
     def test_defaults_are_those_of_the_operator(self) -> None:
-        settings = load_settings({}, environment(deployment()))
+        settings = load_settings({}, environment(deployment({"leaderElection": {"enabled": False}})))
         assert settings.model_copy(update={"credential": "default", "log_format": "console"}) == Settings()
 
     def test_every_setting_has_a_value(self) -> None:
@@ -179,18 +179,20 @@ class TestLogin:
 
 
 class TestPod:
-    def test_one_replica_is_replaced_by_stopping_it_first(self) -> None:
-        spec = deployment()["spec"]
-        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    @pytest.mark.parametrize(("replicas", "more"), [(1, {}), (1, {"leaderElection": {"enabled": False}}), (2, {})])
+    def test_pods_are_replaced_by_stopping_them_first(self, replicas: int, more: dict[str, Any]) -> None:
+        spec = deployment({"replicas": replicas} | more)["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (replicas, {"type": "Recreate"})
 
-    def test_two_replicas_elect_a_leader(self) -> None:
-        rendered = deployment(helm.value_set("two-replicas"))
-        assert rendered["spec"]["replicas"] == 2
-        assert rendered["spec"]["strategy"]["type"] == "RollingUpdate"
-        given = environment(rendered)
+    @pytest.mark.parametrize("values", [{}, helm.value_set("two-replicas")], ids=["one replica", "two replicas"])
+    def test_works_only_while_it_holds_a_lease(self, values: dict[str, Any]) -> None:
+        given = environment(deployment(values))
         assert given["VAULT_AUTOUPDATE_LEADER_ELECT"] == "true"
         assert given["VAULT_AUTOUPDATE_LEASE_NAMESPACE"] == NAMESPACE
         assert given["VAULT_AUTOUPDATE_LEASE_NAME"] == "vau-vault-autoupdate"
+
+    def test_why_it_ended_is_told_by_its_last_lines(self) -> None:
+        assert container(deployment())["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
     def test_runs_what_the_image_has(self) -> None:
         assert container(deployment())["command"] == ["vault-autoupdate", "run"]
@@ -270,7 +272,7 @@ class TestAccess:
     def test_cluster_wide(self) -> None:
         rendered = render()
         assert _rules(rendered.one("ClusterRole", "vau-vault-autoupdate")) == self.OWN
-        assert rendered.of("Role") == []
+        assert [role["metadata"]["namespace"] for role in rendered.of("Role")] == [NAMESPACE]  # for the Lease
         (binding,) = rendered.of("ClusterRoleBinding")
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": "vau-vault-autoupdate", "namespace": NAMESPACE}
@@ -279,7 +281,7 @@ class TestAccess:
     def test_namespaced(self) -> None:
         rendered = render({"watchNamespaces": ["team-a", "team-b"]})
         assert {"ClusterRoleBinding"} & rendered.kinds == set()
-        roles = rendered.of("Role")
+        roles = [role for role in rendered.of("Role") if not role["metadata"]["name"].endswith("-lease")]
         assert [role["metadata"]["namespace"] for role in roles] == ["team-a", "team-b"]
         assert all(_rules(role) == self.OWN for role in roles)
         for binding in rendered.of("RoleBinding"):

@@ -40,7 +40,7 @@ NO_IDENTITY: dict[str, Any] = {"azure": {"auth": {"clientId": ""}}}
         ({"vaultScopes": {"team-a": ["rg-dr"]}}, "/vaultScopes/team-a"),
         ({"resourceCredentials": {"mode": "maybe"}}, "/resourceCredentials/mode"),
         ({"resourceCredentials": {"grant": ["configMaps"]}}, "/resourceCredentials/grant"),
-        ({"replicas": 2}, "/leaderElection"),
+        ({"replicas": 2, "leaderElection": {"enabled": False}}, "/leaderElection"),
         ({"replicas": 3, "leaderElection": {"enabled": True}}, "/replicas"),
         ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
         ({"image": {"repository": "example.com/image:tag"}}, "/image/repository"),
