@@ -31,6 +31,7 @@ demo: $(STAMP) ## The main job, end to end, on this machine alone (KEEP=1 leaves
 	@KEEP=$(KEEP) $(BIN)/python -m demo
 
 include workbench/control-plane.mk
+include workbench/node.mk
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, architecture, Dockerfile
@@ -38,7 +39,7 @@ lint: $(STAMP) ## Style, types, architecture, Dockerfile
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile simulator/Dockerfile
 
 .PHONY: format
 format: $(STAMP) ## Format the code
@@ -49,7 +50,7 @@ format: $(STAMP) ## Format the code
 test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
 	@tools/install-system-packages || test -z "$${CI:-}"
 	@$(BIN)/python -m workbench.kube.build_control_plane || test -z "$${CI:-}"
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) -m "not node"
 
 .PHONY: audit
 audit: $(STAMP) ## Look locked packages up in a database of vulnerabilities (fails where it cannot be reached)

@@ -1,7 +1,7 @@
-"""The container image, as far as it can be checked without a container engine.
+"""The container image, as far as it can be checked without building it: ``tests/node`` builds it, and runs it in pods.
 
 Its steps are read from the Dockerfile; its installation is made by the same commands and then run where nothing can be
-written. Not shown here: the base image, the user, and that an engine accepts the file (hadolint does).
+written.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from workbench.process.waiting import wait_until
 
 _DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 _BUILD, _FINAL = (part.splitlines() for part in _DOCKERFILE.split("\nFROM ")[1:])
+_SIMULATOR: Final = (ROOT / "simulator" / "Dockerfile").read_text(encoding="utf-8")
 _DEMO: Final = ROOT / "examples" / "scenarios" / "demo.yaml"
 needs_mounts: Final = pytest.mark.skipif(
     not mount_command(), reason="needs a mount namespace: be root, or allow unprivileged user namespaces"
@@ -57,8 +58,11 @@ def test_only_what_is_locked_is_installed() -> None:
 
 def test_the_last_stage_installs_nothing_and_only_takes_the_installation() -> None:
     (run,) = _instructions(_FINAL, "RUN")
-    assert run.startswith("useradd ")
-    assert "&&" not in run
+    assert [command.split()[0:3] for command in run.split("&&")] == [
+        ["groupadd", "--gid", "65532"],
+        ["useradd", "--uid", "65532"],
+        ["python", "-m", "compileall"],
+    ]
     (copy,) = _instructions(_FINAL, "COPY")
     assert copy == "--from=build /opt/vault-autoupdate /opt/vault-autoupdate"  # owned by root
     assert not _instructions(_FINAL, "ADD")
@@ -70,18 +74,23 @@ def test_it_runs_as_a_user_who_owns_nothing_and_has_no_shell() -> None:
     number, _, group = user.partition(":")
     assert int(number) > 0
     assert int(group) > 0
-    (useradd,) = _instructions(_FINAL, "RUN")
-    assert f"--uid {number}" in useradd
+    (run,) = _instructions(_FINAL, "RUN")
+    groupadd, useradd, _ = run.split("&&")
+    assert groupadd.split()[1:3] == ["--gid", group]  # so that the number has its name
+    assert f"--uid {number} --gid {group} " in useradd
     assert "--no-create-home" in useradd
     assert "--shell /usr/sbin/nologin" in useradd
     assert not re.search(r"--chown|\bchown\b|\bchmod\b", _DOCKERFILE)
     assert _instructions(_FINAL, "ENTRYPOINT") == ['["vault-autoupdate"]']  # no shell in between
 
 
-def test_base_images_are_pinned_to_a_patch_release() -> None:
+def test_base_images_are_pinned_to_the_digest_of_a_patch_release() -> None:
     images = [line.split()[0] for line in (_BUILD[0], _FINAL[0])]
-    assert len(set(images)) == 1
-    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", images[0])
+    assert images == ["${BASE}"] * 2
+    bases = [re.search(r"^ARG BASE=(.*)$", text, re.MULTILINE) for text in (_DOCKERFILE, _SIMULATOR)]
+    named = {found[1] for found in bases if found}
+    assert len(named) == 1
+    assert re.fullmatch(r"docker\.io/library/python:\d+\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", named.pop())
 
 
 @pytest.fixture(scope="module")

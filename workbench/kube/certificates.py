@@ -51,6 +51,10 @@ class Authority:
         """Issue a certificate that makes its holder this Kubernetes user, in these groups."""
         return self._issue(file_name, user, groups, ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
+    def pair(self, file_name: str) -> KeyPair:
+        """A certificate that was issued before."""
+        return KeyPair(self._directory / f"{file_name}.crt", self._directory / f"{file_name}.key")
+
     def signing_key(self, file_name: str) -> tuple[Path, Path]:
         """Make a key pair for signing tokens, and return the paths of the private and the public key."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -85,7 +89,7 @@ class Authority:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
             )
-        pair = KeyPair(self._directory / f"{file_name}.crt", self._directory / f"{file_name}.key")
+        pair = self.pair(file_name)
         signed = builder.sign(self._key, hashes.SHA256())
         pair.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         _write_key(pair.key, key)

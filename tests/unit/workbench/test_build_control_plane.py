@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench.kube import build_control_plane
+from workbench.kube import go_build
 from workbench.kube.binaries import MODULE, Binaries, cache_directory, find_binaries, pinned_version
-from workbench.kube.build_control_plane import BuildFailed, build, main
+from workbench.kube.build_control_plane import build, main
+from workbench.kube.go_build import BuildFailed
 from workbench.kube.resources import ROOT
 
 _FAKE_GO = """#!{python}
@@ -110,7 +111,7 @@ def test_progress_is_told_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _fake_go(tmp_path)
-    monkeypatch.setattr(build_control_plane, "_PROGRESS_EVERY", 0.005)
+    monkeypatch.setattr(go_build, "_PROGRESS_EVERY", 0.005)
 
     assert main() == 0
 

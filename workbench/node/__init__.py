@@ -1,0 +1,1 @@
+"""A node with Pods on this machine: its programs, its images, and the node itself, all in namespaces of its own."""
