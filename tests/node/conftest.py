@@ -1,0 +1,80 @@
+"""Tests in Pods: one node for all of them, and this process in its network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fixtures import namespace_name
+from tests.node.installation import Installation, Simulated, simulated
+from workbench.kube.resources import CRD_FILE, install_definition
+from workbench.node.node import Node
+from workbench.node.requirements import missing
+from workbench.site import scenario
+
+_HERE: Final = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs the node; ``--dist loadgroup`` then keeps it in one worker."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.node)
+            item.add_marker(pytest.mark.timeout(400))
+            if config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group("node"))
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"in CI this test must not be skipped: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A running node. This process is in its network meanwhile."""
+    if reason := missing():
+        _give_up(reason)
+    try:
+        prepared = Node(tmp_path_factory.mktemp("node"))
+    except FileNotFoundError as error:
+        _give_up(str(error))
+    with prepared as running, running.network():
+        yield running
+
+
+@pytest.fixture(scope="session")
+def definition(node: Node) -> None:
+    """The resource definition is there, whatever release comes and goes."""
+    with node.connect() as rest:
+        install_definition(rest, CRD_FILE)
+
+
+@pytest.fixture
+def namespace(node: Node, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own that takes only pods of the ``restricted`` level."""
+    name = namespace_name(request)
+    node.kubectl("create", "namespace", name).check()
+    node.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted").check()
+    yield name
+    node.kubectl("delete", "namespace", name, "--wait=false").check()
+
+
+@pytest.fixture
+def azure(node: Node, tmp_path: Path) -> Iterator[Simulated]:
+    """A simulated Azure in the node's network, with one vault of twelve mappings, eight of which are to be changed."""
+    with simulated(node, tmp_path, scenario({"enabled_compliant": 4, "disabled": 8})) as running:
+        yield running
+
+
+@pytest.fixture
+def installation(node: Node, namespace: str, azure: Simulated, definition: None) -> Iterator[Installation]:
+    """The chart, to be installed in the test's namespace with an operator that looks after that one alone."""
+    made = Installation(node, namespace, azure)
+    yield made
+    made.uninstall()

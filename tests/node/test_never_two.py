@@ -1,0 +1,188 @@
+"""Never two at work: whatever ends a pod, its successor writes when it has ended or lost the Lease, and no sooner.
+
+Each test lets an operator begin with the mappings of a vault of its own, disturbs it, and waits until all is done. What
+Azure was asked for, and by whom, tells whether two worked at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.node.installation import SELECTOR, Installation, Simulated, simulated, writers
+from workbench.node.node import Node
+from workbench.process.waiting import wait_until
+from workbench.site import Vault, scenario
+
+MAPPINGS: Final = 120
+BEGUN: Final = 10
+"""PATCHes after which an operator is in the middle of its work."""
+_NAMESPACE: Final = "never-two"
+
+
+@pytest.fixture(scope="module")
+def azure(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """Twelve vaults, one for each test."""
+    document = scenario({"disabled": MAPPINGS}, vault_count=12)
+    with simulated(node, tmp_path_factory.mktemp("never-two"), document) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installed(node: Node, azure: Simulated, definition: None) -> Iterator[Installation]:
+    """One release for all of these tests, whose operator writes ten times a second."""
+    node.kubectl("create", "namespace", _NAMESPACE).check()
+    node.kubectl("label", "namespace", _NAMESPACE, "pod-security.kubernetes.io/enforce=restricted").check()
+    made = Installation(node, _NAMESPACE, azure)
+    made.install(**_SLOWLY)
+    yield made
+    made.uninstall()
+
+
+_SLOWLY: Final[dict[str, Any]] = {"limits": {"write": "100/10s"}, "podDisruptionBudget": {"enabled": True}}
+
+
+@pytest.fixture
+def vault_number(request: pytest.FixtureRequest, counter: Iterator[int]) -> int:
+    """A vault that no other test has."""
+    return next(counter)
+
+
+@pytest.fixture(scope="module")
+def counter() -> Iterator[int]:
+    return iter(range(12))
+
+
+def _begin(installed: Installation, number: int) -> Vault:
+    """Let the operator begin with a vault."""
+    of = installed.declare(number)
+    wait_until(
+        lambda: len(installed.azure.patches(of)) >= BEGUN,
+        within=60,
+        what=lambda: f"{BEGUN} PATCHes:\n{installed.logs()}",
+    )
+    return of
+
+
+def _check(installed: Installation, of: Vault, *, takes_over: bool = True) -> None:
+    """All is done, each mapping once, and by one after the other."""
+    installed.wait_ready(of, within=120)
+    patches = installed.azure.patches(of)
+    by = writers(patches)
+    assert len(by) == len(set(by)), f"two at once: {by}"
+    assert len(by) == (2 if takes_over else 1), by
+    accepted = [each["mapping"] for each in patches if each["status"] == 202]
+    assert sorted(accepted) == sorted(set(accepted))
+    assert len(accepted) == MAPPINGS
+
+
+def _delete(installed: Installation) -> None:
+    installed.kubectl("delete", "pod", installed.leader(), "--wait=false").check()
+
+
+def _evict(installed: Installation) -> None:
+    name = installed.leader()
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    with installed.node.connect() as rest:
+        rest.create(f"/api/v1/namespaces/{installed.namespace}/pods/{name}/eviction", eviction)
+
+
+def _drain(installed: Installation) -> None:
+    selected = f"--pod-selector={SELECTOR}"
+    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s", selected)
+    drained = installed.kubectl("drain", "node", *options, timeout=90)
+    try:
+        assert drained.code == 0, drained.stderr
+    finally:
+        installed.kubectl("uncordon", "node").check()
+
+
+def _kill(installed: Installation) -> None:
+    os.kill(operator_process(installed.leader()), signal.SIGKILL)
+
+
+def _upgrade(installed: Installation) -> None:
+    installed.install(**_SLOWLY, podAnnotations={"changed": "yes"})
+
+
+def _roll_back(installed: Installation) -> None:
+    installed.rollback()
+
+
+def _to_two(installed: Installation) -> None:
+    installed.install(**_SLOWLY, replicas=2)
+
+
+def _to_one(installed: Installation) -> None:
+    installed.install(**_SLOWLY)
+
+
+def operator_process(pod: str) -> int:
+    """The operator's process in a pod, by its id on this machine."""
+    found = []
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            try:
+                command = (directory / "cmdline").read_bytes().split(b"\0")
+                variables = (directory / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has ended
+                continue
+            if command[-2:-1] == [b"run"] and f"POD_NAME={pod}".encode() in variables:
+                found.append(int(directory.name))
+    (process,) = found
+    return process
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [_delete, _evict, _drain, _upgrade, _roll_back, _to_two, _to_one],
+    ids=lambda each: each.__name__.strip("_"),
+)
+def test_the_successor_waits(
+    installed: Installation, vault_number: int, disturb: Callable[[Installation], None]
+) -> None:
+    of = _begin(installed, vault_number)
+    disturb(installed)
+    _check(installed, of)
+
+
+def test_a_container_that_was_killed_goes_on_in_its_pod(installed: Installation, vault_number: int) -> None:
+    """Its pod, and so its address, is the same; it waits for the Lease of the process before it."""
+    of = _begin(installed, vault_number)
+    _kill(installed)
+    _check(installed, of, takes_over=False)
+
+
+def test_sigterm_while_azure_hangs_ends_by_itself_inside_the_grace_period(
+    installed: Installation, vault_number: int
+) -> None:
+    """By itself is with code 0: 137 would be the kubelet's doing."""
+    of = _begin(installed, vault_number)
+    control, name = installed.azure.control, installed.leader()
+    fault = control.add_fault("hang", seconds=90.0, method="PATCH", vault=of.name, forever=True)
+    wait_until(lambda: control.faults()[0]["hits"] > 0, within=20, what="calls that hang")
+    assert _delete_and_watch(installed, name) == 0
+    control.remove_fault(fault)
+    _check(installed, of)
+
+
+def _delete_and_watch(installed: Installation, name: str) -> int:
+    """Delete a pod, and return the code that its container ended with."""
+    code = -1
+    path = f"/api/v1/namespaces/{installed.namespace}/pods"
+    with installed.node.connect() as rest:
+        version = rest.request("GET", path)["metadata"]["resourceVersion"]
+        installed.kubectl("delete", "pod", name, "--wait=false").check()
+        for event in rest.watch(path, resource_version=version, seconds=60):
+            if event["object"]["metadata"]["name"] != name:
+                continue
+            for container in event["object"]["status"].get("containerStatuses", ()):
+                code = container["state"].get("terminated", {}).get("exitCode", code)
+            if event["type"] == "DELETED":
+                return code
+    pytest.fail(f"{name} is still there after a minute")
