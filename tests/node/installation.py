@@ -30,11 +30,13 @@ from workbench.site import SCALE, Vault, vault
 RELEASE: Final = "vau"
 DEPLOYMENT: Final = "vau-vault-autoupdate"
 SELECTOR: Final = f"app.kubernetes.io/name=vault-autoupdate,app.kubernetes.io/instance={RELEASE}"
-IMAGE: Final = {"repository": "vault-autoupdate", "tag": "ci", "pullPolicy": "Never"}
+_IMAGE: Final = {"repository": "vault-autoupdate", "tag": "ci", "pullPolicy": "Never"}
 _TRUST: Final = "azure-ca"
 _WAIT_SECONDS: Final = 120
 
-__all__ = ["DEPLOYMENT", "IMAGE", "RELEASE", "SELECTOR", "Installation", "Simulated", "simulated", "writers"]
+__all__ = [
+    "DEPLOYMENT", "RELEASE", "SELECTOR", "Installation", "Simulated", "operator_process", "simulated", "writers",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Simulated:
     def values(self) -> dict[str, Any]:
         """Values of the chart by which the operator works on it, with an identity of the node."""
         return {
-            "image": IMAGE,
+            "image": _IMAGE,
             "crds": {"enabled": False},
             "rbac": {"aggregate": False},
             "azure": {"armEndpoint": f"https://{self.host}", "auth": {"mode": "managedIdentity"}},
@@ -211,3 +213,19 @@ class Installation:
         """Events of the namespace's pods and Deployments."""
         found: list[dict[str, Any]] = self.kubectl("get", "events", "--output", "json").json()["items"]
         return [event for event in found if event["type"] == kind]
+
+
+def operator_process(pod: str) -> int:
+    """The operator's process in a pod, by its id on this machine."""
+    found = []
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            try:
+                command = (directory / "cmdline").read_bytes().split(b"\0")
+                variables = (directory / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has ended
+                continue
+            if command[-2:-1] == [b"run"] and f"POD_NAME={pod}".encode() in variables:
+                found.append(int(directory.name))
+    (process,) = found
+    return process

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import pytest
 
-from tests.node.installation import SELECTOR, Installation, Simulated, simulated, writers
+from tests.node.installation import SELECTOR, Installation, Simulated, operator_process, simulated, writers
 from workbench.node.node import Node
 from workbench.process.waiting import wait_until
 from workbench.site import Vault, scenario
@@ -69,13 +68,13 @@ def _begin(installed: Installation, number: int) -> Vault:
     return of
 
 
-def _check(installed: Installation, of: Vault, *, takes_over: bool = True) -> None:
-    """All is done, each mapping once, and by one after the other."""
+def _check(installed: Installation, of: Vault, *, by_how_many: Collection[int] = (2,)) -> None:
+    """All is done, each mapping once, and by one pod after the other."""
     installed.wait_ready(of, within=120)
     patches = installed.azure.patches(of)
     by = writers(patches)
     assert len(by) == len(set(by)), f"two at once: {by}"
-    assert len(by) == (2 if takes_over else 1), by
+    assert len(by) in by_how_many, by
     accepted = [each["mapping"] for each in patches if each["status"] == 202]
     assert sorted(accepted) == sorted(set(accepted))
     assert len(accepted) == MAPPINGS
@@ -114,33 +113,9 @@ def _roll_back(installed: Installation) -> None:
     installed.rollback()
 
 
-def _to_two(installed: Installation) -> None:
-    installed.install(**_SLOWLY, replicas=2)
-
-
-def _to_one(installed: Installation) -> None:
-    installed.install(**_SLOWLY)
-
-
-def operator_process(pod: str) -> int:
-    """The operator's process in a pod, by its id on this machine."""
-    found = []
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            try:
-                command = (directory / "cmdline").read_bytes().split(b"\0")
-                variables = (directory / "environ").read_bytes().split(b"\0")
-            except OSError:  # it has ended
-                continue
-            if command[-2:-1] == [b"run"] and f"POD_NAME={pod}".encode() in variables:
-                found.append(int(directory.name))
-    (process,) = found
-    return process
-
-
 @pytest.mark.parametrize(
     "disturb",
-    [_delete, _evict, _drain, _upgrade, _roll_back, _to_two, _to_one],
+    [_delete, _evict, _drain, _upgrade, _roll_back],
     ids=lambda each: each.__name__.strip("_"),
 )
 def test_the_successor_waits(
@@ -151,11 +126,25 @@ def test_the_successor_waits(
     _check(installed, of)
 
 
+def test_a_second_replica_waits(installed: Installation, vault_number: int) -> None:
+    of = _begin(installed, vault_number)
+    installed.install(**_SLOWLY, replicas=2)
+    _check(installed, of, by_how_many=[1])
+
+
+def test_of_two_replicas_the_one_that_is_left_goes_on(installed: Installation, vault_number: int) -> None:
+    """Which one that is, the controller of the ReplicaSet decides."""
+    installed.install(**_SLOWLY, replicas=2)
+    of = _begin(installed, vault_number)
+    installed.install(**_SLOWLY)
+    _check(installed, of, by_how_many=[1, 2])
+
+
 def test_a_container_that_was_killed_goes_on_in_its_pod(installed: Installation, vault_number: int) -> None:
     """Its pod, and so its address, is the same; it waits for the Lease of the process before it."""
     of = _begin(installed, vault_number)
     _kill(installed)
-    _check(installed, of, takes_over=False)
+    _check(installed, of, by_how_many=[1])
 
 
 def test_sigterm_while_azure_hangs_ends_by_itself_inside_the_grace_period(

@@ -44,6 +44,13 @@ run() { # NAME COMMAND...: starts a program with a log of its own
   "$@" >> "$log" 2>&1 < /dev/null &
 }
 
+always() { # COMMAND...: starts it again whenever it ends, as the machine's own supervisor would
+  while :; do
+    "$@" || true
+    sleep 1
+  done
+}
+
 pki="$NODE/certificates"
 run etcd "$CONTROL_PLANE/etcd" --name=node --data-dir="$NODE/etcd" --log-level=warn --unsafe-no-fsync=true \
   --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
@@ -72,7 +79,7 @@ for _ in $(seq 400); do
   ctr --address /run/containerd/containerd.sock version > /dev/null 2>&1 && break
   sleep 0.05
 done
-run kubelet kubelet --config="$NODE/kubelet.yaml" --kubeconfig="$NODE/node.kubeconfig" --root-dir="$NODE/kubelet" \
+run kubelet always kubelet --config="$NODE/kubelet.yaml" --kubeconfig="$NODE/node.kubeconfig" --root-dir="$NODE/kubelet" \
   --node-ip="$ADDRESS" --hostname-override=node --cert-dir="$pki"
 run kube-proxy kube-proxy --config="$NODE/kube-proxy.yaml"
 run coredns coredns -conf "$NODE/Corefile"

@@ -10,7 +10,7 @@ from typing import Final
 
 _CLONE_NEWNET: Final = 0x40000000
 
-__all__ = ["network_of"]
+__all__ = ["enter_network_of", "network_of"]
 
 
 @contextmanager
@@ -18,17 +18,22 @@ def network_of(pid: int) -> Iterator[None]:
     """Be in the network namespace of a process: this thread, and the threads and processes that it starts meanwhile."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(there)
-        finally:
-            os.close(there)
+        enter_network_of(pid)
         try:
             yield
         finally:
             _enter(home)
     finally:
         os.close(home)
+
+
+def enter_network_of(pid: int) -> None:
+    """Go into the network namespace of a process, for good."""
+    there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _enter(there)
+    finally:
+        os.close(there)
 
 
 def _enter(namespace: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from workbench.node.binaries import NodeBinaries, find_node
 from workbench.node.cgroups import Cgroup
 from workbench.node.configuration import ADDRESS, SERVER, write_configuration
 from workbench.node.images import Images, find_images
-from workbench.node.namespaces import network_of
+from workbench.node.namespaces import enter_network_of, network_of
 from workbench.node.requirements import NAMESPACES
 from workbench.process.children import ChildProcess
 from workbench.process.waiting import wait_until
@@ -108,6 +109,12 @@ class Node:
             self._first = None
             self._cgroup.remove()
 
+    def restart(self) -> None:
+        """Crash and start again. The calling thread is in the new network then: the old one leads nowhere any more."""
+        self.crash()
+        self.start()
+        enter_network_of(self._process.pid)
+
     def close(self) -> None:
         """End everything, and remove the directory if it was a temporary one."""
         self.crash()
@@ -150,9 +157,21 @@ class Node:
         pair = self.authority.pair("admin")
         return RestClient(SERVER, authority=certificates / "ca.crt", client=pair)
 
+    def cgroups(self) -> list[Path]:
+        """The directories of the control group that the pods are in."""
+        return self._cgroup.paths()
+
     def log(self, name: str) -> str:
         """What a program of the node has logged."""
         return (self.directory / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def restart_kubelet(self) -> None:
+        """End the kubelet, which is started again; the pods go on meanwhile."""
+        for directory in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):  # it is no process, or has ended
+                command = (directory / "cmdline").read_bytes().split(b"\0")
+                if command[0] == b"kubelet" and f"--root-dir={self.directory / 'kubelet'}".encode() in command:
+                    os.kill(int(directory.name), signal.SIGKILL)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
