@@ -84,6 +84,15 @@ mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on wh
 docs: $(STAMP) ## Write the pages that are made from the code
 	@$(BIN)/python -m tools.docs_build
 
+.PHONY: site
+site: $(STAMP) ## The pages as a site in dist/site, with search; a link that leads nowhere is an error
+	@$(BIN)/uv sync --quiet --locked --inexact --group site --python $(BIN)/python
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+.PHONY: release
+release: $(STAMP) ## Make release VERSION= in dist/release, without publishing anything (DRY=0 also sets the version)
+	@$(BIN)/python -m tools.release $(VERSION) $(if $(filter 0,$(DRY)),--set-version)
+
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants dist

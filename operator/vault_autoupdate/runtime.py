@@ -217,7 +217,6 @@ async def _run(
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 
     async def work() -> None:
-        standing_by.clear()
         calls = metrics.kube_call_finished
         await watch(controller, queue, settings.watch_namespaces, connection=api, health=health, calls=calls)
 

@@ -59,7 +59,7 @@ class Leadership:
 
     def follows(self) -> bool:
         """Whether somebody else leads: renewed the Lease not long ago, before our eyes."""
-        return time.monotonic() - self._lock.other_renewed_at < LEASE_SECONDS
+        return not self.holds() and time.monotonic() - self._lock.other_renewed_at < LEASE_SECONDS
 
     def holds(self) -> bool:
         """Whether the Lease is ours beyond doubt at this moment. Any thread may ask."""

@@ -245,16 +245,14 @@ async def test_stopping_ends_in_spite_of_work_that_does_not_let_itself_be_cancel
                 await release.wait()
         return None
 
-    queue = WorkQueue(work)
-    running = asyncio.create_task(queue.run())
-    queue.add("a")
-    await asyncio.sleep(1)
-    stopped = _now()
-    await queue.stop(15, give_up=lambda: cut.append(_now() - stopped))
-    assert cut == [15]
-    assert 15 < _now() - stopped < 20
-    release.set()
-    await running
+    async with _running(work) as queue:
+        queue.add("a")
+        await asyncio.sleep(1)
+        stopped = _now()
+        await queue.stop(15, give_up=lambda: cut.append(_now() - stopped))
+        assert cut == [15]
+        assert 15 < _now() - stopped < 20
+        release.set()
 
 
 @in_virtual_time
