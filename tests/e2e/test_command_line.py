@@ -132,6 +132,70 @@ def test_apply_waits_while_azure_asks_to_be_left_alone_and_says_until_when(
     assert "8 succeeded, 0 failed, 0 failed to start, 0 timed out." in result.output
 
 
+_LOOK = 4
+"""Calls of a look that fails: the first one, and three more in its place."""
+
+
+_UNTIL_THE_SECOND_LOOK = [
+    {"kind": "truncated_json", "route": "mappings", "times": _LOOK + 1},
+    {"kind": "token_down", "times": 3},
+]
+
+
+@pytest.mark.parametrize("fault", _UNTIL_THE_SECOND_LOOK, ids=["cut off", "no token"])
+@pytest.mark.parametrize("command", ["apply", "plan"])
+def test_a_look_that_fails_in_passing_is_taken_again(
+    sim: SimulatorThread, manifest: Path, fault: dict[str, Any], command: str
+) -> None:
+    sim.control.add_fault(**fault)
+    result = run(command, manifest, sim=sim)
+
+    code, said = (0, "8 succeeded, 0 failed") if command == "apply" else (2, "Plan: 6 to change, 2 to repair")
+    assert result.returncode == code, result.stderr
+    assert said in result.stdout
+
+
+@pytest.mark.parametrize("command", ["apply", "plan"])
+def test_a_look_is_taken_again_four_times_at_the_most(sim: SimulatorThread, manifest: Path, command: str) -> None:
+    sim.control.add_fault("status", status=503, message="Not now.", route="mappings", forever=True)
+    result = run(command, manifest, sim=sim)
+
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
+    assert "Not now." in result.stdout + result.stderr
+    assert len(sim.control.requests(kind="mappings")) == 5 * _LOOK
+
+
+def test_an_answer_that_is_cut_off_now_and_then_does_not_end_a_long_run(sim: SimulatorThread, manifest: Path) -> None:
+    """One in forty did, after all changes had succeeded."""
+    sim.control.add_fault("truncated_json", rate=0.4)
+    result = run("apply", manifest, sim=sim)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "8 succeeded, 0 failed, 0 failed to start, 0 timed out." in result.stdout
+
+
+def test_two_resources_of_one_vault_in_one_file_are_refused_before_any_call(
+    sim: SimulatorThread, manifest: Path
+) -> None:
+    text = manifest.read_text()
+    manifest.write_text(f"{text}---\n{text.replace('name: dr', 'name: other')}")
+    result = run("apply", manifest, sim=sim)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "default/dr and default/other name one vault" in result.stderr
+    assert sim.control.requests() == []
+
+
+def test_nothing_of_a_strange_file_moves_the_cursor(sim: SimulatorThread, manifest: Path) -> None:
+    manifest.write_text(f'{manifest.read_text()}  "\\e]0;owned\\a\\e[31mx\\r\\nFORGED ok": 1\n')
+    strange = manifest.rename(manifest.with_name("v\x1b[31m\u202e.yaml"))
+    result = run("plan", strange, sim=sim)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.rstrip("\n").isprintable()
+
+
 def test_ctrl_c_ends_the_waiting_too(sim: SimulatorThread, manifest: Path, tmp_path: Path) -> None:
     sim.control.add_fault("throttle", route="mappings", retry_after=3000, message="Too many.")
     with start("apply", manifest, sim=sim, directory=tmp_path) as process:

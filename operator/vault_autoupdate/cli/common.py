@@ -12,14 +12,15 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn, TextIO, TypeVar
 
 import click
-import yaml
 
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli import view as terminal
+from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.model.resource import KIND, InvalidSpec, VaultAutoUpdate, parse_resource
+from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.model.text import printable
 from vault_autoupdate.runtime import Core, open_core
 from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable
 
@@ -163,20 +164,9 @@ def on_interrupt() -> asyncio.Event:
 def manifests(file: TextIO) -> list[VaultAutoUpdate]:
     """The resources of a manifest, or an end with all that is wrong with it."""
     try:
-        documents = [document for document in yaml.safe_load_all(file) if document is not None]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse([f"{file.name}: not YAML: {error}"])
-    wanted = [d for d in documents if isinstance(d, dict) and d.get("kind") == KIND]
-    if not wanted:
-        refuse([f"{file.name}: no {KIND} in it"])
-    resources, problems = [], []
-    for document in wanted:
-        try:
-            resources.append(parse_resource({key: value for key, value in document.items() if key != "status"}))
-        except InvalidSpec as error:
-            problems += [f"{file.name}: {problem}" for problem in error.problems]
-    if problems:
-        refuse(problems)
+        resources = read_manifests(file)
+    except InvalidManifest as error:
+        refuse(f"{file.name}: {problem}" for problem in error.problems)
     for resource in resources:
         if resource.spec.credential:
             click.echo(f"note: {resource.key}: spec.credential is for the operator; you log in as yourself", err=True)
@@ -186,11 +176,17 @@ def manifests(file: TextIO) -> list[VaultAutoUpdate]:
 def refuse(problems: Iterable[str]) -> NoReturn:
     """End because of what was given: nothing was called."""
     for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+        _complain(problem)
     sys.exit(EXIT_USAGE)
 
 
 def fail(message: str) -> NoReturn:
     """End because something did not work."""
-    click.echo(f"error: {message}", err=True)
+    _complain(message)
     sys.exit(EXIT_FAILED)
+
+
+def _complain(problem: str) -> None:
+    """Say what is wrong. It may repeat what a file has, or the file's name: nothing of that moves the cursor."""
+    lines = [printable(line) for line in problem.splitlines()]
+    click.echo("\n".join(["error: " + lines[0], *lines[1:]] if lines else ["error"]), err=True)

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TextIO
+from typing import Final, TextIO
 
 import click
 from rich.console import Console
@@ -31,6 +31,7 @@ from vault_autoupdate.cli.common import (
 )
 from vault_autoupdate.cli.status import status
 from vault_autoupdate.cluster.lease import LeadershipLost
+from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.errors import AzureError, Disposition
@@ -40,6 +41,9 @@ from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.runtime import Core, run_operator, utc_now
 from vault_autoupdate.settings import InvalidSettings
+
+_MORE_LOOKS: Final = 4
+"""After one that failed for a reason that may pass, without anything having been achieved meanwhile."""
 
 __all__ = ["main"]
 
@@ -89,7 +93,7 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
     with open_quiet_core(settings, Watcher()) as core:
         for resource in resources:
             try:
-                result = asyncio.run(core.reconciler.plan(resource))
+                result = asyncio.run(_plan(core, resource))
             except AzureError as error:
                 fail(f"{resource.key}: {error.reason}: {error}")
             changes += len(result.actionable)
@@ -110,7 +114,8 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
 
     That is auto-update of the mappings alone: agents are updated by update-agents, also where spec.agentUpdates is set.
 
-    While Azure asks to be left alone (429), it is waited.
+    While Azure asks to be left alone (429), it is waited. A look that fails for a reason that may pass is taken again,
+    up to four times in a row.
 
     Exit code 0: all is as declared. 1: something failed or timed out. 130: interrupted with Ctrl-C; the same
     command again finds the jobs that still run, and goes on.
@@ -146,16 +151,50 @@ async def _apply(
     async def report(readiness: Readiness) -> None:
         view.progress(readiness, state)
 
+    failures, done = 0, _work_done(state)
     while True:
         outcome = await core.reconciler.reconcile(resource, state, report, interrupted)
-        if outcome.superseded or outcome.error is None or outcome.error.disposition is not Disposition.WAIT:
+        if outcome.superseded or outcome.error is None:
             return outcome
-        pause = max(1.0, core.paused_for(resource, state.location))
+        failures, done = (failures + 1 if done == _work_done(state) else 1), _work_done(state)
+        if outcome.error.disposition is Disposition.WAIT:
+            pause = max(1.0, core.paused_for(resource, state.location))
+        elif outcome.error.disposition is Disposition.RETRY and failures <= _MORE_LOOKS:
+            pause = _pause_before_look(core, failures)
+        else:
+            return outcome
         until = utc_now() + timedelta(seconds=pause)
         said = f"{outcome.readiness.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
         console.print(said, markup=False, soft_wrap=True)
         with suppress(TimeoutError):
             await asyncio.wait_for(interrupted.wait(), pause)
+
+
+async def _plan(core: Core, resource: VaultAutoUpdate) -> Plan:
+    """Plan; a look that fails for a reason that may pass is taken again, within the same bounds as by `apply`.
+
+    Raises:
+        AzureError: the vault could not be read.
+    """
+    for failures in range(1, _MORE_LOOKS + 1):
+        try:
+            return await core.reconciler.plan(resource)
+        except AzureError as error:
+            if error.disposition is not Disposition.RETRY:
+                raise
+        await asyncio.sleep(_pause_before_look(core, failures))
+    return await core.reconciler.plan(resource)
+
+
+def _pause_before_look(core: Core, failures: int) -> float:
+    """Seconds before a look is taken again. The operator waits for minutes; at a terminal that would be too long."""
+    return core.settings.retry_pause.total_seconds() * float(2 ** (failures - 1))
+
+
+def _work_done(state: VaultState) -> tuple[int, ...]:
+    """What a run has come to. While it goes on, an error now and then must not add up to its end."""
+    run = state.run
+    return (run.patched, run.succeeded, run.failed, run.failed_to_start, run.timed_out) if run else ()
 
 
 def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:

@@ -57,6 +57,8 @@ class AccountReport:
     last_run: RunbookRun | None = None
     minutes_used: float | None = None
     minutes_limit: float | None = None
+    schedules: int = 0
+    """That mappings name and the account has."""
     schedules_missing: int = 0
     schedules_disabled: int = 0
     missing: Mapping[str, LostArtifact] = field(default_factory=dict)
@@ -119,6 +121,7 @@ def build_account_report(
         last_run=facts.runs[0] if facts.runs else None,
         minutes_used=facts.minutes_used,
         minutes_limit=_limit(facts),
+        schedules=len({fold(schedule.name) for _, schedule in scheduled}),
         schedules_missing=len({fold(each.schedule_name) for each in unscheduled}),
         schedules_disabled=len({fold(schedule.name) for _, schedule in disabled}),
         missing={

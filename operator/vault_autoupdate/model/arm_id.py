@@ -12,6 +12,8 @@ from functools import cached_property
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
+from vault_autoupdate.model.text import is_printable
+
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME = re.compile(r"[\w.()-]{0,89}[\w()-]")
 """What ARM allows in the names of groups, vaults and accounts; anything else could change the meaning of a URL."""
@@ -79,18 +81,23 @@ def is_guid(text: str) -> bool:
 
 def is_resource_name(text: str) -> bool:
     """Tell whether ``text`` can be the name of a resource group, a vault or an account."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and is_printable(text)
 
 
 def is_below(text: str, parent_key: str) -> bool:
     """Tell whether an id is that of something in the resource whose `ArmId.key` is ``parent_key``, and nothing else.
 
     Ids of what is in a vault come from ARM, and after a restart from a status: they must not be able to lead a call
-    to another vault. A URL with dots or percent signs in its path may mean another path than it shows.
+    to another vault. A URL with dots or percent signs in its path may mean another path than it shows, and what people
+    cannot see may make one id look like another.
     """
     folded = fold(text)
     below = folded.removeprefix(f"{parent_key}/")
-    return len(below) < len(folded) and all(_PLAIN.fullmatch(segment) for segment in below.split("/"))
+    return len(below) < len(folded) and all(map(_is_plain, below.split("/")))
+
+
+def _is_plain(segment: str) -> bool:
+    return _PLAIN.fullmatch(segment) is not None and is_printable(segment)
 
 
 def parse_vault_id(text: str) -> ArmId:
@@ -185,7 +192,7 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
         raise refuse("must have the subscription's GUID after /subscriptions/")
     if fold(f"{tokens[5]}/{tokens[6]}") != provider:
         raise refuse(f"must be of type {example.split('/providers/')[1].rsplit('/', 1)[0]}")
-    if not (_NAME.fullmatch(tokens[3]) and _NAME.fullmatch(tokens[7])):
+    if not (is_resource_name(tokens[3]) and is_resource_name(tokens[7])):
         raise refuse("must have names of up to 90 letters, digits and -_.() that do not end with a period")
     return ArmId(
         text=text, subscription=tokens[1], resource_group=tokens[3], provider="/".join(tokens[5:7]), name=tokens[7]

@@ -340,7 +340,11 @@ def request_of(value: str | None) -> str | None:
 
 
 def problem_of(entry: Any) -> str:
-    """One sentence for one of pydantic's errors, in the words of the manifest."""
+    """One line for one of pydantic's errors, in the words of the manifest and fit for a terminal."""
+    return clean(_problem_of(entry), 1000)
+
+
+def _problem_of(entry: Any) -> str:
     is_default = entry["type"] == "value_error"
     # A default that does not do is named as its field is in Python; other fields as they are in the manifest.
     where = ".".join(to_camel(part) if part in Spec.model_fields and is_default else str(part) for part in entry["loc"])

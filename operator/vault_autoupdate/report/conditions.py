@@ -145,8 +145,24 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
             "NotReported",
             f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
         )
-    said = f"Automation account {name} can update the agents: its state, identity, schedules and last run are right."
-    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
+    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", _healthy(name, report))
+
+
+def _healthy(name: str, report: AccountReport) -> str:
+    """What is right with the account; of what is not there yet, that it is not."""
+    right = [
+        "state",
+        "identity",
+        *(["schedules"] if report.schedules else []),
+        *(["last run"] if report.last_run else []),
+    ]
+    yet = [
+        *(["no mapping names a schedule of it"] if not report.schedules else []),
+        *(["the update runbook has not run"] if not report.last_run else []),
+    ]
+    listed = f"{', '.join(right[:-1])} and {right[-1]}"
+    so_far = f" So far, {' and '.join(yet)}." if yet else ""
+    return f"Automation account {name} can update the agents: its {listed} are right.{so_far}"
 
 
 def conditions(

@@ -77,7 +77,7 @@ def _reasons(report: AccountReport) -> list[str]:
 def test_an_account_that_can_update_the_agents_is_healthy() -> None:
     run = RunbookRun("Completed", NOW - 12 * HOUR, NOW - 11 * HOUR)
 
-    assert _report() == AccountReport("aa-dr", healthy=True, state="Ok", next_run=TONIGHT, last_run=run)
+    assert _report() == AccountReport("aa-dr", healthy=True, state="Ok", next_run=TONIGHT, last_run=run, schedules=1)
 
 
 def test_letter_case_does_not_matter() -> None:
@@ -413,6 +413,30 @@ def test_a_healthy_account_is_said_to_be_so() -> None:
         "Healthy",
         "Automation account aa-dr can update the agents: its state, identity, schedules and last run are right.",
     )
+
+
+_NO_SCHEDULE, _NO_RUN = "no mapping names a schedule of it", "the update runbook has not run"
+
+
+@pytest.mark.parametrize(
+    ("mappings", "facts", "said"),
+    [
+        ((), {"runs": ()}, "state, identity and schedules are right. So far, the update runbook has not run."),
+        ((mapping(),), {}, "state, identity and last run are right. So far, no mapping names a schedule of it."),
+        (
+            (mapping(),),
+            {"runs": ()},
+            f"state and identity are right. So far, {_NO_SCHEDULE} and {_NO_RUN}.",
+        ),
+    ],
+)
+def test_nothing_is_called_right_that_is_not_there(
+    mappings: tuple[ContainerMapping, ...], facts: dict[str, Any], said: str
+) -> None:
+    value = account_healthy(_report(*mappings, **facts), None)
+
+    assert (value.status, value.reason) == ("True", "Healthy")
+    assert value.message == f"Automation account aa-dr can update the agents: its {said}"
 
 
 def test_the_worst_problem_is_the_reason_and_all_are_explained() -> None:

@@ -68,6 +68,9 @@ _BAD = [
     (VAULT_ID.replace("vaults/dr", "vaults/" + "d" * 91), NAMES),
     (VAULT_ID.replace("rg-dr", "rg%2e"), NAMES),
     (VAULT_ID.replace("rg-dr", "rg;dr"), NAMES),
+    (VAULT_ID.replace("rg-dr", "rg\u200bdr"), NAMES),
+    (VAULT_ID.replace("rg-dr", "rg\u3164dr"), NAMES),
+    (VAULT_ID.replace("rg-dr", "rg\u202edr"), NAMES),
 ]
 
 
@@ -270,6 +273,12 @@ def test_any_text_has_a_path_and_any_path_an_id(text: str) -> None:
         ("{vault}/x y", False),
         ("{vault}/x\x1by", False),
         ("{vault}/" + "x" * 261, False),
+        ("{vault}/x\u202ey", False),
+        ("{vault}/x\u200by", False),
+        ("{vault}/x\u3164y", False),
+        ("{vault}/x\ufe0fy", False),
+        ("{vault}/x\U000e0041y", False),
+        ("{vault}/x\ud800y", False),
         ("https://elsewhere{vault}/x", False),
         ("", False),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vault_autoupdate.model.text import clean, plural, whole_number
+from vault_autoupdate.model.text import clean, is_printable, plural, whole_number
 
 SIGNED = (
     "https://management.azure.com/Subscriptions/x/replicationOperationStatus/5a4c?api-version=2022-08-01"
@@ -125,3 +125,13 @@ def test_a_whole_number_is_one_or_nothing(text: str, number: int | None) -> None
 )
 def test_numbers_of_things(count: int, text: str) -> None:
     assert plural(count, "job") == text
+
+
+def test_what_nobody_sees_does_not_come_back() -> None:
+    """All that Unicode calls formats and surrogates, and the letters and marks that are drawn as nothing."""
+    invisible = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in {"Cc", "Cf", "Cs"}]
+    invisible += ["\u034f", "\u115f", "\u1160", "\u17b4", "\u3164", "\uffa0", "\ufe0f", "\U000e0100", "\u180b"]
+
+    assert [character for character in invisible if is_printable(character)] == []
+    assert {clean(f"a{character}b", 20) for character in invisible} == {"a b", "a?b"}
+    assert is_printable("größe 資源 שלום 😀")
