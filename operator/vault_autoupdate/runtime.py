@@ -33,10 +33,12 @@ from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.quota import Caller
 from vault_autoupdate.model.resource import ResourceKey, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import RunObserver, Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
@@ -63,6 +65,21 @@ class Core:
         """Seconds for which Azure wants to be left alone about this vault."""
         scope = self.settings.quota_scope(resource, region)
         return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
+
+    def remember_writes(self, resource: VaultAutoUpdate, state: VaultState) -> None:
+        """Count what an earlier process has written about a vault lately, as far as its status tells.
+
+        Where it was in the middle of that, the first look will tell. Until then no other vault of the scope writes.
+        """
+        scope = self.settings.quota_scope(resource, state.location)
+        caller = Caller(scope, resource.key.namespace, resource.spec.vault_resource_id.key)
+        if state.may_have_written:
+            self.throttle.await_spent(caller, CallKind.WRITE)
+        elif state.run and state.run.completed_at:
+            age = max(0.0, (utc_now() - state.run.completed_at).total_seconds())
+            if age < self.throttle.longest_window(CallKind.WRITE):
+                most = max(limit.count for limit in self.settings.write_limit)
+                self.throttle.spent(caller, CallKind.WRITE, [age] * min(state.run.patched, most))
 
 
 @contextmanager
@@ -208,6 +225,7 @@ async def _run(
         wake=queue.add,
         startup_spread=settings.startup_spread,
         paused_for=core.paused_for,
+        on_first_seen=core.remember_writes,
         now=utc_now,
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -109,6 +109,8 @@ class _Lane:
         self.timer: asyncio.TimerHandle | None = None
         self.touched_at = now
         self._under_way = 0
+        self._untold: OrderedDict[str, float] = OrderedDict()
+        """Per vault of which it is not known what an earlier process has called for it: until when that matters."""
         self._budgets = budgets
         self._longest = max(limit.window for budget in budgets for limit in budget.limits)
 
@@ -119,7 +121,7 @@ class _Lane:
 
     def wait(self, now: float, namespace: str) -> float:
         """Seconds until the budgets let a namespace's call leave; infinity when an answer must come back first."""
-        wait, others_seen = 0.0, self.turns.left_at()
+        wait, others_seen = self._untold_for(now), self.turns.left_at()
         for budget in self._budgets:
             wait = max(wait, budget.wait(now) or budget.hold_back(now, namespace, others_seen))
         return wait
@@ -145,11 +147,17 @@ class _Lane:
             budget.settle(counted, now)
         self.turns.forget_left(now - self._longest)
 
-    def spent(self, namespace: str, ages: Iterable[float], now: float) -> None:
+    def await_spent(self, key: str, now: float) -> None:
+        """Wait for what `spent` will tell about a vault, until it cannot matter any more."""
+        self._untold[key] = now + self.budget.limits[0].window
+        self._untold.move_to_end(key)
+
+    def spent(self, caller: Caller, ages: Iterable[float], now: float) -> None:
         """Count calls of an earlier process."""
         known = tuple(ages)
+        self._untold.pop(caller.key, None)
         for budget in self._budgets:
-            budget.spent(known, now, namespace)
+            budget.spent(known, now, caller.namespace)
 
     def precedence(self) -> tuple[int, bool]:
         """What decides between the lanes of a subscription: the less, the sooner.
@@ -185,6 +193,11 @@ class _Lane:
     def paused_for(self, now: float) -> float:
         """Seconds for which the server wants silence."""
         return max(0.0, *(budget.paused_until() - now for budget in self._budgets))
+
+    def _untold_for(self, now: float) -> float:
+        while self._untold and next(iter(self._untold.values())) <= now:
+            self._untold.popitem(last=False)
+        return next(reversed(self._untold.values())) - now if self._untold else 0.0
 
     def _used_by(self, namespace: str) -> int:
         return max(budget.used_by(namespace) for budget in self._budgets)
@@ -257,9 +270,23 @@ class Throttle:
         lane = self._lane(scope, kind)
         return not lane.turns.waiting and lane.spare(self.now()) > 0.5
 
+    def await_spent(self, caller: Caller, kind: CallKind) -> None:
+        """Say that an earlier process may have made calls for ``caller`` a moment ago, which `spent` will tell.
+
+        Until it has, and for a window of the scope's limit at most, nothing of this scope and kind leaves: the
+        server still counts those calls.
+        """
+        self._lane(caller.scope, kind).await_spent(caller.key, self.now())
+
     def spent(self, caller: Caller, kind: CallKind, ages: Iterable[float]) -> None:
         """Count calls that an earlier process made for ``caller`` ``ages`` seconds ago."""
-        self._lane(caller.scope, kind).spent(caller.namespace, ages, self.now())
+        lane = self._lane(caller.scope, kind)
+        lane.spent(caller, ages, self.now())
+        self._wake(lane)
+
+    def longest_window(self, kind: CallKind) -> float:
+        """Seconds after which no call of this kind counts any more."""
+        return max(limit.window for limit in self._limits[kind])
 
     def refused(self, scope: QuotaScope, kind: CallKind, retry_after: float | None) -> None:
         """The server answered 429: nothing of this scope and kind leaves for ``retry_after`` seconds.

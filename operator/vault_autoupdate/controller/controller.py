@@ -63,6 +63,7 @@ class Controller:
         startup_spread: timedelta,
         paused_for: Callable[[VaultAutoUpdate, str], float],
         now: Callable[[], datetime],
+        on_first_seen: Callable[[VaultAutoUpdate, VaultState], None] = lambda *_: None,
         rules: TenancyRules | None = None,
         tokens_of: TokensOf | None = None,
     ) -> None:
@@ -74,6 +75,7 @@ class Controller:
         self._wake = wake
         self._startup_spread = startup_spread
         self._paused_for = paused_for
+        self._on_first_seen = on_first_seen
         self._now = now
         self._rules = rules or TenancyRules()
         self._tokens_of = tokens_of
@@ -117,6 +119,8 @@ class Controller:
             allowance = Allowance(self._timing.request_interval)
             tracked = TrackedResource.first_seen(declaration, status, self._now(), allowance)
             self._registry.add(tracked)
+            if tracked.resource:
+                self._on_first_seen(tracked.resource, tracked.state)
         else:
             is_news = intent_of(declaration) != intent_of(tracked.declaration)
             self._registry.update(tracked, declaration)

@@ -102,6 +102,11 @@ class VaultState:
     """Looks that found something changed by somebody else after it had been as declared."""
 
     @property
+    def may_have_written(self) -> bool:
+        """Whether the process before this one may have begun something that its last status does not tell."""
+        return self.interrupted or bool(self.operations) or bool(self.rollout and self.rollout.updates)
+
+    @property
     def counts(self) -> Counter[Action]:
         """How many mappings stand where."""
         return Counter(self.actions.values())

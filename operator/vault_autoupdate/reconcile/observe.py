@@ -45,6 +45,8 @@ async def _observe(context: ReconcileContext) -> Plan:
     plan = await _read_mappings(context)
     if plan.actionable or state.taken_over:
         plan = await _look_at_jobs(context, plan)
+    elif not state.looked:
+        _count_earlier_writes(context, await _jobs(context) if state.may_have_written else [])
     if state.assume_omitted(plan):
         plan = _plan(context, [decision.mapping for decision in plan.decisions])
     state.look(plan, context.goal)
@@ -95,13 +97,11 @@ async def _look_at_jobs(context: ReconcileContext, plan: Plan) -> Plan:
     are read once more, after the jobs.
     """
     state = context.state
-    jobs = await context.site_recovery.jobs(
-        context.call_context, context.resource.spec.vault_resource_id, most_pages=PAGES_FOR_ADOPTION
-    )
+    jobs = await _jobs(context)
     state.taken_over = False
     if any(not is_about_something_else(job) for job in jobs):
         plan = await _read_mappings(context)
-    if not state.actions:
+    if not state.looked:
         _count_earlier_writes(context, jobs)
     ours = {operation.job_id.casefold() for operation in state.operations.values()}
     in_scope = {decision.mapping.key for decision in plan.decisions if decision.action is not Action.IGNORE}
@@ -124,14 +124,18 @@ async def _look_at_jobs(context: ReconcileContext, plan: Plan) -> Plan:
 
 
 def _count_earlier_writes(context: ReconcileContext, jobs: list[Job]) -> None:
-    """On the first look of a process: what was begun in the last minute stands in the server's windows already."""
-    call, now = context.call_context, context.now()
-    ages = [
-        max(0.0, (now - job.started_at).total_seconds())
-        for job in jobs
-        if job.started_at is not None and not is_about_something_else(job)
-    ]
-    context.throttle.spent(call, CallKind.WRITE, ages)
+    """On the first look of a process: what was begun in the last minute stands in the server's windows already.
+
+    That goes for jobs about machines too, and for those of others.
+    """
+    now = context.now()
+    ages = [max(0.0, (now - job.started_at).total_seconds()) for job in jobs if job.started_at is not None]
+    context.throttle.spent(context.call_context, CallKind.WRITE, ages)
+
+
+async def _jobs(context: ReconcileContext) -> list[Job]:
+    vault_id = context.resource.spec.vault_resource_id
+    return await context.site_recovery.jobs(context.call_context, vault_id, most_pages=PAGES_FOR_ADOPTION)
 
 
 def _plan(context: ReconcileContext, mappings: list[ContainerMapping]) -> Plan:

@@ -377,3 +377,38 @@ async def test_waiting_costs_no_polling() -> None:
     assert len([timer for timer in scheduled if not timer.cancelled()]) == 1
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+# What an earlier process may have left in the server's windows.
+
+
+@in_virtual_time
+async def test_nothing_leaves_before_all_that_an_earlier_process_has_called_is_told() -> None:
+    throttle, began = _throttle(Limit(10, 60)), _now()
+    for key in ("told", "told later"):
+        throttle.await_spent(caller_of(key), WRITE)
+    call = asyncio.create_task(_call(throttle, "another"))
+    throttle.spent(caller_of("told"), WRITE, [5.0] * 4)
+    await asyncio.sleep(3)
+    assert not call.done()
+
+    throttle.spent(caller_of("told later"), WRITE, [20.0] * 5)
+
+    assert await call - began == 3
+    assert await _call(throttle) - began == pytest.approx(43, abs=0.01), "with that one, ten had been used"
+
+
+@in_virtual_time
+async def test_what_is_never_told_is_waited_for_as_long_as_it_can_matter() -> None:
+    throttle, began = _throttle(Limit(10, 60)), _now()
+    throttle.await_spent(caller_of("silent"), WRITE)
+    await asyncio.sleep(20)
+    throttle.await_spent(caller_of("silent too"), WRITE)
+
+    assert await _call(throttle, scope="other") - began == 20, "another scope is not concerned"
+    assert await _call(throttle) - began == 80
+    assert await _call(throttle) - began == 80
+
+
+def test_the_longest_window_is_how_long_a_call_may_count() -> None:
+    assert _throttle(Limit(200, 60), Limit(1200, 3600)).longest_window(WRITE) == 3600

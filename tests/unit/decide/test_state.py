@@ -32,7 +32,7 @@ from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
-from vault_autoupdate.decide.rollout import Rollout
+from vault_autoupdate.decide.rollout import AgentUpdate, Rollout
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import fold, item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
@@ -449,3 +449,20 @@ def test_what_was_found_about_the_account_comes_back_after_a_restart() -> None:
 
     assert state.account == AccountReport("aa", healthy=True, schedules_missing=2)
     assert not state.account_looked
+
+
+@pytest.mark.parametrize(
+    ("state", "may"),
+    [
+        (VaultState(), False),
+        (VaultState(run=Run("r", NOW, completed_at=NOW)), False),
+        (VaultState(rollout=Rollout()), False),
+        (VaultState(interrupted=True), True),
+        (VaultState(operations={"m": Operation("m", "job", NOW)}), True),
+        (VaultState(rollout=Rollout(updates={"a": AgentUpdate("a", "vm", "job", NOW)})), True),
+    ],
+)
+def test_an_earlier_process_may_have_written_what_no_status_tells_where_it_was_in_the_middle_of_something(
+    state: VaultState, may: bool
+) -> None:
+    assert state.may_have_written is may
