@@ -90,8 +90,8 @@ site: $(STAMP) ## The pages as a site in dist/site, with search; a link that lea
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 .PHONY: release
-release: $(STAMP) ## Make release VERSION= in dist/release, without publishing anything (DRY=0 also sets the version)
-	@$(BIN)/python -m tools.release $(VERSION) $(if $(filter 0,$(DRY)),--set-version)
+release: $(STAMP) ## All of a release VERSION= in dist/release; publishes nothing (IMAGE=0: no image, DRY=0: set the version here)
+	@$(BIN)/python -m tools.release "$(VERSION)" $(if $(filter 0,$(DRY)),--set-version) $(if $(filter 0,$(IMAGE)),--no-image)
 
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder

@@ -28,7 +28,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_they_are_there() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "kind.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "kind.yml", "release.yml"]
 
 
 def test_schema() -> None:

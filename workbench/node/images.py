@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -31,11 +32,12 @@ PAUSE: Final = "registry.k8s.io/pause:3.10.1"
 _STAND_IN: Final = "localhost/python-from-debian:3.13"
 _REGISTRY: Final = "registry"
 _DEBIAN: Final = "debian"
+_PLATFORMS: Final = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _PULL_SECONDS: Final = 120
 _TRUST: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _PIP: Final = Path("/etc/pip.conf")
 
-__all__ = ["OPERATOR", "PAUSE", "SIMULATOR", "Images", "build_images", "find_images"]
+__all__ = ["OPERATOR", "PAUSE", "SIMULATOR", "Images", "build_images", "build_layout", "find_images"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,33 @@ def build_images(pause: Path) -> Images:
             buildah.build(_pause_context(Path(scratch), pause), PAUSE)
             buildah.save(PAUSE, images.pause)
     return images
+
+
+def build_layout(context: Path, layout: Path, tag: str) -> tuple[list[str], str]:
+    """Build the operator's image for all platforms that can be built for here, as an OCI layout under ``layout``.
+
+    Returns the platforms, and where the base is from. One that is not this machine's needs the base from its registry,
+    and the kernel's help (binfmt_misc) to run its programs.
+
+    Raises:
+        BuildFailed: a step failed.
+    """
+    cache = _image_cache()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".building-") as scratch:
+        buildah = _Buildah(Path(scratch))
+        base = _load_base(buildah)
+        platforms = [_PLATFORMS[platform.machine()]]
+        if base == _REGISTRY:
+            emulated = Path("/proc/sys/fs/binfmt_misc")
+            platforms += [
+                name
+                for machine, name in _PLATFORMS.items()
+                if name not in platforms and (emulated / f"qemu-{machine}").exists()
+            ]
+        buildah.build_for(platforms, context, tag, [] if base == _REGISTRY else ["--build-arg", f"BASE={_STAND_IN}"])
+        buildah.save_layout(tag, layout)
+    return platforms, base
 
 
 def _operator_key(base: str) -> str:
@@ -203,6 +232,19 @@ class _Buildah:
                 "bud", "--isolation=chroot", "--pull-never", "--network=host", "--layers=false", "--format=docker",
                 "--quiet", *access, "--tag", tag, *options, context,
             )  # fmt: skip
+
+    def build_for(self, platforms: Sequence[str], context: Path, name: str, options: Sequence[str]) -> None:
+        """Build an image for each platform, and a list of them under ``name``."""
+        with self._host_access() as access:
+            self._must(
+                "bud", "--isolation=chroot", "--network=host", "--layers=false", "--format=oci", "--quiet", *access,
+                *(["--pull-never"] if len(platforms) == 1 else []), f"--platform={','.join(platforms)}",
+                "--manifest", name, *options, context,
+            )  # fmt: skip
+
+    def save_layout(self, name: str, layout: Path) -> None:
+        """Write a list of images as an OCI layout."""
+        self._must("manifest", "push", "--quiet", "--all", name, f"oci:{layout}:{name}")
 
     def save(self, tag: str, archive: Path) -> None:
         """Write an image to an archive, which is there as a whole or not at all."""
