@@ -117,13 +117,17 @@ class Installation:
         self, *, wait: bool = True, base: Mapping[str, Any] | None = None, chart: Path = CHART, **changes: Any
     ) -> None:
         """Install, or upgrade to these values; with ``wait`` until all pods are Ready."""
-        trust = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _TRUST}}
-        self.apply({**trust, "data": {"ca.crt": self.azure.authority.read_text()}})
+        self.trust_azure()
         own = {"watchNamespaces": [self.namespace]}
         self.values = merged(merged(dict(base if base is not None else self.azure.values()), own), changes)
         path = self.node.directory / f"{self.namespace}.yaml"
         path.write_text(yaml.safe_dump(self.values))
         self.helm("upgrade", RELEASE, chart, "--install", f"--values={path}", *(["--wait"] if wait else []))
+
+    def trust_azure(self) -> None:
+        """Put the certificate of the simulated Azure's authority where the values look for it."""
+        trust = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _TRUST}}
+        self.apply({**trust, "data": {"ca.crt": self.azure.authority.read_text()}})
 
     def rollback(self) -> None:
         """Go back to the values before."""

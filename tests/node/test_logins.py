@@ -93,9 +93,13 @@ def test_an_identity_of_the_node(installation: Installation, azure: Simulated) -
 def test_without_the_authority_that_vouches_for_it_azure_is_not_trusted(installation: Installation) -> None:
     installation.install(tls={"caBundle": {"configMap": ""}})
     of = installation.declare()
-    waiting = ("wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].status}=False", f"vau/{of.name}")
-    installation.kubectl(*waiting, "--timeout=60s", timeout=70).check()
-    assert "CERTIFICATE_VERIFY_FAILED" in installation.kubectl("describe", "vau", of.name).stdout
+    described = ("describe", "vau", of.name)
+    wait_until(
+        lambda: "certificate verify failed" in installation.kubectl(*described).stdout.casefold().replace("_", " "),
+        within=120,
+        what=lambda: f"the reason: {installation.kubectl(*described).stdout}\n{installation.logs()}",
+        every=1,
+    )
     assert installation.azure.patches(of) == []
 
 
