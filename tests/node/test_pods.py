@@ -93,7 +93,10 @@ def test_two_replicas_of_which_none_can_work_are_not_ready(installation: Install
     installation.install(wait=False, replicas=2, rbac={"create": False})
     installation.wait_pod(lambda pod: pod["status"]["phase"] == "Running", "a pod that runs")
     wait_until(
-        lambda: "Readiness probe failed" in installation.kubectl("describe", "pods").stdout, within=60, what="a probe"
+        lambda: any("Readiness probe failed" in event["message"] for event in installation.events()),
+        within=120,
+        what=installation.describe,
+        every=0.5,
     )
     assert not any(map(_is_ready, installation.pods()))
 
