@@ -1,6 +1,6 @@
 """The page for the first fifteen minutes, followed in real pods, word for word from the operator on.
 
-What it does with ``az`` before that has its result here: an Azure that knows the identity and trusts the ServiceAccount.
+What it does with ``az`` before that has its result here: an Azure that knows the identity, and trusts the account.
 helm gets the values that lead to that Azure instead of the real one, and no others.
 """
 
