@@ -46,6 +46,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         _give_up(str(error))
     with prepared as running, running.network():
         yield running
+    assert _left(prepared) == []
+
+
+def _left(node: Node) -> list[str]:
+    """What is still there of a node that was closed: processes, mounts, control groups."""
+    of_processes = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(node.directory) in _text(path)]
+    mounts = [line for line in _text(Path("/proc/self/mounts")).splitlines() if str(node.directory) in line]
+    return [*map(str, of_processes), *mounts, *map(str, node.cgroups())]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # a process that has ended
+        return ""
 
 
 @pytest.fixture(scope="session")
