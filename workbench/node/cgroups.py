@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +57,11 @@ class Cgroup:
         return [hierarchy / self.name for hierarchy in _hierarchies() if (hierarchy / self.name).exists()]
 
 
-def _hierarchies() -> Iterator[Path]:
+def _hierarchies() -> list[Path]:
     """All directories in which a group has to be made: also those that only name processes."""
-    if (_ROOT / "cgroup.controllers").exists():
-        yield _ROOT
-        return
-    mounted = {Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines() if " cgroup " in line}
-    yield from sorted(mounted)
+    mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+    places = {Path(place) for _, place, kind, *_ in mounts if kind in {"cgroup", "cgroup2"}}
+    return sorted(place for place in places if place.is_relative_to(_ROOT))
 
 
 def _remove(directory: Path) -> None:
