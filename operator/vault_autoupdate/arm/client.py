@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
+from vault_autoupdate.arm.identity.logins import Logins
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.patience import Patience
 from vault_autoupdate.arm.session import ArmCall, ArmReply
@@ -103,6 +104,7 @@ class ArmClient:
         self._refusals: dict[tuple[QuotaScope, CallKind], AzureError] = {}
         """The last 429 of each scope and kind."""
         self._patience = Patience()
+        self._logins = Logins()
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="arm")
 
     def close(self) -> None:
@@ -156,6 +158,7 @@ class ArmClient:
 
     async def _once(self, context: CallContext, kind: CallKind, call: ArmCall, parse: Callable[[ArmReply], T]) -> T:
         operation = call.operation
+        await self._log_in(call)
         asked = time.monotonic()
         async with self.throttle.call(context, kind):
             began = time.monotonic()
@@ -182,6 +185,19 @@ class ArmClient:
             self._observer.quota_reported(kind, left)
         self._patience.served((context.scope, kind), sent_at=began)
         return result
+
+    async def _log_in(self, call: ArmCall) -> None:
+        """Have a token of the resource's own identity at hand before the call takes a turn, or a thread."""
+        if call.tokens is None:
+            return
+        began = time.monotonic()
+        try:
+            await self._logins.ensure(call.tokens)
+        except AzureError as error:
+            error.request_id = call.request_id
+            self._observer.call_finished(call.operation, error.reason, time.monotonic() - began)
+            log.info("%s got no token: %s", call.operation, error.reason, extra=_fields(call, error.reason))
+            raise
 
     def _note_refusal(self, scope: QuotaScope, kind: CallKind, error: AzureError) -> None:
         """Keep a 429 for as long as it lasts."""

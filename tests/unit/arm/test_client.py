@@ -6,14 +6,23 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from azure.core.credentials import AccessToken
 
 from vault_autoupdate.arm.client import ArmClient, CallContext, Purpose
+from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.model.errors import ArmError, AzureError, Disposition, MalformedReply, Unreachable
+from vault_autoupdate.model.errors import (
+    ArmError,
+    AzureError,
+    CredentialError,
+    Disposition,
+    MalformedReply,
+    Unreachable,
+)
 from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.quota import QuotaScope
 
@@ -286,3 +295,54 @@ async def test_a_pause_that_was_not_long_enough_grows(client: ArmClient, arm: Ar
     await client.read(CONTEXT, "list", "/x", _whole)
 
     assert time.monotonic() - began >= 2
+
+
+class _Identity:
+    """A credential whose logins take until they are let go, or fail. Implements `TokenCredential`."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.go = threading.Event()
+        self.fails = fails
+        self.logins = 0
+
+    def get_token(self, *_: str, **__: object) -> AccessToken:
+        self.logins += 1
+        assert self.go.wait(10)
+        if self.fails:
+            raise OSError("no")
+        return AccessToken("token", int(time.time()) + 3600)
+
+
+def _as(identity: _Identity) -> CallContext:
+    return replace(CONTEXT, tokens=TokenSource(lambda: identity, "https://management.azure.com"))
+
+
+async def test_a_login_that_hangs_takes_no_thread_and_no_turn_from_the_calls_of_others(
+    client: ArmClient, arm: Arm
+) -> None:
+    identity = _Identity()
+    context = _as(identity)
+    waiting = [asyncio.create_task(client.read(context, "list", "/slow", _whole)) for _ in range(20)]
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(client.read(CONTEXT, "list", "/quick", _whole) for _ in range(8)))
+    assert {call.target for call in arm.calls} == {"/quick"}
+    assert _used(client, READ) == 8
+    assert identity.logins <= 1
+    identity.go.set()
+    await asyncio.gather(*waiting)
+    assert identity.logins == 1
+
+
+async def test_one_failed_login_is_that_of_all_who_wait_for_it(client: ArmClient, arm: Arm) -> None:
+    identity = _Identity(fails=True)
+    context = _as(identity)
+    waiting = [asyncio.create_task(client.write(context, "update", "/x", {})) for _ in range(3)]
+    await asyncio.sleep(0)
+    identity.go.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(result) for result in results] == [CredentialError] * 3
+    assert (identity.logins, arm.calls) == (1, [])
+    assert arm.finished == [("update", "AuthenticationFailed")] * 3

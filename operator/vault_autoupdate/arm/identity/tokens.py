@@ -66,6 +66,12 @@ class TokenSource:
         """Whether the credential has given a token before."""
         self._token: AccessToken | None = None
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there is a token at hand that is good for some minutes."""
+        token = self._token
+        return token is not None and token.expires_on - time.time() >= _REFRESH_BEFORE
+
     def token(self) -> str:
         """Return a token that is good for some minutes.
 
