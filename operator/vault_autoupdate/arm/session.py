@@ -33,7 +33,7 @@ _LARGEST_BODY: Final = 16 * 1024 * 1024
 """Bytes of an answer. A page of 1,000 replicated items, each as long as those recorded, is 6 MB."""
 _MOST_PARTS: Final = 500_000
 """Values in an answer. Each takes up to 230 bytes of memory, and as few as three of the body, so that bytes alone say
-nothing: 16 MiB of ``{}`` would take 400 MiB. A page of 1,000 replicated items has 120,000."""
+nothing: 16 MiB of ``{}`` would take 400 MiB. A page of 1,000 replicated items has 126,000."""
 _CHUNK: Final = 64 * 1024
 
 __all__ = ["ArmCall", "ArmReply", "ArmSession"]
