@@ -7,7 +7,6 @@ ends when that has gone on for some minutes: the next one logs in and reads the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -89,10 +88,9 @@ async def work_while_recognised(work: Awaitable[None], *connections: Recognition
             await guarding
         await working
     finally:
-        for task in (working, guarding):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        working.cancel()
+        guarding.cancel()
+        await asyncio.gather(working, guarding, return_exceptions=True)
 
 
 async def _until_not_recognised(connections: Sequence[Recognition]) -> None:
