@@ -22,7 +22,26 @@ RELEASE: Final = "vau"
 NAMESPACE: Final = "operators"
 
 Object = dict[str, Any]
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Refuses a map that has a key twice, as kustomize and Flux do; YAML's own reader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        if len(keys) != len(set(keys)):
+            raise yaml.constructor.ConstructorError(problem=f"a key twice: {keys}", problem_mark=node.start_mark)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
+
+    def construct_yaml_map(self, node: yaml.MappingNode) -> Iterator[dict[Any, Any]]:
+        data: dict[Any, Any] = {}
+        yield data
+        data.update(self.construct_mapping(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_yaml_map)
+
 
 __all__ = [
     "CHART", "CLIENT_ID", "NAMESPACE", "RELEASE", "TENANT_ID", "VALUE_SETS", "Objects", "Rendered", "container",
@@ -77,13 +96,10 @@ class Rendered(Objects):
     """What a chart becomes with some values."""
 
     def __init__(self, files: dict[str, str]) -> None:
+        self.texts = [text for path, text in files.items() if not path.endswith("/NOTES.txt")]
         self.notes = "".join(text for path, text in files.items() if path.endswith("/NOTES.txt"))
         documents = [
-            document
-            for path, text in files.items()
-            if not path.endswith("/NOTES.txt")
-            for document in yaml.load_all(text, _Loader)
-            if document is not None
+            document for text in self.texts for document in yaml.load_all(text, _Loader) if document is not None
         ]
         hooks = [item for item in documents if "helm.sh/hook" in (item["metadata"].get("annotations") or {})]
         super().__init__(item for item in documents if item not in hooks)

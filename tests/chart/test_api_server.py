@@ -45,7 +45,7 @@ def test_pods_pass_the_restricted_level(control_plane: ControlPlane, namespace: 
         del values["extraContainers"], values["priorityClassName"]  # the user's own, and only for kube-system
     rendered = render(values)
     template = rendered.one("Deployment")["spec"]["template"]
-    pods = [{"metadata": {"name": "pod"}, "spec": template["spec"]}, rendered.hooks.one("Pod")]
+    pods = [{"metadata": {"name": "pod"}, "spec": template["spec"]}, *rendered.hooks.of("Pod")]
     for pod in pods:
         metadata = {"name": pod["metadata"]["name"], "namespace": namespace}
         rest.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", {"metadata": metadata, "spec": pod["spec"]})
@@ -88,17 +88,18 @@ def monitoring(control_plane: ControlPlane) -> Iterator[None]:
 def test_monitors_are_there_where_the_cluster_knows_them(
     control_plane: ControlPlane, namespace: str, mode: str
 ) -> None:
-    wanted = {"enabled": True, "renderMode": mode}
-    values: dict[str, Any] = {
-        "azure": {"auth": {"mode": "managedIdentity"}},
-        "crds": {"enabled": False},
-        "metrics": {"serviceMonitor": wanted, "podMonitor": wanted, "prometheusRule": wanted},
-    }
-    with open_helm(control_plane.admin_kubeconfig, namespace) as helm:
-        release = helm.install(CHART, "dr", values, dry_run="server")
-    objects = Objects(item for item in yaml.safe_load_all(release["manifest"]) if item)
-    assert set(MONITORING.values()) <= objects.kinds
-    assert "WARNING" not in release.get("notes", "")
+    wanted, kinds = {"enabled": True, "renderMode": mode}, set[str]()
+    for monitor in ("serviceMonitor", "podMonitor"):
+        values: dict[str, Any] = {
+            "azure": {"auth": {"mode": "managedIdentity"}},
+            "crds": {"enabled": False},
+            "metrics": {monitor: wanted, "prometheusRule": wanted},
+        }
+        with open_helm(control_plane.admin_kubeconfig, namespace) as helm:
+            release = helm.install(CHART, "dr", values, dry_run="server")
+        kinds |= Objects(item for item in yaml.safe_load_all(release["manifest"]) if item).kinds
+        assert "WARNING" not in release.get("notes", "")
+    assert set(MONITORING.values()) <= kinds
 
 
 @pytest.mark.usefixtures("definition")

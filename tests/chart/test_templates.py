@@ -344,6 +344,26 @@ class TestAccess:
         assert _aggregates(edit) == {"edit", "admin"}
         assert all(resource != "vaultautoupdates/status" for rule in edit["rules"] for resource in rule["resources"])
 
+    @pytest.mark.parametrize(
+        ("access", "kinds"),
+        [
+            ({"aggregateEdit": False}, {"view"}),
+            ({"aggregateView": False}, {"edit"}),
+            ({"aggregate": False}, set()),
+            ({}, {"view", "edit"}),
+        ],
+    )
+    def test_viewers_and_editors_are_let_in_apart(self, access: dict[str, bool], kinds: set[str]) -> None:
+        names = {role["metadata"]["name"] for role in render({"rbac": access}).of("ClusterRole")}
+        assert names - {"vau-vault-autoupdate"} == {f"vau-vault-autoupdate-{kind}" for kind in kinds}
+
+    def test_rights_that_outlive_a_namespace_are_the_same_ones_in_the_whole_cluster(self) -> None:
+        rendered = render({"watchNamespaces": ["team-a"], "rbac": {"clusterWide": True}})
+        assert _rules(rendered.one("ClusterRole", "vau-vault-autoupdate")) == self.OWN
+        assert not {"Role", "RoleBinding"} & rendered.kinds
+        assert environment(rendered.one("Deployment"))["VAULT_AUTOUPDATE_WATCH_NAMESPACES"] == "team-a"
+        assert "Before one of the namespaces is deleted" not in rendered.notes
+
     def test_nothing_at_all(self) -> None:
         kinds = render({"rbac": {"create": False}}).kinds
         assert kinds == {"CustomResourceDefinition", "Deployment", "ServiceAccount"}
@@ -377,7 +397,11 @@ class TestMonitoring:
         assert _selects(rendered.one("ServiceMonitor")["spec"]["selector"]["matchLabels"], service["metadata"])
         template = rendered.one("Deployment")["spec"]["template"]["metadata"]
         assert _selects(service["spec"]["selector"], template)
-        assert _selects(rendered.one("PodMonitor")["spec"]["selector"]["matchLabels"], template)
+        other = render(helm.value_set("pod-monitored"))
+        assert _selects(
+            other.one("PodMonitor")["spec"]["selector"]["matchLabels"],
+            other.one("Deployment")["spec"]["template"]["metadata"],
+        )
         assert not _selects(service["spec"]["selector"], rendered.hooks.one("Pod")["metadata"])
         (endpoint,) = rendered.one("ServiceMonitor")["spec"]["endpoints"]
         assert endpoint["port"] == service["spec"]["ports"][0]["name"] == "metrics"
@@ -404,8 +428,17 @@ class TestMonitoring:
         assert given["VAULT_AUTOUPDATE_METRICS_CERT_FILE"] == f"{mounts['metrics-tls']}/tls.crt"
         assert given["VAULT_AUTOUPDATE_METRICS_KEY_FILE"] == f"{mounts['metrics-tls']}/tls.key"
         assert given["VAULT_AUTOUPDATE_METRICS_TOKEN_FILE"] == f"{mounts['metrics-auth']}/token"
+        pods = helm.merged(
+            helm.value_set("monitored"),
+            {
+                "metrics": {
+                    "serviceMonitor": {"enabled": False},
+                    "podMonitor": {"enabled": True, "renderMode": "alwaysRender"},
+                }
+            },
+        )
         endpoints = rendered.one("ServiceMonitor")["spec"]["endpoints"]
-        endpoints += rendered.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        endpoints += render(pods).one("PodMonitor")["spec"]["podMetricsEndpoints"]
         for endpoint in endpoints:
             assert endpoint["scheme"] == "https"
             assert endpoint["tlsConfig"]["serverName"] == "metrics.example.com"
@@ -448,6 +481,115 @@ class TestNetwork:
     def test_disruption_budget_never_blocks_a_drain(self) -> None:
         assert render(helm.value_set("two-replicas")).one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
+    @pytest.mark.parametrize(
+        ("values", "ports"),
+        [
+            ({"proxy": {"https": "http://proxy.corp.example:3128"}}, [443, 6443, 3128]),
+            ({"proxy": {"https": "https://proxy.corp.example", "http": "http://proxy.corp.example/"}}, [443, 6443, 80]),
+            ({"proxy": {"https": "http://user@[fd00::1]:3128/"}}, [443, 6443, 3128]),
+            ({"azure": {"armEndpoint": "https://arm.example.com:8443"}}, [443, 6443, 8443]),
+            ({"azure": {"armEndpoint": "http://127.0.0.1:8081"}}, [443, 6443]),
+            ({"azure": {"authorityHost": "login.example.com:9443"}}, [443, 6443, 9443]),
+        ],
+    )
+    def test_policy_lets_the_pods_to_where_other_values_lead(self, values: dict[str, Any], ports: list[int]) -> None:
+        policy = render(values | {"networkPolicy": {"enabled": True}}).one("NetworkPolicy")["spec"]
+        assert [each["port"] for each in policy["egress"][0]["ports"]] == ports
+
+    @pytest.mark.parametrize(
+        ("values", "ports"),
+        [
+            ({}, {53}),
+            ({"networkPolicy": {"dnsPorts": [53, 5353]}}, {53, 5353}),
+            ({"openshift": True}, {53, 5353}),
+            ({"openshift": True, "networkPolicy": {"dnsPorts": [5353]}}, {5353}),
+        ],
+    )
+    def test_policy_lets_the_pods_to_dns_as_its_pods_have_it(self, values: dict[str, Any], ports: set[int]) -> None:
+        policy = render(helm.merged(values, {"networkPolicy": {"enabled": True}})).one("NetworkPolicy")["spec"]
+        entries = [(each["port"], each["protocol"]) for each in policy["egress"][1]["ports"]]
+        assert len(entries) == len(set(entries))
+        assert set(entries) == {(port, protocol) for port in ports for protocol in ("UDP", "TCP")}
+
+    @pytest.mark.parametrize(("given", "expected"), [(1, 1), (2, 2), ("50%", "50%"), ("100%", "100%")])
+    def test_disruption_budget_takes_percentages(self, given: int | str, expected: int | str) -> None:
+        budget = render({"podDisruptionBudget": {"enabled": True, "maxUnavailable": given}}).one("PodDisruptionBudget")
+        assert budget["spec"]["maxUnavailable"] == expected
+
+    @pytest.mark.parametrize("given", ["::", "[::]", "fd00::7"])
+    def test_an_ipv6_address_to_listen_on_is_read_as_one(self, given: str) -> None:
+        settings = load_settings({}, environment(deployment({"bindAddress": given})))
+        assert settings.health_address.host == settings.metrics_address.host == given.strip("[]")
+
+
+class TestPlatforms:
+    def test_openshift_gives_the_ids_itself(self) -> None:
+        rendered = render({"openshift": True, "securityContext": {"runAsUser": 1000, "privileged": False}})
+        for spec in (rendered.one("Deployment")["spec"]["template"]["spec"], rendered.hooks.one("Pod")["spec"]):
+            assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+            context = spec["containers"][0]["securityContext"]
+            assert "runAsUser" not in context
+            assert context["privileged"] is False
+
+    @pytest.mark.parametrize(
+        ("repository", "expected"),
+        [
+            ("ghcr.io/vault-autoupdate/vault-autoupdate", "mirror.example/vault-autoupdate/vault-autoupdate:0.1.0"),
+            ("registry:5000/vau", "mirror.example/vau:0.1.0"),
+            ("localhost/vau", "mirror.example/vau:0.1.0"),
+            ("team/vau", "mirror.example/team/vau:0.1.0"),
+            ("vau", "mirror.example/vau:0.1.0"),
+        ],
+    )
+    def test_global_registry_takes_the_place_of_the_images_own(self, repository: str, expected: str) -> None:
+        rendered = render({"global": {"imageRegistry": "mirror.example"}, "image": {"repository": repository}})
+        assert container(rendered.one("Deployment"))["image"] == expected
+        assert rendered.hooks.one("Pod")["spec"]["containers"][0]["image"] == expected
+
+    def test_pull_secrets_of_the_parent_are_added_to_the_own_ones(self) -> None:
+        values = {"imagePullSecrets": [{"name": "own"}], "global": {"imagePullSecrets": ["corp", {"name": "own"}]}}
+        rendered = render(values)
+        for spec in (rendered.one("Deployment")["spec"]["template"]["spec"], rendered.hooks.one("Pod")["spec"]):
+            assert spec["imagePullSecrets"] == [{"name": "own"}, {"name": "corp"}]
+
+    def test_what_a_pod_may_have_arrives(self) -> None:
+        spec = pod(helm.value_set("platform"))
+        assert spec["hostAliases"] == [{"ip": "10.0.0.7", "hostnames": ["login.corp.example"]}]
+        assert (spec["dnsPolicy"], spec["dnsConfig"]) == ("None", {"nameservers": ["10.0.0.53"]})
+        assert spec["containers"][0]["envFrom"] == [{"secretRef": {"name": "proxy-login"}}]
+
+    def test_spread_is_about_the_pods_of_the_release_unless_it_says_otherwise(self) -> None:
+        own = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
+        selector = {"matchLabels": {"a": "b"}}
+        first, second = pod({"topologySpreadConstraints": [own, own | {"labelSelector": selector}]})[
+            "topologySpreadConstraints"
+        ]
+        template = deployment()["spec"]["template"]["metadata"]
+        assert _selects(first["labelSelector"]["matchLabels"], template)
+        assert second["labelSelector"] == selector
+
+    def test_the_test_pod_has_resources_labels_and_annotations_and_can_be_left_out(self) -> None:
+        quota = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
+        own = {"requests": {"cpu": "1m"}}
+
+        def test_pod(values: dict[str, Any]) -> Any:
+            return render(values).hooks.one("Pod")
+
+        assert test_pod({"resources": quota})["spec"]["containers"][0]["resources"] == quota
+        found = test_pod({"tests": {"resources": own, "labels": {"a": "b"}, "annotations": {"c": "d"}}})
+        assert found["spec"]["containers"][0]["resources"] == own
+        assert found["metadata"]["labels"]["a"] == "b"
+        assert found["metadata"]["annotations"]["c"] == "d"
+        assert found["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        assert render({"tests": {"enabled": False}}).hooks.all == []
+
+    def test_objects_of_the_user_are_left_as_they_are_unless_they_are_text(self) -> None:
+        text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-text'}\n"
+        own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own"}, "data": {"x": "{{ $labels.job }}"}}
+        rendered = render({"extraObjects": [own, text]})
+        assert rendered.one("ConfigMap", "own") == own
+        assert rendered.one("ConfigMap", "vau-text")
+
 
 class TestNotes:
     @pytest.mark.parametrize(
@@ -480,6 +622,7 @@ class TestNotes:
             ),
             (helm.value_set("client-certificate"), ["--from-file=client.pem=<file with certificate and private key>"]),
             (helm.value_set("namespaced"), ["It watches blue, green.", "namespace: blue", "crds.enabled=false"]),
+            (helm.value_set("namespaced") | {"rbac": {}}, ["Before one of the namespaces is deleted"]),
             ({"crds": {"keep": False}}, ["WARNING: crds.keep is false"]),
             ({"replicas": 0}, ["Paused"]),
         ],

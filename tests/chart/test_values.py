@@ -53,6 +53,16 @@ NO_IDENTITY: dict[str, Any] = {"azure": {"auth": {"clientId": ""}}}
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "/metrics/serviceMonitor/interval"),
         ({"metrics": {"podMonitor": {"renderMode": "maybe"}}}, "/metrics/podMonitor/renderMode"),
         ({"podDisruptionBudget": {"minAvailable": 1}}, "minAvailable"),
+        ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, "/podDisruptionBudget/maxUnavailable"),
+        ({"podDisruptionBudget": {"maxUnavailable": 0}}, "/podDisruptionBudget/maxUnavailable"),
+        ({"metrics": {"podMonitor": {"interval": "30s1m"}}}, "/metrics/podMonitor/interval"),
+        ({"metrics": {"podMonitor": {"scrapeTimeout": "0s"}}}, "/metrics/podMonitor/scrapeTimeout"),
+        ({"networkPolicy": {"dnsPorts": []}}, "/networkPolicy/dnsPorts"),
+        ({"networkPolicy": {"dnsPorts": [0]}}, "/networkPolicy/dnsPorts"),
+        ({"dnsPolicy": "Cluster"}, "/dnsPolicy"),
+        ({"openshift": "auto"}, "/openshift"),
+        ({"extraEnv": [{"value": "x"}]}, "/extraEnv"),
+        ({"tests": {"image": "busybox"}}, "image"),
     ],
 )
 def test_schema_refuses(values: dict[str, Any], where: str) -> None:
@@ -80,6 +90,26 @@ def test_schema_refuses(values: dict[str, Any], where: str) -> None:
         ({"serviceAccount": {"create": False}}, ["serviceAccount.name: required when serviceAccount.create is false"]),
         ({"resourceCredentials": {"grant": ["secrets"]}}, ["resourceCredentials.grant: nothing is read with"]),
         ({"tls": {"caBundle": {"configMap": "a", "secret": "b"}}}, ["tls.caBundle: give a configMap or a secret"]),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            ["metrics.serviceMonitor, metrics.podMonitor: one of them"],
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"interval": "30s", "scrapeTimeout": "1m"}}},
+            ["metrics.serviceMonitor.scrapeTimeout: 1m is longer than the interval, 30s"],
+        ),
+        (
+            {"metrics": {"podMonitor": {"interval": "1m30s", "scrapeTimeout": "91000ms"}}},
+            ["metrics.podMonitor.scrapeTimeout: 91000ms is longer than the interval, 1m30s"],
+        ),
+        (
+            {"metrics": {"prometheusRule": {"disabledAlerts": ["VaultAutoUpdateAbsnt", "VaultAutoUpdateAbsent"]}}},
+            ["metrics.prometheusRule.disabledAlerts: there is no alert VaultAutoUpdateAbsnt; there are VaultAuto"],
+        ),
+        ({"polling": {"jobMin": "2m"}}, ["polling.jobMin: 2m is longer than polling.jobMax, which is 30s"]),
+        ({"retry": {"min": "25h", "max": "1h30m"}}, ["retry.min: 25h is longer than retry.max, which is 1h30m"]),
+        ({"health": {"port": 9090}}, ["metrics.port: 9090 is health.port already"]),
+        ({"enabled": False}, ["enabled: false is for the condition of a parent chart"]),
     ],
 )
 def test_templates_say_what_is_missing_all_at_once(values: dict[str, Any], problems: list[str]) -> None:
@@ -104,6 +134,9 @@ def test_value_sets_are_accepted(name: str) -> None:
         NO_IDENTITY | {"serviceAccount": {"create": False, "name": "annotated-by-somebody-else"}},
         NO_IDENTITY | {"serviceAccount": {"annotations": {"azure.workload.identity/client-id": CLIENT_ID}}},
         {"replicas": 0},
+        {"metrics": {"serviceMonitor": {"interval": "1m", "scrapeTimeout": "60s"}}},
+        {"polling": {"jobMin": "1500ms", "jobMax": "1.5s"}},
+        {"enabled": True},
         {"global": {"anything": "of a parent chart"}},
     ],
 )

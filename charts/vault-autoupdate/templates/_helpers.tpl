@@ -21,15 +21,35 @@ app.kubernetes.io/name: {{ include "vault-autoupdate.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "vault-autoupdate.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "vault-autoupdate.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: vault-autoupdate
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{/* Maps of words put one over the other, each key once. Takes a list of maps; what is empty is left out. */}}
+{{- define "vault-autoupdate.merged" -}}
+{{- $merged := dict }}
+{{- range $map := . }}
+{{- range $key, $value := $map }}
+{{- $_ := set $merged $key $value }}
 {{- end }}
+{{- end }}
+{{- with $merged }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The labels that all objects have. Takes the root. */}}
+{{- define "vault-autoupdate.labels" -}}
+{{- include "vault-autoupdate.labelsWith" (dict "root" .) }}
+{{- end }}
+
+{{/*
+The labels of an object: the chart's, over them commonLabels, over them those that a value has for this object, and over
+all what something looks for. Takes root, own (a map from the values) and fixed (a map).
+*/}}
+{{- define "vault-autoupdate.labelsWith" -}}
+{{- $root := .root }}
+{{- $ours := dict
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/part-of" "vault-autoupdate" }}
+{{- $fixed := include "vault-autoupdate.selectorLabels" $root | fromYaml }}
+{{- $_ := set $fixed "app.kubernetes.io/managed-by" $root.Release.Service }}
+{{- include "vault-autoupdate.merged" (list $ours $root.Values.commonLabels .own $fixed .fixed) }}
 {{- end }}
 
 {{- define "vault-autoupdate.serviceAccountName" -}}
@@ -40,9 +60,113 @@ app.kubernetes.io/part-of: vault-autoupdate
 {{- default (include "vault-autoupdate.fullname" .) .Values.leaderElection.leaseName }}
 {{- end }}
 
+{{/* The registry of global.imageRegistry takes the place of the one in image.repository, where that names one. */}}
 {{- define "vault-autoupdate.image" -}}
 {{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (ne .Values.image.digest "")) -}}
-{{ .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- $repository := .Values.image.repository }}
+{{- with .Values.global.imageRegistry }}
+{{- $path := regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "" }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) $path }}
+{{- end }}
+{{- $repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Those of imagePullSecrets and of global.imagePullSecrets, where a name alone is usual too. */}}
+{{- define "vault-autoupdate.imagePullSecrets" -}}
+{{- $names := list }}
+{{- range concat .Values.imagePullSecrets (.Values.global.imagePullSecrets | default list) }}
+{{- $names = append $names (kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name")) }}
+{{- end }}
+{{- range $names | uniq }}
+- name: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* A security context; on OpenShift without the ids, which the cluster gives. Takes root and context. */}}
+{{- define "vault-autoupdate.securityContext" -}}
+{{- $context := .context }}
+{{- if .root.Values.openshift }}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" "supplementalGroups" }}
+{{- end }}
+{{- toYaml $context }}
+{{- end }}
+
+{{/* Where to listen: an IPv6 address needs brackets before a port. Takes root and port. */}}
+{{- define "vault-autoupdate.address" -}}
+{{- $host := .root.Values.bindAddress }}
+{{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}
+{{- $host = printf "[%s]" $host }}
+{{- end }}
+{{- printf "%s:%d" $host (int .port) }}
+{{- end }}
+
+{{/* Seconds of a duration, such as 1m30s, as a decimal number. */}}
+{{- define "vault-autoupdate.seconds" -}}
+{{- $units := dict "d" 86400.0 "h" 3600.0 "m" 60.0 "s" 1.0 "ms" 0.001 "us" 0.000001 "µs" 0.000001 "ns" 0.000000001 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9.]+[a-zµ]+" . -1 }}
+{{- $unit := regexReplaceAll "^[0-9.]+" . "" }}
+{{- $sum = addf $sum (mulf (float64 (trimSuffix $unit .)) (get $units $unit)) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
+{{/* The port of a URL or host, else that of its scheme; nothing for nothing. */}}
+{{- define "vault-autoupdate.portOf" -}}
+{{- if . }}
+{{- $port := regexFind ":[0-9]+/?$" . | trimSuffix "/" | trimPrefix ":" }}
+{{- $port | default (hasPrefix "http://" . | ternary "80" "443") }}
+{{- end }}
+{{- end }}
+
+{{/* The variables that the chart sets, or may set with other values, and the value to set each by. */}}
+{{- define "vault-autoupdate.variables" -}}
+POD_NAME: nothing, it is the pod's name
+AZURE_CLIENT_ID: azure.auth.clientId
+AZURE_TENANT_ID: azure.auth.tenantId
+AZURE_CLIENT_SECRET: azure.auth.secret
+AZURE_CLIENT_CERTIFICATE_PATH: azure.auth.secret
+AZURE_CLIENT_CERTIFICATE_PASSWORD: azure.auth.secret
+AZURE_FEDERATED_TOKEN_FILE: azure.auth.workloadIdentity
+HTTPS_PROXY: proxy.https
+HTTP_PROXY: proxy.http
+NO_PROXY: proxy.noProxy
+REQUESTS_CA_BUNDLE: tls.caBundle
+SSL_CERT_FILE: tls.caBundle
+VAULT_AUTOUPDATE_CREDENTIAL: azure.auth.mode
+VAULT_AUTOUPDATE_CLOUD: azure.cloud
+VAULT_AUTOUPDATE_ARM_ENDPOINT: azure.armEndpoint
+VAULT_AUTOUPDATE_ARM_AUDIENCE: azure.armAudience
+VAULT_AUTOUPDATE_AUTHORITY_HOST: azure.authorityHost
+VAULT_AUTOUPDATE_API_VERSION: azure.apiVersion
+VAULT_AUTOUPDATE_WRITE_LIMIT: limits.write
+VAULT_AUTOUPDATE_READ_LIMIT: limits.read
+VAULT_AUTOUPDATE_BUDGET_SCOPE: limits.scope
+VAULT_AUTOUPDATE_JOB_POLL_MIN: polling.jobMin
+VAULT_AUTOUPDATE_JOB_POLL_MAX: polling.jobMax
+VAULT_AUTOUPDATE_STATUS_INTERVAL: polling.statusInterval
+VAULT_AUTOUPDATE_STARTUP_SPREAD: polling.startupSpread
+VAULT_AUTOUPDATE_AGENT_INTERVAL: polling.agentInterval
+VAULT_AUTOUPDATE_REQUEST_INTERVAL: polling.requestInterval
+VAULT_AUTOUPDATE_RETRY_PAUSE: retry.pause
+VAULT_AUTOUPDATE_RETRY_MIN: retry.min
+VAULT_AUTOUPDATE_RETRY_MAX: retry.max
+VAULT_AUTOUPDATE_REQUEST_TIMEOUT: requests.timeout
+VAULT_AUTOUPDATE_MAX_CONNECTIONS: requests.maxConnections
+VAULT_AUTOUPDATE_WATCH_NAMESPACES: watchNamespaces
+VAULT_AUTOUPDATE_VAULT_SCOPES: vaultScopes
+VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS: resourceCredentials.mode
+VAULT_AUTOUPDATE_HEALTH_ADDRESS: bindAddress and health.port
+VAULT_AUTOUPDATE_METRICS_ADDRESS: bindAddress and metrics.port
+VAULT_AUTOUPDATE_LOG_LEVEL: logging.level
+VAULT_AUTOUPDATE_LOG_FORMAT: logging.format
+VAULT_AUTOUPDATE_LEADER_ELECT: leaderElection.enabled
+VAULT_AUTOUPDATE_LEASE_NAMESPACE: nothing, it is the release's namespace
+VAULT_AUTOUPDATE_LEASE_NAME: leaderElection.leaseName
+VAULT_AUTOUPDATE_RESOURCE_METRICS: metrics.perResource
+VAULT_AUTOUPDATE_METRICS_CERT_FILE: metrics.tls.secret
+VAULT_AUTOUPDATE_METRICS_KEY_FILE: metrics.tls.secret
+VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{- end }}
 
 {{/* "true" if an object of an API that the cluster may not have is to be rendered. Takes root, mode, api, what. */}}
@@ -96,9 +220,95 @@ app.kubernetes.io/part-of: vault-autoupdate
 {{- if and .Values.crds.enabled (not (.Files.Glob "files/crds/*.yaml")) }}
 {{- $problems = append $problems "crds.enabled: this copy of the chart is without files/crds, which is a symbolic link in the repository (Flux drops those of a GitRepository): use the packaged chart, or install the resource definition yourself and set crds.enabled=false" }}
 {{- end }}
+{{- range include "vault-autoupdate.extras" . | fromYamlArray }}
+{{- $problems = append $problems . }}
+{{- end }}
+{{- range include "vault-autoupdate.monitoringProblems" . | fromYamlArray }}
+{{- $problems = append $problems . }}
+{{- end }}
+{{- range list (list "polling.jobMin" .Values.polling.jobMin "polling.jobMax" .Values.polling.jobMax) (list "retry.min" .Values.retry.min "retry.max" .Values.retry.max) }}
+{{- if gt (include "vault-autoupdate.seconds" (index . 1) | float64) (include "vault-autoupdate.seconds" (index . 3) | float64) }}
+{{- $problems = append $problems (printf "%s: %s is longer than %s, which is %s" (index . 0) (index . 1) (index . 2) (index . 3)) }}
+{{- end }}
+{{- end }}
+{{- if eq (int .Values.health.port) (int .Values.metrics.port) }}
+{{- $problems = append $problems (printf "metrics.port: %d is health.port already" (int .Values.metrics.port)) }}
+{{- end }}
+{{- if eq (toString .Values.enabled) "false" }}
+{{- $problems = append $problems "enabled: false is for the condition of a parent chart, which then leaves this chart out; the parent has no such condition" }}
+{{- end }}
 {{- if $problems }}
 {{- fail (printf "\n\nThe values cannot be used:\n  - %s\n" (join "\n  - " $problems)) }}
 {{- end }}
+{{- end }}
+
+{{/* Names in extra lists that are taken: what is there twice, Helm or the API server would lose one of, at some upgrade. */}}
+{{- define "vault-autoupdate.extras" -}}
+{{- $problems := list }}
+{{- $variables := include "vault-autoupdate.variables" . | fromYaml }}
+{{- $seen := dict }}
+{{- range .Values.extraEnv }}
+{{- if hasKey $variables .name }}
+{{- $problems = append $problems (printf "extraEnv: %s is a variable of the chart; it is set by %s" .name (get $variables .name)) }}
+{{- else if hasPrefix "VAULT_AUTOUPDATE_" .name }}
+{{- $problems = append $problems (printf "extraEnv: %s: the operator has no such setting" .name) }}
+{{- end }}
+{{- if hasKey $seen .name }}
+{{- $problems = append $problems (printf "extraEnv: %s is there twice" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- end }}
+{{- $seen = dict "tmp" true "azure-identity-token" true "azure-certificate" true "ca-bundle" true "metrics-tls" true "metrics-auth" true }}
+{{- range .Values.extraVolumes }}
+{{- if hasKey $seen .name }}
+{{- $problems = append $problems (printf "extraVolumes: there is, or may be with other values, a volume %s already" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- end }}
+{{- $seen = dict "/tmp" true "/var/run/secrets/azure/tokens" true "/var/run/secrets/azure/certificate" true "/etc/vault-autoupdate/ca" true "/var/run/secrets/metrics/tls" true "/var/run/secrets/metrics/auth" true }}
+{{- range .Values.extraVolumeMounts }}
+{{- if hasKey $seen (clean .mountPath) }}
+{{- $problems = append $problems (printf "extraVolumeMounts: there is, or may be with other values, something at %s already" .mountPath) }}
+{{- end }}
+{{- $_ := set $seen (clean .mountPath) true }}
+{{- end }}
+{{- $seen = dict "vault-autoupdate" true }}
+{{- range .Values.extraContainers }}
+{{- if hasKey $seen .name }}
+{{- $problems = append $problems (printf "extraContainers: there is a container %s already" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- end }}
+{{- toYaml $problems }}
+{{- end }}
+
+{{/* What does not go together, or names no alert. */}}
+{{- define "vault-autoupdate.monitoringProblems" -}}
+{{- $problems := list }}
+{{- with .Values.metrics }}
+{{- if and .serviceMonitor.enabled .podMonitor.enabled }}
+{{- $problems = append $problems "metrics.serviceMonitor, metrics.podMonitor: one of them: with both, each series would be there twice, and sums and rates wrong" }}
+{{- end }}
+{{- range $name, $monitor := dict "serviceMonitor" .serviceMonitor "podMonitor" .podMonitor }}
+{{- if gt (include "vault-autoupdate.seconds" $monitor.scrapeTimeout | float64) (include "vault-autoupdate.seconds" $monitor.interval | float64) }}
+{{- $problems = append $problems (printf "metrics.%s.scrapeTimeout: %s is longer than the interval, %s; Prometheus would refuse its whole configuration" $name $monitor.scrapeTimeout $monitor.interval) }}
+{{- end }}
+{{- end }}
+{{- $alerts := list }}
+{{- range ($.Files.Get "files/alerts.yaml" | fromYaml).groups }}
+{{- range .rules }}
+{{- with .alert }}
+{{- $alerts = append $alerts . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range .prometheusRule.disabledAlerts }}
+{{- if not (has . $alerts) }}
+{{- $problems = append $problems (printf "metrics.prometheusRule.disabledAlerts: there is no alert %s; there are %s" . (join ", " $alerts)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $problems }}
 {{- end }}
 
 {{/* An environment variable from a value or, if a key is given, from the credential's Secret. */}}
@@ -165,6 +375,7 @@ app.kubernetes.io/part-of: vault-autoupdate
   (list "STATUS_INTERVAL" $v.polling.statusInterval)
   (list "STARTUP_SPREAD" $v.polling.startupSpread)
   (list "AGENT_INTERVAL" $v.polling.agentInterval)
+  (list "REQUEST_INTERVAL" $v.polling.requestInterval)
   (list "RETRY_PAUSE" $v.retry.pause)
   (list "RETRY_MIN" $v.retry.min)
   (list "RETRY_MAX" $v.retry.max)
@@ -173,8 +384,8 @@ app.kubernetes.io/part-of: vault-autoupdate
   (list "WATCH_NAMESPACES" (join "," $v.watchNamespaces))
   (list "VAULT_SCOPES" (empty $v.vaultScopes | ternary "" (toJson $v.vaultScopes)))
   (list "RESOURCE_CREDENTIALS" $v.resourceCredentials.mode)
-  (list "HEALTH_ADDRESS" (printf "%s:%d" $v.bindAddress (int $v.health.port)))
-  (list "METRICS_ADDRESS" (printf "%s:%d" $v.bindAddress (int $v.metrics.port)))
+  (list "HEALTH_ADDRESS" (include "vault-autoupdate.address" (dict "root" . "port" $v.health.port)))
+  (list "METRICS_ADDRESS" (include "vault-autoupdate.address" (dict "root" . "port" $v.metrics.port)))
   (list "LOG_LEVEL" $v.logging.level)
   (list "LOG_FORMAT" $v.logging.format)
 }}
@@ -220,7 +431,7 @@ app.kubernetes.io/part-of: vault-autoupdate
 {{- if or .https .http }}
 {{- /* The kubelet puts the API server's address in; 169.254.169.254 hands out managed identity tokens. */}}
 - name: NO_PROXY
-  value: {{ list .noProxy "localhost,127.0.0.1,169.254.169.254,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" | compact | join "," | quote }}
+  value: {{ list .noProxy "localhost,127.0.0.1,::1,169.254.169.254,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" | compact | join "," | quote }}
 {{- end }}
 {{- end }}
 {{- if or .Values.tls.caBundle.configMap .Values.tls.caBundle.secret }}
