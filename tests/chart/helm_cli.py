@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, TypedDict
 
 import helm_python
@@ -13,7 +14,7 @@ import yaml
 
 from tests.chart.helm import merged
 
-__all__ = ["main"]
+__all__ = ["main", "reset_then_reuse"]
 
 
 class _Waiting(TypedDict):
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         change.add_argument("--install", action="store_true", default=command == "install")
         change.add_argument("--create-namespace", action="store_true")
         change.add_argument("--reuse-values", action="store_true")
+        change.add_argument("--reset-then-reuse-values", action="store_true")
         change.add_argument("--set", action="append", default=[])
         change.add_argument("--values", action="append", default=[])
     for command in ("uninstall", "rollback", "history", "test"):
@@ -82,9 +84,19 @@ def _upgrade(helm: helm_python.Config, given: argparse.Namespace) -> None:
             create_namespace=given.create_namespace,
             **_waiting(given),
         )
+    elif given.reset_then_reuse_values:
+        release = reset_then_reuse(helm, given.chart, given.name, values)
     else:
         release = helm.upgrade(given.chart, given.name, values, reuse_values=given.reuse_values, **_waiting(given))
     sys.stdout.write(release.get("notes", "") or "")
+
+
+def reset_then_reuse(helm: helm_python.Config, chart: str | Path, name: str, values: dict[str, Any]) -> Any:
+    """What ``--reset-then-reuse-values`` does: what was set before, and ``values``, over the new chart's defaults.
+
+    The library has no such option.
+    """
+    return helm.upgrade(chart, name, merged(dict(helm.get_values(name)), values))
 
 
 _install = _upgrade

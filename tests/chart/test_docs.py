@@ -24,7 +24,9 @@ from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import ROOT
 
 DOCS: Final = ROOT / "docs"
-PAGES: Final = ["getting-started", "install", "upgrade", "uninstall", "rbac", "workload-identity", "gitops", "agents"]
+PAGES: Final = [
+    "getting-started", "install", "upgrade", "uninstall", "rbac", "workload-identity", "gitops", "agents", "openshift",
+]  # fmt: skip
 _TESTED: Final = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SETTLE: Final = """
 for attempt in $(seq 100); do if kubectl explain vau >/dev/null 2>&1; then break; fi; sleep 0.1; done

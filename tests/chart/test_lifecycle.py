@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +14,18 @@ import helm_python
 import pytest
 import yaml
 
-from tests.chart.helm import CHART, CLIENT_ID, open_helm
+from tests.chart import helm_cli
+from tests.chart.helm import CHART, CLIENT_ID, merged, open_helm, render, value_set
 from vault_autoupdate.model.resource import FINALIZER
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
-from workbench.kube.resources import CRD_FILE, load_definition, manifest, resource_path
+from workbench.kube.resources import CRD_FILE, ROOT, load_definition, manifest, resource_path
 from workbench.kube.rest import MERGE_PATCH, ApiError
 from workbench.process.waiting import wait_until
 
 RELEASE: Final = "dr"
 VALUES: Final[dict[str, Any]] = {"azure": {"auth": {"clientId": CLIENT_ID}}}
+MONITORS: Final = ("serviceMonitor", "podMonitor", "prometheusRule")
 DEFINITION: Final = load_definition()["metadata"]["name"]
 DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -102,6 +105,128 @@ def test_upgrade_with_the_same_chart_changes_nothing(
     before = {kind: _generations(kubectl, kind) for kind in ("deployment", "crd")}
     helm.upgrade(CHART, RELEASE, VALUES)
     assert {kind: _generations(kubectl, kind) for kind in ("deployment", "crd")} == before
+
+
+@pytest.fixture
+def previous(tmp_path: Path) -> Path:
+    """The chart of the release before."""
+    with tarfile.open(Path(__file__).parent / "data" / "previous.tgz") as archive:
+        archive.extractall(tmp_path / "previous", filter="data")
+    return tmp_path / "previous" / "vault-autoupdate"
+
+
+def test_upgrade_from_the_release_before_keeps_what_was_set_over_the_new_defaults(
+    helm: helm_python.Config, kubectl: Kubectl, previous: Path
+) -> None:
+    """As docs/upgrade.md says; with ``--reuse-values`` it ends at the first new map, and nothing is changed."""
+    own = VALUES | {
+        "logging": {"level": "debug"},
+        "podLabels": {"team": "dr"},
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    }
+    helm.install(previous, RELEASE, own)
+    apply(kubectl)
+    with pytest.raises(helm_python.HelmError, match="nil pointer evaluating"):
+        helm.upgrade(CHART, RELEASE, {}, reuse_values=True)
+
+    helm_cli.reset_then_reuse(helm, CHART, RELEASE, {"retry": {"max": "12h"}})
+
+    assert helm.get_values(RELEASE) == merged(own, {"retry": {"max": "12h"}})
+    template = kubectl("get", "deployment", "dr-vault-autoupdate", "-o", "json").json()["spec"]["template"]
+    given = {entry["name"]: entry.get("value") for entry in template["spec"]["containers"][0]["env"]}
+    assert (given["VAULT_AUTOUPDATE_LOG_LEVEL"], given["VAULT_AUTOUPDATE_RETRY_MAX"], given["TZ"]) == (
+        "debug",
+        "12h",
+        "UTC",
+    )
+    assert template["metadata"]["labels"]["team"] == "dr"
+    assert kubectl("get", "vau", "dr-weu", "-o", "name").code == 0
+
+    helm.rollback(RELEASE)
+    assert helm.history(RELEASE)[-1]["status"] == "deployed"
+
+
+@pytest.mark.parametrize("name", ["everything", "platform", "pod-monitored"])
+def test_the_release_before_can_be_upgraded_to_other_values(
+    helm: helm_python.Config, control_plane: ControlPlane, previous: Path, name: str
+) -> None:
+    values = value_set(name)
+    for namespace in values.get("watchNamespaces", []):
+        control_plane.create_namespace(namespace)
+    without_monitoring = merged(values, {"metrics": {kind: {"enabled": False} for kind in MONITORS}})
+    helm.install(previous, RELEASE, merged(VALUES, {"podLabels": {"team": "dr"}}))
+    helm.upgrade(CHART, RELEASE, without_monitoring)
+
+
+class TestObjectsOfTheUser:
+    @staticmethod
+    def values(namespace: str) -> dict[str, Any]:
+        """The example of docs/gitops.md."""
+        page = (ROOT / "docs" / "gitops.md").read_text().split("## Resources with the release")[1]
+        found: dict[str, Any] = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+        found["extraObjects"][0]["metadata"]["namespace"] = namespace
+        return VALUES | found
+
+    def test_a_resource_that_is_a_hook_comes_with_the_first_installation_and_outlives_upgrades(
+        self, helm: helm_python.Config, kubectl: Kubectl, namespace: str
+    ) -> None:
+        helm.install(CHART, RELEASE, self.values(namespace))
+        made = kubectl("get", "vau", "dr-weu", "-o", "json").json()
+        helm.upgrade(CHART, RELEASE, self.values(namespace))
+        assert kubectl("get", "vau", "dr-weu", "-o", "json").json()["metadata"]["uid"] == made["metadata"]["uid"]
+
+    def test_without_the_hook_helm_does_not_know_it_yet_and_once_there_is_the_definition_it_does(
+        self, helm: helm_python.Config, kubectl: Kubectl, namespace: str
+    ) -> None:
+        values = self.values(namespace)
+        del values["extraObjects"][0]["metadata"]["annotations"]
+        with pytest.raises(helm_python.HelmError, match="no matches for kind"):
+            helm.install(CHART, RELEASE, values)
+        helm.uninstall(RELEASE, ignore_not_found=True)
+        helm.install(CHART, RELEASE, VALUES)
+        helm.upgrade(CHART, RELEASE, values)
+        assert kubectl("get", "vau", "dr-weu", "-o", "name").code == 0
+
+
+def test_a_parent_chart_switches_it_on_and_off_by_its_condition(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    shutil.copytree(CHART, parent / "charts" / "vault-autoupdate")
+    dependency = {"name": "vault-autoupdate", "version": "0.1.0", "condition": "vault-autoupdate.enabled"}
+    chart = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    below = {"global": {"team": "platform"}, "vault-autoupdate": {**VALUES, "enabled": True}}
+    (parent / "values.yaml").write_text(yaml.safe_dump(below))
+    with open_helm(control_plane.admin_kubeconfig, namespace) as config:
+        config.install(parent, "parent", {})
+        assert kubectl("get", "deployment", "-o", "name").check().stdout.strip() == (
+            "deployment.apps/parent-vault-autoupdate"
+        )
+        config.upgrade(parent, "parent", {"vault-autoupdate": {"enabled": False}})
+        assert kubectl("get", "deployment", "-o", "name").check().stdout == ""
+        config.uninstall("parent")
+
+
+def test_a_quota_and_a_policy_about_labels_take_the_pods(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str
+) -> None:
+    """The operator's pod and that of ``helm test``, as the admission of a cluster with such rules sees them."""
+    limits = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
+    rendered = render({"commonLabels": {"team": "platform"}, "resources": limits})
+    hard = {"requests.cpu": "2", "requests.memory": "4Gi", "limits.cpu": "4", "limits.memory": "8Gi"}
+    control_plane.rest.create(
+        f"/api/v1/namespaces/{namespace}/resourcequotas", {"metadata": {"name": "quota"}, "spec": {"hard": hard}}
+    )
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas/quota/status"
+    used = {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}  # a controller manager would write it
+    control_plane.rest.request("PATCH", path, used, content_type=MERGE_PATCH)
+    template = rendered.one("Deployment")["spec"]["template"]
+    for number, pod in enumerate([template, rendered.hooks.one("Pod")]):
+        assert pod["metadata"]["labels"]["team"] == "platform"
+        document = {"metadata": {"name": f"pod-{number}", "labels": pod["metadata"]["labels"]}, "spec": pod["spec"]}
+        control_plane.rest.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", document)
 
 
 def test_from_one_replica_to_two_and_back(helm: helm_python.Config, kubectl: Kubectl) -> None:

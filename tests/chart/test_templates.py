@@ -360,7 +360,7 @@ class TestAccess:
     def test_rights_that_outlive_a_namespace_are_the_same_ones_in_the_whole_cluster(self) -> None:
         rendered = render({"watchNamespaces": ["team-a"], "rbac": {"clusterWide": True}})
         assert _rules(rendered.one("ClusterRole", "vau-vault-autoupdate")) == self.OWN
-        assert not {"Role", "RoleBinding"} & rendered.kinds
+        assert [role["metadata"]["name"] for role in rendered.of("Role")] == ["vau-vault-autoupdate-lease"]
         assert environment(rendered.one("Deployment"))["VAULT_AUTOUPDATE_WATCH_NAMESPACES"] == "team-a"
         assert "Before one of the namespaces is deleted" not in rendered.notes
 
