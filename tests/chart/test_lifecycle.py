@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,6 +159,18 @@ def test_the_release_before_can_be_upgraded_to_other_values(
     helm.upgrade(CHART, RELEASE, without_monitoring)
 
 
+def _make_available(control_plane: ControlPlane, namespace: str) -> None:
+    """Say of the Deployment what a controller manager would say of one without pods."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/dr-vault-autoupdate"
+    wait_until(lambda: control_plane.rest.get_or_none(path), within=30, what="the Deployment")
+    conditions = [
+        {"type": "Available", "status": "True"},
+        {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
+    ]
+    status = {"observedGeneration": 1, "conditions": conditions}
+    control_plane.rest.request("PATCH", f"{path}/status", {"status": status}, content_type=MERGE_PATCH)
+
+
 class TestObjectsOfTheUser:
     @staticmethod
     def values(namespace: str) -> dict[str, Any]:
@@ -168,11 +181,15 @@ class TestObjectsOfTheUser:
         return VALUES | found
 
     def test_a_resource_that_is_a_hook_comes_with_the_first_installation_and_outlives_upgrades(
-        self, helm: helm_python.Config, kubectl: Kubectl, namespace: str
+        self, control_plane: ControlPlane, helm: helm_python.Config, kubectl: Kubectl, namespace: str
     ) -> None:
-        helm.install(CHART, RELEASE, self.values(namespace))
+        values = self.values(namespace) | {"replicas": 0}
+        with ThreadPoolExecutor(1) as pool:
+            available = pool.submit(_make_available, control_plane, namespace)
+            helm.install(CHART, RELEASE, values, wait="watcher", timeout=60)
+            available.result()
         made = kubectl("get", "vau", "dr-weu", "-o", "json").json()
-        helm.upgrade(CHART, RELEASE, self.values(namespace))
+        helm.upgrade(CHART, RELEASE, values)
         assert kubectl("get", "vau", "dr-weu", "-o", "json").json()["metadata"]["uid"] == made["metadata"]["uid"]
 
     def test_without_the_hook_helm_does_not_know_it_yet_and_once_there_is_the_definition_it_does(
