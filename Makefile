@@ -11,6 +11,10 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 STAMP := $(VENV)/.synced
 
+# uv trusts the authorities that it brings along, pip those of the system, which is where that of a proxy is that opens TLS
+# connections.
+export UV_SYSTEM_CERTS ?= 1
+
 .PHONY: help
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -36,17 +36,27 @@ def test_schema() -> None:
 
 
 def test_no_weak_points(tmp_path: Path) -> None:
-    """Tags are good enough for GitHub's own actions, and there are no others."""
     config = tmp_path / "zizmor.yml"
-    config.write_text(yaml.safe_dump({"rules": {"unpinned-uses": {"config": {"policies": {"actions/*": "ref-pin"}}}}}))
+    config.write_text(yaml.safe_dump({"rules": {"unpinned-uses": {"config": {"policies": {"*": "hash-pin"}}}}}))
     run("zizmor", "--offline", "--no-progress", "--config", config, *WORKFLOWS)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_are_pinned(path: Path) -> None:
+def test_actions_are_pinned_to_commits_that_say_their_release_and_each_to_one(path: Path) -> None:
+    used = re.findall(r"uses: +(\S+)(.*)", path.read_text())
+    assert len(used) == len([step for step in steps(path) if "uses" in step])
+    for action, comment in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+    everywhere = {match for file in WORKFLOWS for match in re.findall(r"uses: +(\S+)@(\S+)", file.read_text())}
+    assert len(everywhere) == len({action for action, _ in everywhere})
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_nothing_is_installed_that_no_hash_is_known_of(path: Path) -> None:
     for step in steps(path):
-        if "uses" in step:
-            assert re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", step["uses"])
+        for command in re.findall(r"\bpip3? install\b[^\n]*", step.get("run", "")):
+            assert "--require-hashes" in command
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

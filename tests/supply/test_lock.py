@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import pytest
 
 from workbench.kube.resources import ROOT
 
@@ -38,3 +44,21 @@ def test_the_installer_itself_has_hashes() -> None:
     for line in pinned:
         assert re.match(r"[a-z]+==[\d.]+ ", line)
         assert _SHA256.search(line)
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"UV_SYSTEM_CERTS": "0"}, "0")], ids=["unset", "set"])
+def test_make_lets_uv_trust_whom_the_system_trusts_unless_told_otherwise(given: dict[str, str], expected: str) -> None:
+    """As pip does by itself: behind a proxy that opens TLS connections, its authority is known to the system alone."""
+    shown = subprocess.run(
+        ["make", "--silent", "--eval", 'show-certs: ; @echo "$${UV_SYSTEM_CERTS}"', "show-certs"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == expected
+    told = subprocess.run(
+        [Path(sys.executable).parent / "uv", "sync", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "UV_SYSTEM_CERTS" in told.stdout, "uv knows the variable by this name"
