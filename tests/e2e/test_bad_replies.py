@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.errors import Disposition
+from vault_autoupdate.report.document import build_status
 from workbench.core import SUBSCRIPTION, VAULT, resource
 
 DENIED = "Microsoft.RecoveryServices/vaults/replicationProtectionContainerMappings/read"
@@ -179,3 +181,53 @@ async def test_nothing_secret_gets_into_the_log_at_any_level(
     assert "changing" in caplog.text
     for secret in ("Bearer", "eyJ", "&s=", "&c=", "&h=", "asr-simulator"):
         assert secret not in caplog.text
+
+
+_LASTING = [
+    (409, "ReadOnlyDisabledSubscription", "The subscription is disabled.", "enables it again"),
+    (409, "MissingSubscriptionRegistration", "Not registered.", "az provider register"),
+    (409, "ResourceGroupBeingDeleted", "It is being deleted.", "is being deleted"),
+    (403, "RequestDisallowedByPolicy", "Refused by policy.", "Azure Policy refuses this"),
+    (403, "DenyAssignmentAuthorizationFailed", "Denied.", "no role helps"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "action"), _LASTING, ids=[case[1] for case in _LASTING])
+async def test_what_stays_until_somebody_acts_costs_one_try_a_vault_and_says_what_to_do(
+    azure: AzureFactory, status: int, code: str, message: str, action: str
+) -> None:
+    """147 PATCHes were sent for the first of these."""
+    arm, state = azure(mix={"disabled": 12}), VaultState()
+    arm.control.add_fault("status", status=status, code=code, message=message, method="PATCH", forever=True)
+    outcome = await arm.reconcile(resource(), state)
+
+    assert [record["method"] for record in arm.control.requests(method="PATCH")] == ["PATCH"]
+    assert outcome.error is not None
+    assert outcome.error.disposition is Disposition.SLOW
+    assert (outcome.readiness.ready, outcome.readiness.reason) == ("False", code)
+    assert message in outcome.readiness.message
+    assert action in outcome.readiness.message
+
+
+async def test_a_vault_with_which_nothing_is_replicated_is_ready_and_says_so(azure: AzureFactory) -> None:
+    arm, state = azure(mix={"disabled": 2}), VaultState()
+    detail = {"code": "SubscriptionIdNotRegisteredWithSrs", "message": "Unknown.", "recommendedAction": "Try again."}
+    body = {"error": {"code": "BadRequest", "message": "Unknown.", "details": [detail]}}
+    arm.control.add_fault("status", status=400, body=body, route="mappings", forever=True)
+    outcome = await arm.reconcile(resource(), state)
+
+    assert outcome.error is None
+    assert outcome.readiness.ready == "True"
+    assert "no paired Azure-to-Azure mapping, so there is nothing to set" in outcome.readiness.message
+
+
+async def test_the_number_and_the_activity_of_a_refusal_are_in_the_status(azure: AzureFactory) -> None:
+    arm, state = azure(mix={"disabled": 1}), VaultState()
+    detail = {"code": "151130", "message": "No.", "recommendedAction": "Choose another.", "activityId": "0e7c"}
+    body = {"error": {"code": "BadRequest", "message": "Not valid.", "details": [detail]}}
+    arm.control.add_fault("status", status=400, body=body, method="PATCH", forever=True)
+    outcome = await arm.reconcile(resource(), state)
+
+    assert "151130 No. Recommended: Choose another. Activity id 0e7c." in outcome.readiness.message
+    (failure,) = build_status(resource(), state, outcome.readiness, {}, datetime.now(UTC))["failures"]
+    assert (failure["code"], failure["activityId"]) == ("151130", "0e7c")

@@ -41,6 +41,8 @@ class Apply:
         self._pending = deque(decisions)
         self._failures_in_a_row = 0
         self._blocked: AzureError | None = None
+        self._is_first = True
+        """Whether no change of this pass has been answered yet. The first goes alone: it may concern all alike."""
         self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -61,7 +63,8 @@ class Apply:
             AzureError: one that concerns all mappings alike, so that no further change makes sense now.
         """
         self.tasks = {task for task in self.tasks if not _ended(task)}
-        while self._pending and not self._blocked and len(self.tasks) < self._context.timing.changes_at_once:
+        at_once = 1 if self._is_first else self._context.timing.changes_at_once
+        while self._pending and not self._blocked and len(self.tasks) < at_once:
             self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
         self._expect_calls()
         if self._blocked and not self.tasks:
@@ -87,6 +90,7 @@ class Apply:
         try:
             await self._try(decision)
         finally:
+            self._is_first = False
             self._context.troubles.pop(decision.mapping.key, None)
 
     async def _try(self, decision: Decision) -> None:
