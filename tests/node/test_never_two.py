@@ -18,6 +18,7 @@ from workbench.node.node import Node
 from workbench.process.waiting import wait_until
 from workbench.site import Vault, scenario
 
+VAULTS: Final = 12
 MAPPINGS: Final = 120
 BEGUN: Final = 10
 """PATCHes after which an operator is in the middle of its work."""
@@ -26,8 +27,8 @@ _NAMESPACE: Final = "never-two"
 
 @pytest.fixture(scope="module")
 def azure(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Twelve vaults, one for each test."""
-    document = scenario({"disabled": MAPPINGS}, vault_count=12)
+    """A vault for each test."""
+    document = scenario({"disabled": MAPPINGS}, vault_count=VAULTS)
     with simulated(node, tmp_path_factory.mktemp("never-two"), document) as running:
         yield running
 
@@ -54,7 +55,7 @@ def vault_number(request: pytest.FixtureRequest, counter: Iterator[int]) -> int:
 
 @pytest.fixture(scope="module")
 def counter() -> Iterator[int]:
-    return iter(range(12))
+    return iter(range(VAULTS))
 
 
 def _begin(installed: Installation, number: int) -> Vault:
@@ -138,6 +139,17 @@ def test_of_two_replicas_the_one_that_is_left_goes_on(installed: Installation, v
     of = _begin(installed, vault_number)
     installed.install(**_SLOWLY)
     _check(installed, of, by_how_many=[1, 2])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_pods_that_know_no_lease_have_ended_before_those_start_that_do(
+    installed: Installation, vault_number: int, replicas: int
+) -> None:
+    """As after an upgrade from a version, or values, without an election: only the order of the pods helps there."""
+    installed.install(**_SLOWLY, leaderElection={"enabled": False})
+    of = _begin(installed, vault_number)
+    installed.install(**_SLOWLY, replicas=replicas)
+    _check(installed, of)
 
 
 def test_a_container_that_was_killed_goes_on_in_its_pod(installed: Installation, vault_number: int) -> None:
