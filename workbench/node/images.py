@@ -33,6 +33,7 @@ _STAND_IN: Final = "localhost/python-from-debian:3.13"
 _REGISTRY: Final = "registry"
 _DEBIAN: Final = "debian"
 _PLATFORMS: Final = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+_KEPT: Final = 4
 _PULL_SECONDS: Final = 120
 _TRUST: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _PIP: Final = Path("/etc/pip.conf")
@@ -101,7 +102,16 @@ def build_images(pause: Path) -> Images:
         if not images.pause.exists():
             buildah.build(_pause_context(Path(scratch), pause), PAUSE)
             buildah.save(PAUSE, images.pause)
+    for archive in (images.operator, images.simulator):
+        _forget_old_ones(archive)
     return images
+
+
+def _forget_old_ones(archive: Path) -> None:
+    """Keep the newest archives of an image: each change makes another one, of hundreds of megabytes."""
+    kind = archive.name.rpartition("-")[0]
+    for old in sorted(archive.parent.glob(f"{kind}-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def build_layout(context: Path, layout: Path, tag: str) -> tuple[list[str], str]:
