@@ -60,6 +60,7 @@ class Account:
     """Names of schedules and ids of job schedules, in lower case."""
     disabled: set[str] = field(default_factory=set)
     """Names of schedules, in lower case."""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -152,6 +153,7 @@ def _described(spec: AccountSpec, now: datetime) -> Account:
         spec.location,
         state=spec.state,
         identity=spec.identity,
+        tags=dict(spec.tags),
         minutes_used=spec.minutes_used,
         minutes_limit=spec.minutes_limit,
         runs=make_runs(spec.runs, spec.id, now),

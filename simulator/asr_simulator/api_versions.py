@@ -43,4 +43,16 @@ AUTOMATION_VERSIONS = (
 )
 """Versions of Automation; what is sent has the form of the newest."""
 
-__all__ = ["AUTOMATION_VERSIONS", "SITE_RECOVERY_VERSIONS", "VAULT_VERSIONS"]
+MANAGEMENT_GROUP_VERSIONS = ("2020-02-01", "2020-05-01", "2020-10-01", "2021-04-01", "2023-04-01")
+SUBSCRIPTION_VERSIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
+GRAPH_VERSIONS = ("2019-04-01", "2021-03-01", "2022-10-01", "2024-04-01")
+"""Stable versions of Resource Graph; what is sent has the form of the newest."""
+
+__all__ = [
+    "AUTOMATION_VERSIONS",
+    "GRAPH_VERSIONS",
+    "MANAGEMENT_GROUP_VERSIONS",
+    "SITE_RECOVERY_VERSIONS",
+    "SUBSCRIPTION_VERSIONS",
+    "VAULT_VERSIONS",
+]

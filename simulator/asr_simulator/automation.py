@@ -42,12 +42,32 @@ class Automation:
 
     def answer(self, call: Call) -> Answer:
         """Answer a call; raises `ArmError` for a refusal."""
+        if call.route.kind is RouteKind.AUTOMATION_ACCOUNTS:
+            return self._list_accounts(call)
         account = self._world.find_account(call.route)
         if account is None:
             resource = f"Microsoft.Automation/automationAccounts/{call.route.account}"
             raise resource_not_found(resource, call.route.resource_group)
         self._world.settle()  # a mapping's job that has ended may have changed what is here
         return self._handlers[call.route.kind](call, account)
+
+    def _list_accounts(self, call: Call) -> Answer:
+        """List the accounts of a subscription: without their state, which only the answer about one has (published)."""
+        tenant = self._world.scenario.identity.tenant_id
+        documents = [
+            account_document(each, self._created(), tenant)
+            for each in self._world.accounts
+            if each.subscription == call.route.subscription.lower()
+        ]
+        for document in documents:
+            del document["properties"]["state"]
+        return page_answer(
+            call,
+            [dumps(document) for document in documents],
+            None,
+            beginning="",
+            explicit_null=self._world.scenario.explicit_null_next_link,
+        )
 
     def _get_account(self, _call: Call, account: Account) -> Answer:
         return Answer(200, dumps(account_document(account, self._created(), self._world.scenario.identity.tenant_id)))
@@ -137,7 +157,7 @@ def account_document(account: Account, created: datetime, tenant: str) -> dict[s
         "id": account.id,
         "type": _ACCOUNT_TYPE,
         "location": account.location,
-        "tags": {},
+        "tags": account.tags,
         "identity": identity,
         "properties": {
             "sku": {"name": "Basic"},

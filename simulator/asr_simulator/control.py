@@ -30,6 +30,14 @@ from asr_simulator.control_requests import (
     apply_settings,
     find_vault,
 )
+from asr_simulator.control_tenant import (
+    SubscriptionRequest,
+    TagsRequest,
+    VaultsRequest,
+    apply_subscription,
+    apply_tags,
+    apply_vaults,
+)
 from asr_simulator.control_types import (
     ItemState,
     KindStats,
@@ -81,6 +89,11 @@ class Control:
             web.post(f"{PREFIX}/release", post(ReleaseRequest, lambda wish: apply_release(self._world, wish))),
             web.post(f"{PREFIX}/accounts", post(AccountRequest, lambda wish: apply_account(self._world, wish))),
             web.post(f"{PREFIX}/schedules", post(SchedulesRequest, lambda wish: apply_schedules(self._world, wish))),
+            web.post(f"{PREFIX}/vaults", post(VaultsRequest, lambda wish: apply_vaults(self._world, wish))),
+            web.post(f"{PREFIX}/tags", post(TagsRequest, lambda wish: apply_tags(self._world, wish))),
+            web.post(
+                f"{PREFIX}/subscriptions", post(SubscriptionRequest, lambda wish: apply_subscription(self._world, wish))
+            ),
             web.post(f"{PREFIX}/settings", post(SettingsRequest, lambda wish: apply_settings(self._world, wish))),
             web.post(f"{PREFIX}/clock", post(ClockRequest, self._advance)),
             web.post(f"{PREFIX}/reset-stats", get(lambda _query: self.reset_stats())),

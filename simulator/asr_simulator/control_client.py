@@ -174,6 +174,22 @@ class ControlClient:
         wish = {"account": account, "pattern": pattern, "change": change}
         return cast("list[str]", self._post("schedules", wish)["changed"])
 
+    def add_vaults(self, *specs: dict[str, Any]) -> list[str]:
+        """Make vaults, each described as in a scenario; returns their ids. Resource Graph learns of them later."""
+        return cast("list[str]", self._post("vaults", {"add": list(specs)})["added"])
+
+    def delete_vaults(self, *references: str) -> list[str]:
+        """Delete vaults by name or ARM id; returns their ids."""
+        return cast("list[str]", self._post("vaults", {"delete": list(references)})["deleted"])
+
+    def tag_vault(self, vault: str | None, **tags: str) -> None:
+        """Give a vault these tags and no others."""
+        self._post("tags", {"vault": vault, "tags": tags})
+
+    def set_subscription(self, subscription: str, **fields: str) -> None:
+        """Change a subscription: state, management_group."""
+        self._post("subscriptions", {"subscription": subscription, **fields})
+
     def settings(self, **sections: Any) -> dict[str, Any]:
         """Replace sections; returns what now applies.
 

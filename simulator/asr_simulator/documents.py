@@ -9,7 +9,7 @@ from urllib.parse import quote
 from asr_simulator.protected_items import count_items
 from asr_simulator.vault import Vault
 
-__all__ = ["vault_document", "vault_health", "vault_setting"]
+__all__ = ["replication_usages", "vault_document", "vault_health", "vault_list_item", "vault_setting"]
 
 
 def vault_document(vault: Vault) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def vault_document(vault: Vault) -> dict[str, Any]:
         "location": vault.spec.location,
         "name": vault.spec.name,
         "etag": f"W/\"datetime'{quote(vault.created)}'\"",
-        "tags": {},
+        "tags": vault.tags,
         "identity": {"type": "None"},
         "properties": {
             "provisioningState": "Succeeded",
@@ -36,6 +36,29 @@ def vault_document(vault: Vault) -> dict[str, Any]:
         "id": vault.id,
         "type": "Microsoft.RecoveryServices/vaults",
         "sku": {"name": "Standard"},
+    }
+
+
+def vault_list_item(vault: Vault) -> dict[str, Any]:
+    """Build the vault as lists have it: with fewer properties than the answer about it alone (published comparison)."""
+    whole = vault_document(vault)
+    short = {"provisioningState", "privateEndpointStateForBackup", "privateEndpointStateForSiteRecovery"}
+    return whole | {"properties": {name: value for name, value in whole["properties"].items() if name in short}}
+
+
+def replication_usages(vault: Vault) -> dict[str, Any]:
+    """Build what the vault replicates, as the published model has it; the summaries are empty here."""
+    return {
+        "value": [
+            {
+                "monitoringSummary": {"unHealthyVmCount": 0, "unHealthyProviderCount": 0, "eventsCount": 0},
+                "jobsSummary": {"failedJobs": 0, "suspendedJobs": 0, "inProgressJobs": 0},
+                "protectedItemCount": count_items(vault),
+                "recoveryPlanCount": 0,
+                "registeredServersCount": 0,
+                "recoveryServicesProviderAuthType": 0,
+            }
+        ]
     }
 
 

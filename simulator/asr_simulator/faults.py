@@ -56,11 +56,23 @@ class FaultKind(StrEnum):
     """The job of it fails with a chosen error."""
     JOB_NEVER_ENDS = "job_never_ends"
     """The job of it runs for ever."""
+    EMPTY_LIST = "empty_list"
+    """A list, or a query, is answered with success and nothing in it."""
+    ROWS_MISSING = "rows_missing"
+    """A list, or a query, is answered with success and without a random part of it, as in August 2020."""
+    GRAPH_ROWS_SHIFT = "graph_rows_shift"
+    """A row vanishes between two pages of a query, so that another one is never shown."""
+    GRAPH_TRUNCATED = "graph_truncated"
+    """A query says that its result is truncated, and gives no token to go on."""
+    GRAPH_LIMIT_HIT = "graph_limit_hit"
+    """A query is answered for a part of the subscriptions only; a header says so."""
     TOKEN_DOWN = "token_down"  # noqa: S105 - the name of a fault
     """The token endpoints answer 500."""
 
 
-_ALWAYS = frozenset({"kind", "method", "route", "vault", "mapping", "request", "skip", "times", "rate", "forever"})
+_ALWAYS = frozenset(
+    {"kind", "method", "route", "subscription", "vault", "mapping", "request", "skip", "times", "rate", "forever"}
+)
 _TEXTS = frozenset({"code", "message"})
 _PARAMETERS: dict[FaultKind, frozenset[str]] = {
     FaultKind.STATUS: _TEXTS | {"status", "body", "headers"},
@@ -72,6 +84,7 @@ _PARAMETERS: dict[FaultKind, frozenset[str]] = {
     FaultKind.WRONG_SHAPE: frozenset({"body"}),
     FaultKind.REDIRECT: frozenset({"url"}),
     FaultKind.NEXT_LINK_HOST: frozenset({"url"}),
+    FaultKind.ROWS_MISSING: frozenset({"share"}),
     FaultKind.FAIL_JOB: _TEXTS | {"possible_causes", "recommended_action"},
 }
 _GATEWAY = frozenset(
@@ -100,11 +113,18 @@ _LISTS = frozenset(
     }
 )
 _JOB_STARTERS = frozenset({RouteKind.MAPPING, RouteKind.UPDATE_AGENT})
+_INVENTORIES = frozenset({RouteKind.VAULTS, RouteKind.RESOURCE_GRAPH})
+_GRAPH = frozenset({RouteKind.RESOURCE_GRAPH})
 _NATURAL_ROUTES: dict[FaultKind, frozenset[RouteKind]] = {
     FaultKind.TOKEN_DOWN: frozenset({RouteKind.TOKEN, RouteKind.OAUTH_TOKEN}),
     FaultKind.NO_JOB_URLS: _JOB_STARTERS,
     FaultKind.FAIL_JOB: _JOB_STARTERS,
     FaultKind.JOB_NEVER_ENDS: _JOB_STARTERS,
+    FaultKind.EMPTY_LIST: _INVENTORIES,
+    FaultKind.ROWS_MISSING: _INVENTORIES,
+    FaultKind.GRAPH_ROWS_SHIFT: _GRAPH,
+    FaultKind.GRAPH_TRUNCATED: _GRAPH,
+    FaultKind.GRAPH_LIMIT_HIT: _GRAPH,
     FaultKind.NEXT_LINK_HOST: _LISTS,
     FaultKind.NEXT_LINK_LOOP: _LISTS,
 }
@@ -129,6 +149,8 @@ class Fault(Section):
     """HTTP method; none for any that makes sense."""
     route: RouteKind | None = None
     """Kind of call; none for any Resource Manager call that makes sense."""
+    subscription: str = "*"
+    """Subscription id, with wildcards."""
     vault: str = "*"
     """Vault name, with wildcards."""
     mapping: str = "*"
@@ -161,6 +183,8 @@ class Fault(Section):
     """Real seconds of `THROTTLE`: rounded up in Retry-After, exact in retry-after-ms; none leaves both out."""
     seconds: float = Field(default=3600.0, ge=0)
     """Real seconds of `HANG`, `SLOW_HEAD` and `SLOW_BODY`."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Part of the rows that `ROWS_MISSING` leaves out, about."""
     url: str | None = None
     """Target of `REDIRECT` and `NEXT_LINK_HOST`."""
 
@@ -202,7 +226,12 @@ class Fault(Section):
         wanted = (self.method.upper(),) if self.method else _NATURAL_METHODS.get(self.kind)
         if not hits_route or (wanted is not None and method not in wanted):
             return False
-        names = ((self.vault, route.vault), (self.mapping, route.mapping), (self.request, client_request_id))
+        names = (
+            (self.subscription, route.subscription),
+            (self.vault, route.vault),
+            (self.mapping, route.mapping),
+            (self.request, client_request_id),
+        )
         return all(_fits(pattern, name) for pattern, name in names)
 
     def job_failure(self) -> JobFailure:

@@ -14,22 +14,46 @@ from uuid import UUID
 from aiohttp import web
 
 from asr_simulator import arm_errors
-from asr_simulator.api_versions import AUTOMATION_VERSIONS, SITE_RECOVERY_VERSIONS, VAULT_VERSIONS
+from asr_simulator.api_versions import (
+    AUTOMATION_VERSIONS,
+    GRAPH_VERSIONS,
+    MANAGEMENT_GROUP_VERSIONS,
+    SITE_RECOVERY_VERSIONS,
+    SUBSCRIPTION_VERSIONS,
+    VAULT_VERSIONS,
+)
 from asr_simulator.arm_errors import Answer, ArmError
 from asr_simulator.automation import Automation
 from asr_simulator.calls import Call
+from asr_simulator.directory import Directory
 from asr_simulator.fault_effects import after_processing, instead_of_processing
 from asr_simulator.faults import Fault
 from asr_simulator.request_log import LogEntry
-from asr_simulator.routes import AUTOMATION, LOGIN, Route, RouteKind, action_of, match_path
+from asr_simulator.resource_graph import ResourceGraph
+from asr_simulator.routes import (
+    AUTOMATION,
+    DIRECTORY,
+    LOGIN,
+    TENANT_WIDE,
+    Route,
+    RouteKind,
+    action_of,
+    match_path,
+)
 from asr_simulator.signing import Claims
 from asr_simulator.site_recovery import SiteRecovery
 from asr_simulator.world import World
 
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
-_VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS})
+_VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS, RouteKind.REPLICATION_USAGES})
 """Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
-_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION
+_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION | DIRECTORY
+_VERSIONS = {
+    RouteKind.SUBSCRIPTIONS: SUBSCRIPTION_VERSIONS,
+    RouteKind.SUBSCRIPTION: SUBSCRIPTION_VERSIONS,
+    RouteKind.DESCENDANTS: MANAGEMENT_GROUP_VERSIONS,
+    RouteKind.RESOURCE_GRAPH: GRAPH_VERSIONS,
+} | dict.fromkeys(AUTOMATION, AUTOMATION_VERSIONS)
 _COMMON_HEADERS = {  # in user reports of real answers
     "Cache-Control": "no-cache",
     "Pragma": "no-cache",
@@ -48,6 +72,8 @@ class Gateway:
         self._world = world
         self._site_recovery = SiteRecovery(world)
         self._automation = Automation(world)
+        self._directory = Directory(world)
+        self._graph = ResourceGraph(world)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, log it, and let a fault strike if one is waiting for it."""
@@ -109,7 +135,12 @@ class Gateway:
             claims = self._world.tokens.authenticate(request.headers.get("Authorization"))
             self._check_version(route, query.get("api-version"))
             self._check_place(route, request.path)
-            extra = self._check_limits(route, request.method, claims, arrived)
+            if route.kind is RouteKind.RESOURCE_GRAPH:
+                extra, allowed = self._graph.quota(claims.object_id, arrived)
+                if not allowed:
+                    raise self._graph.refused_by_quota()
+            else:
+                extra = self._check_limits(route, request.method, claims, arrived)
             if route.kind is RouteKind.UNKNOWN:
                 raise arm_errors.no_such_route(request.path)
             self._check_rights(route, request.method, claims)
@@ -123,8 +154,7 @@ class Gateway:
                 now=arrived,
                 fault=fault,
             )
-            service = self._automation if route.kind in AUTOMATION else self._site_recovery
-            answer = service.answer(call)
+            answer = self._answer(call, claims)
         except ArmError as error:
             self._complete_details(error, request)
             answer = error.answer()
@@ -132,6 +162,20 @@ class Gateway:
             return answer, error.code
         answer.headers |= extra
         return answer, ""
+
+    def _answer(self, call: Call, claims: Claims) -> Answer:
+        def may(action: str, subscription: str) -> bool:
+            return self._world.tokens.is_allowed(claims, action, "", subscription)
+
+        if call.route.kind is RouteKind.RESOURCE_GRAPH:
+            read = "Microsoft.RecoveryServices/vaults/read"
+            return self._graph.answer(call, lambda subscription: may(read, subscription))
+        if call.route.kind in DIRECTORY:
+            read = "Microsoft.Resources/subscriptions/read"
+            return self._directory.answer(call, lambda subscription: may(read, subscription))
+        if call.route.kind in AUTOMATION:
+            return self._automation.answer(call)
+        return self._site_recovery.answer(call)
 
     def _answer_login(self, request: web.Request, route: Route, body: bytes) -> Answer:
         base_url = f"{request.scheme}://{request.host}"
@@ -150,15 +194,15 @@ class Gateway:
     def _check_version(self, route: Route, version: str | None) -> None:
         if not version:
             raise arm_errors.missing_api_version()
-        supported: tuple[str, ...] = SITE_RECOVERY_VERSIONS
-        if route.account:
-            supported = AUTOMATION_VERSIONS
-        elif route.kind in _VAULT_SERVICE:
+        supported = _VERSIONS.get(route.kind, AUTOMATION_VERSIONS if route.account else SITE_RECOVERY_VERSIONS)
+        if route.kind in _VAULT_SERVICE:
             supported = VAULT_VERSIONS
         if version not in supported:
             raise arm_errors.unknown_api_version(version, supported)
 
     def _check_place(self, route: Route, path: str) -> None:
+        if route.kind in TENANT_WIDE:
+            return
         if not route.subscription:
             raise arm_errors.no_such_route(path)
         groups = self._world.groups.get(route.subscription.lower())
@@ -175,7 +219,8 @@ class Gateway:
         verdict = limits.admit(arrived, write=is_write, site_recovery=route.kind not in _BESIDE_SITE_RECOVERY)
         if verdict.wait == 0:
             remaining = limits.remaining(arrived, write=is_write)
-            return {} if remaining is None else {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(remaining)}
+            of = "subscription" if route.subscription else "tenant"
+            return {} if remaining is None else {f"x-ms-ratelimit-remaining-{of}-{kind}s": str(remaining)}
         wait = self._world.clock.real_seconds(verdict.wait)
         seconds = max(1, math.ceil(wait))
         if verdict.by_arm:
@@ -205,7 +250,9 @@ class Gateway:
         action = action_of(route.kind, method)
         if action is None:
             raise arm_errors.method_not_allowed(method)
-        if not self._world.tokens.is_allowed(claims, action, route.vault):
+        if route.kind in DIRECTORY - {RouteKind.DESCENDANTS}:
+            return  # who may not see a subscription does not see it: that is no error
+        if not self._world.tokens.is_allowed(claims, action, route.vault, route.subscription):
             raise arm_errors.authorization_failed(claims.client_id, claims.object_id, action, route.scope)
 
     def _own_headers(self, request: web.Request) -> dict[str, str]:

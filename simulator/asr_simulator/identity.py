@@ -135,13 +135,15 @@ class TokenAuthority:
         claims = self._reader.read((authorization or "").partition(" ")[2])
         return claims.client_id if claims else ""
 
-    def is_allowed(self, claims: Claims, action: str, vault: str) -> bool:
-        """Tell whether the identity may do ``action`` in ``vault``."""
+    def is_allowed(self, claims: Claims, action: str, vault: str, subscription: str = "") -> bool:
+        """Tell whether the identity may do ``action`` in ``vault``, or in the subscription as a whole."""
         identity = self._identities.get(claims.client_id.lower())
         if identity is None:
             return not self._identities
         return not any(
-            fnmatchcase(vault.lower(), denial.vault.lower()) and fnmatchcase(action.lower(), denial.action.lower())
+            fnmatchcase(subscription.lower(), denial.subscription.lower())
+            and fnmatchcase(vault.lower(), denial.vault.lower())
+            and fnmatchcase(action.lower(), denial.action.lower())
             for denial in identity.denied
         )
 

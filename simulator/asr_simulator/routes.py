@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["AUTOMATION", "LOGIN", "MSI_PATH", "Route", "RouteKind", "action_of", "match_path"]
+__all__ = [
+    "AUTOMATION",
+    "DIRECTORY",
+    "LOGIN",
+    "MSI_PATH",
+    "TENANT_WIDE",
+    "Route",
+    "RouteKind",
+    "action_of",
+    "match_path",
+]
 
 
 class RouteKind(StrEnum):
     """The calls that the simulator knows; these names appear in faults and in the request log."""
 
+    SUBSCRIPTIONS = "subscriptions"
+    SUBSCRIPTION = "subscription"
+    DESCENDANTS = "descendants"
+    RESOURCE_GRAPH = "resource_graph"
     VAULT = "vault"
     VAULTS = "vaults"
     MAPPINGS = "mappings"
@@ -21,11 +35,13 @@ class RouteKind(StrEnum):
     JOBS = "jobs"
     JOB = "job"
     JOB_CANCEL = "job_cancel"
+    AUTOMATION_ACCOUNTS = "automation_accounts"
     AUTOMATION_ACCOUNT = "automation_account"
     SCHEDULES = "schedules"
     JOB_SCHEDULES = "job_schedules"
     AUTOMATION_JOBS = "automation_jobs"
     USAGES = "usages"
+    REPLICATION_USAGES = "replication_usages"
     VAULT_HEALTH = "vault_health"
     VAULT_SETTINGS = "vault_settings"
     PROTECTED_ITEMS = "protected_items"
@@ -54,6 +70,8 @@ class Route:
     job: str = ""
     item: str = ""
     tenant: str = ""
+    group: str = ""
+    """A management group."""
     account: str = ""
     artifact: str = ""
     """A schedule or job schedule of the account."""
@@ -96,6 +114,7 @@ LOGIN = frozenset(
 MSI_PATH = "/msi/token"
 AUTOMATION = frozenset(
     {
+        RouteKind.AUTOMATION_ACCOUNTS,
         RouteKind.AUTOMATION_ACCOUNT,
         RouteKind.SCHEDULES,
         RouteKind.JOB_SCHEDULES,
@@ -104,6 +123,10 @@ AUTOMATION = frozenset(
     }
 )
 """Answered by Automation, not by Site Recovery."""
+DIRECTORY = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.SUBSCRIPTION, RouteKind.DESCENDANTS})
+"""Answered by Resource Manager itself."""
+TENANT_WIDE = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.DESCENDANTS, RouteKind.RESOURCE_GRAPH})
+"""Not about one subscription."""
 _PROVIDER = "microsoft.recoveryservices"
 _AUTOMATION = ["providers", "microsoft.automation", "automationaccounts"]
 _ACCOUNT_CHILDREN = {
@@ -118,6 +141,7 @@ _VAULT_CHILDREN = {
     "replicationprotectioncontainermappings": RouteKind.MAPPINGS,
     "replicationjobs": RouteKind.JOBS,
     "replicationprotecteditems": RouteKind.PROTECTED_ITEMS,
+    "replicationusages": RouteKind.REPLICATION_USAGES,
     "replicationvaulthealth": RouteKind.VAULT_HEALTH,
     "replicationvaultsettings": RouteKind.VAULT_SETTINGS,
 }
@@ -125,6 +149,12 @@ _CONTAINER_TYPE = "Microsoft.RecoveryServices/vaults/replicationFabrics/replicat
 _MAPPING_TYPE = f"{_CONTAINER_TYPE}/replicationProtectionContainerMappings"
 _ITEM_TYPE = f"{_CONTAINER_TYPE}/replicationProtectedItems"
 _ACTIONS = {
+    (RouteKind.SUBSCRIPTIONS, "GET"): "Microsoft.Resources/subscriptions/read",
+    (RouteKind.SUBSCRIPTION, "GET"): "Microsoft.Resources/subscriptions/read",
+    (RouteKind.DESCENDANTS, "GET"): "Microsoft.Management/managementGroups/descendants/read",
+    (RouteKind.RESOURCE_GRAPH, "POST"): "Microsoft.ResourceGraph/resources/read",
+    (RouteKind.AUTOMATION_ACCOUNTS, "GET"): "Microsoft.Automation/automationAccounts/read",
+    (RouteKind.REPLICATION_USAGES, "GET"): "Microsoft.RecoveryServices/vaults/replicationUsages/read",
     (RouteKind.VAULT, "GET"): "Microsoft.RecoveryServices/Vaults/read",
     (RouteKind.VAULTS, "GET"): "Microsoft.RecoveryServices/Vaults/read",
     (RouteKind.MAPPINGS, "GET"): "Microsoft.RecoveryServices/vaults/replicationProtectionContainerMappings/read",
@@ -173,7 +203,25 @@ def match_path(path: str) -> Route:
             return _match_resource(parts, lower)
 
 
+def _match_tenant(parts: list[str], lower: list[str]) -> Route | None:
+    match lower:
+        case ["subscriptions"]:
+            return Route(RouteKind.SUBSCRIPTIONS)
+        case ["subscriptions", _]:
+            return Route(RouteKind.SUBSCRIPTION, parts[1])
+        case ["providers", "microsoft.resourcegraph", "resources"]:
+            return Route(RouteKind.RESOURCE_GRAPH)
+        case ["providers", "microsoft.management", "managementgroups", _, "descendants"]:
+            return Route(RouteKind.DESCENDANTS, group=parts[3])
+        case ["subscriptions", _, *provider] if provider == _AUTOMATION:
+            return Route(RouteKind.AUTOMATION_ACCOUNTS, parts[1])
+        case _:
+            return None
+
+
 def _match_resource(parts: list[str], lower: list[str]) -> Route:
+    if route := _match_tenant(parts, lower):
+        return route
     count = len(parts)
     if count < 2 or lower[0] != "subscriptions":
         return Route(RouteKind.UNKNOWN)

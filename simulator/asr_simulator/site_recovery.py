@@ -10,7 +10,13 @@ from urllib.parse import quote, urlencode
 from asr_simulator import arm_errors
 from asr_simulator.arm_errors import Answer, ArmError, dumps
 from asr_simulator.calls import Call, escaped, page_answer
-from asr_simulator.documents import vault_document, vault_health, vault_setting
+from asr_simulator.documents import (
+    replication_usages,
+    vault_document,
+    vault_health,
+    vault_list_item,
+    vault_setting,
+)
 from asr_simulator.faults import FaultKind
 from asr_simulator.job_filter import JobFilter, parse_filter
 from asr_simulator.jobs import SUCCESSFUL_ENDINGS, Course, Job, draw_course
@@ -45,6 +51,7 @@ class SiteRecovery:
             RouteKind.PROTECTED_ITEM: self._get_item,
             RouteKind.UPDATE_AGENT: self._update_agent,
             RouteKind.ITEM_OPERATION_RESULT: self._operation_result,
+            RouteKind.REPLICATION_USAGES: self._replication_usages,
             RouteKind.VAULT_HEALTH: self._vault_health,
             RouteKind.VAULT_SETTINGS: self._vault_settings,
         }
@@ -61,6 +68,9 @@ class SiteRecovery:
 
     def _get_vault(self, _call: Call, vault: Vault) -> Answer:
         return Answer(200, dumps(vault_document(vault)))
+
+    def _replication_usages(self, _call: Call, vault: Vault) -> Answer:
+        return Answer(200, dumps(replication_usages(vault)))
 
     def _vault_health(self, _call: Call, vault: Vault) -> Answer:
         return Answer(200, dumps(vault_health(vault)))
@@ -85,12 +95,20 @@ class SiteRecovery:
 
     def _list_vaults(self, call: Call) -> Answer:
         subscription, group = call.route.subscription.lower(), call.route.resource_group.lower()
-        found = [
-            vault_document(vault)
-            for key, vault in self._world.vaults.items()
-            if key[0] == subscription and group in ("", key[1])
-        ]
-        return Answer(200, dumps({"value": found}))
+        found = [vault for key, vault in self._world.vaults.items() if key[0] == subscription and group in ("", key[1])]
+        found = self._spoilt(call, found)
+        start, size = self._position(call, first=0), self._world.scenario.vaults_page_size
+        page = [dumps(vault_list_item(vault)) for vault in found[start : start + size]]
+        return self._page(call, page, start + size if start + size < len(found) else None)
+
+    def _spoilt(self, call: Call, vaults: list[Vault]) -> list[Vault]:
+        """A part of a list, where a fault wants that: with success, as from a cache that has lost some."""
+        if call.fault is not None and call.fault.kind is FaultKind.EMPTY_LIST:
+            return []
+        if call.fault is not None and call.fault.kind is FaultKind.ROWS_MISSING:
+            share, rng = call.fault.share, self._world.rng
+            return [vault for vault in vaults if rng.random() >= share]
+        return vaults
 
     def _list_mappings(self, call: Call, vault: Vault, listing: list[ContainerMapping]) -> Answer:
         size = vault.spec.mappings_page_size or self._world.scenario.mappings_page_size

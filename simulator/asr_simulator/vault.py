@@ -47,6 +47,7 @@ class Vault:
         can_update: Callable[[ContainerMapping], bool],
     ) -> None:
         self.spec = spec
+        self.tags = dict(spec.tags)
         self.clock = clock
         self.rng = rng
         self.id = (

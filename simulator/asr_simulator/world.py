@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from asr_simulator.accounts import Account, Accounts
 from asr_simulator.clock import Clock
 from asr_simulator.faults import FaultBook
+from asr_simulator.graph_index import GraphIndex, Row
 from asr_simulator.identity import TokenAuthority
 from asr_simulator.oauth import OAuthEndpoint
+from asr_simulator.protected_items import count_items
 from asr_simulator.request_log import RequestLog
 from asr_simulator.routes import Route
-from asr_simulator.scenario import AgentUpdates, Jobs, Scenario
+from asr_simulator.scenario import AgentUpdates, Jobs, Scenario, VaultSpec
 from asr_simulator.signing import Signer
+from asr_simulator.tenant import Tenant
 from asr_simulator.throttle import Throttle
 from asr_simulator.vault import Vault
 
@@ -45,19 +48,51 @@ class World:
         self.vaults: dict[tuple[str, str, str], Vault] = {}
         self.groups: dict[str, set[str]] = {}
         """Resource groups by subscription, all in lower case."""
+        self.tenant = Tenant(scenario)
+        self.index = GraphIndex(scenario.graph, random.Random(f"{scenario.seed} lags"))
         for account in self.accounts:
             self.groups.setdefault(account.subscription, set()).add(account.id.split("/")[4].lower())
+        for subscription in self.tenant.subscriptions:
+            self.groups.setdefault(subscription, set())
         for spec in scenario.vaults:
-            rng = random.Random(f"{scenario.seed} {spec.key}")
-            self.vaults[spec.key] = Vault(
-                spec,
-                self.clock,
-                rng,
-                background_per_hour=scenario.jobs.background_per_hour,
-                auto_update_after=scenario.agent_updates.auto_update_after,
-                can_update=self.accounts.can_update,
-            )
-            self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
+            self._make_vault(spec)
+        for vault in self.vaults.values():
+            for row in _rows_of(vault):
+                self.index.load(row)
+        for account in self.accounts:
+            self.index.load(_account_row(account))
+
+    def _make_vault(self, spec: VaultSpec) -> Vault:
+        scenario = self.scenario
+        vault = self.vaults[spec.key] = Vault(
+            spec,
+            self.clock,
+            random.Random(f"{scenario.seed} {spec.key}"),
+            background_per_hour=self.job_settings.background_per_hour,
+            auto_update_after=self.agent_updates.auto_update_after,
+            can_update=self.accounts.can_update,
+        )
+        self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
+        return vault
+
+    def add_vault(self, spec: VaultSpec) -> Vault:
+        """Make a vault; Resource Graph shows it later."""
+        self.tenant.add(spec.subscription)
+        vault = self._make_vault(spec)
+        for row in _rows_of(vault):
+            self.index.change(row["id"], row, self.clock.now())
+        return vault
+
+    def delete_vault(self, vault: Vault) -> None:
+        """Delete a vault; Resource Graph shows it for a while."""
+        del self.vaults[vault.spec.key]
+        for row in _rows_of(vault):
+            self.index.change(row["id"], None, self.clock.now())
+
+    def tag_vault(self, vault: Vault, tags: dict[str, str]) -> None:
+        """Give a vault other tags; Resource Graph shows the old ones for a while."""
+        vault.tags = dict(tags)
+        self.index.change(vault.id, _vault_row(vault), self.clock.now())
 
     def find(self, route: Route, now: float) -> Vault | None:
         """Find the vault that a path names, up to date."""
@@ -88,3 +123,40 @@ class World:
         self.agent_updates = settings
         for vault in self.vaults.values():
             vault.agents.auto_update_after = settings.auto_update_after
+
+
+def _rows_of(vault: Vault) -> list[Row]:
+    """What Resource Graph has of a vault: itself, and of what it replicates one item, which is enough to tell that."""
+    rows = [_vault_row(vault)]
+    if count_items(vault):
+        item = f"{vault.id}/replicationFabrics/f/replicationProtectionContainers/c/replicationProtectedItems/first"
+        kind = (
+            "microsoft.recoveryservices/vaults/replicationfabrics/replicationprotectioncontainers"
+            "/replicationprotecteditems"
+        )
+        rows.append({"id": item, "type": kind, "subscriptionId": vault.spec.subscription})
+    return rows
+
+
+def _vault_row(vault: Vault) -> Row:
+    return {
+        "id": vault.id,
+        "name": vault.spec.name,
+        "type": "microsoft.recoveryservices/vaults",
+        "location": vault.spec.location,
+        "resourceGroup": vault.spec.resource_group,
+        "subscriptionId": vault.spec.subscription,
+        "tags": dict(vault.tags),
+    }
+
+
+def _account_row(account: Account) -> Row:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "type": "microsoft.automation/automationaccounts",
+        "location": account.location,
+        "subscriptionId": account.id.split("/")[2],
+        "tags": dict(account.tags),
+        "identity": {"type": account.identity},
+    }

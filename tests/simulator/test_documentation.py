@@ -10,13 +10,22 @@ from asr_simulator.control import PREFIX, Control
 from asr_simulator.control_accounts import AccountRequest, ScheduleChange, SchedulesRequest
 from asr_simulator.control_agents import ItemsRequest, ReleaseRequest
 from asr_simulator.control_requests import DriftKind
+from asr_simulator.control_tenant import SubscriptionRequest, TagsRequest, VaultsRequest
 from asr_simulator.faults import Fault, FaultKind
 from asr_simulator.routes import RouteKind
 from asr_simulator.scenario import MappingKind
 from asr_simulator.world import World
 from tests.simulator.helpers import scenario
 
-_CONTROL = (AccountRequest, SchedulesRequest, ItemsRequest, ReleaseRequest)
+_CONTROL = (
+    AccountRequest,
+    SchedulesRequest,
+    ItemsRequest,
+    ReleaseRequest,
+    SubscriptionRequest,
+    TagsRequest,
+    VaultsRequest,
+)
 _TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 
 

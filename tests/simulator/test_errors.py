@@ -58,8 +58,8 @@ def test_what_does_not_exist_is_said_in_the_real_words(
 @pytest.mark.parametrize(
     "path",
     [
-        "/subscriptions",
-        f"/subscriptions/{SUBSCRIPTION}",
+        f"/subscriptions/{SUBSCRIPTION}/resources",
+        "/providers/Microsoft.Management/managementGroups",
         f"{VAULT_PATH}/backupJobs",
         f"{VAULT_PATH}/replicationJobs/a/b/c",
         f"{VAULT_PATH}/replicationFabrics/f/replicationProtectionContainers/c{MAPPINGS}/m/remove",

@@ -261,7 +261,12 @@ def test_the_simulator_goes_on_after_every_fault(arm: Arm, kind: FaultKind) -> N
     more |= {"seconds": 0} if kind in {FaultKind.HANG, FaultKind.SLOW_HEAD, FaultKind.SLOW_BODY} else {}
     arm.get(VAULT_PATH)
     _fault(arm, kind.value, **more)
-    calls: list[Callable[[], Any]] = [arm.get_token, lambda: arm.below(MAPPINGS), lambda: arm.patch("alpha")]
+    calls: list[Callable[[], Any]] = [
+        arm.get_token,
+        lambda: arm.below(MAPPINGS),
+        lambda: arm.patch("alpha"),
+        lambda: arm.call("POST", "/providers/Microsoft.ResourceGraph/resources", json={}, version="2024-04-01"),
+    ]
     for call in calls:
         try:
             call()

@@ -22,21 +22,25 @@ from asr_simulator.scenario.behaviour import (
     Throttling,
 )
 from asr_simulator.scenario.model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
+from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec, SubscriptionState
 from asr_simulator.scenario.vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
 __all__ = [
     "REBOOT_PENDING",
+    "ROOT",
     "AccountSpec",
     "AccountState",
     "AgentUpdates",
     "ArmBuckets",
     "Denial",
+    "Graph",
     "Identity",
     "IdentitySpec",
     "IdentityType",
     "JobFailure",
     "Jobs",
     "Limit",
+    "ManagementGroupSpec",
     "MappingKind",
     "MappingSpec",
     "Mix",
@@ -45,6 +49,8 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "Section",
+    "SubscriptionSpec",
+    "SubscriptionState",
     "Throttling",
     "VaultSpec",
     "load_scenario",

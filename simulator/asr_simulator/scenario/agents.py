@@ -98,6 +98,8 @@ class AccountSpec(Section):
     """ARM id."""
     location: Name = "westeurope"
     """Region: with the subscription it is the scope in which calls are counted."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the account."""
     state: AccountState = "Ok"
     """State of the account."""
     identity: IdentityType = "SystemAssigned"

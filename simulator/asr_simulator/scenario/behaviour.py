@@ -190,6 +190,8 @@ class Jobs(Section):
 class Denial(Section):
     """Calls that an identity has no right to make."""
 
+    subscription: str = "*"
+    """Subscription id, with wildcards."""
     vault: str = "*"
     """Vault name, with ``*`` and ``?`` as wildcards."""
     action: str = "*"

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from asr_simulator.scenario.agents import AccountSpec, AgentUpdates
 from asr_simulator.scenario.behaviour import Identity, Jobs, Range, Section, Share, Throttling
+from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec
 from asr_simulator.scenario.vaults import VaultSpec
 
 __all__ = ["Scenario", "ScenarioError", "load_scenario", "parse_scenario", "problems_of"]
@@ -38,6 +39,8 @@ class Scenario(Section):
     """Replicated items on a page."""
     automation_page_size: int = Field(default=100, gt=0)
     """Schedules, job schedules and jobs of an Automation account on a page (published example: 100)."""
+    vaults_page_size: int = Field(default=200, gt=0)
+    """Vaults on a page of a list (a client that did not page saw exactly 200)."""
     explicit_null_next_link: bool = False
     """Last pages carry ``nextLink: null`` instead of no nextLink: both forms are published."""
     signed_operation_urls: bool = True
@@ -60,6 +63,12 @@ class Scenario(Section):
     """The vaults."""
     automation_accounts: tuple[AccountSpec, ...] = ()
     """Automation accounts besides those that vaults name, or what is special about those."""
+    management_groups: tuple[ManagementGroupSpec, ...] = ()
+    """Management groups below the one that is always there, which is called root here."""
+    subscriptions: tuple[SubscriptionSpec, ...] = ()
+    """Subscriptions, where something about them matters."""
+    graph: Graph = Graph()
+    """Resource Graph."""
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
@@ -71,6 +80,16 @@ class Scenario(Section):
         accounts = [account.id.lower() for account in self.automation_accounts]
         if len(set(accounts)) < len(accounts):
             raise ValueError("an automation account is listed twice")
+        groups = [ROOT, *(group.name.lower() for group in self.management_groups)]
+        if len(set(groups)) < len(groups):
+            raise ValueError("a management group is listed twice")
+        subscriptions = [each.id.lower() for each in self.subscriptions]
+        if len(set(subscriptions)) < len(subscriptions):
+            raise ValueError("a subscription is listed twice")
+        places = {group.parent.lower() for group in self.management_groups}
+        places |= {each.management_group.lower() for each in self.subscriptions}
+        if unknown := sorted(places - set(groups)):
+            raise ValueError(f"there is no management group {unknown[0]!r}")
         return self
 
 

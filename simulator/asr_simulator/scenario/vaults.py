@@ -129,6 +129,8 @@ class VaultSpec(Section):
     """Region: with the subscription it is the scope in which calls are counted."""
     automation_account: AccountId
     """Account of the compliant mappings."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the vault."""
     mix: Mix | None = None
     """Counts of generated mappings."""
     mappings: tuple[MappingSpec, ...] = ()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ _TWO = (account_of("aa-one", purpose="asr"), account_of("aa-two"))
 _ELSEWHERE = account_of("aa-one", subscription=SUBSCRIPTIONS[1]).id.text
 
 
-def _chosen(*ways: dict[str, Any], tags: dict[str, Any] | None = None, **facts: Any) -> str:
-    vault = vault_of(**(tags or {}))
+def _chosen(*ways: dict[str, Any], tags: dict[str, str] | None = None, **facts: Any) -> str:
+    vault = replace(vault_of(), tags=tags or {})
     current = {vault.key: facts["current"]} if "current" in facts else {}
     choice = choose_account(
         [AccountWay.model_validate(way) for way in ways],
