@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from vault_autoupdate import __version__
+from vault_autoupdate.arm import discovery as arm_discovery
 from vault_autoupdate.arm.client import ArmClient, CallObserver
 from vault_autoupdate.arm.identity.per_resource import Identities
 from vault_autoupdate.arm.identity.process import certificate_expiry, make_credential
@@ -24,20 +25,25 @@ from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.cluster.child_writer import ChildWriter
 from vault_autoupdate.cluster.connection import Connection, await_definition, connect
 from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.lease import Leadership
 from vault_autoupdate.cluster.recognition import work_while_recognised
-from vault_autoupdate.cluster.watch import watch
+from vault_autoupdate.cluster.watch import PolicyWork, watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
+from vault_autoupdate.discovery.reader import EstateReader
+from vault_autoupdate.discovery.reconciler import PolicyReconciler
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL
 from vault_autoupdate.model.quota import Caller
 from vault_autoupdate.model.resource import ResourceKey, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import RunObserver, Timing
@@ -45,6 +51,10 @@ from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.settings import Settings
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_DISCOVERY_CONNECTIONS: Final = 20
+_CLOUDS_WITH_GRAPH: Final = frozenset({"AzurePublic", "AzureChina"})
+"""Where Resource Graph is documented; elsewhere lists are read."""
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +70,7 @@ class Core:
     reconciler: Reconciler
     site_recovery: SiteRecovery
     timing: Timing
+    policies: PolicyReconciler
 
     def paused_for(self, resource: VaultAutoUpdate, region: str) -> float:
         """Seconds for which Azure wants to be left alone about this vault."""
@@ -133,11 +144,29 @@ def open_core(
     )
     site_recovery = SiteRecovery(client)
     reconciler = Reconciler(site_recovery, timing, runs, scope=settings.quota_scope, now=utc_now)
-    core = Core(settings, throttle, reconciler, site_recovery, timing)
+    lists = ArmClient(
+        session,
+        Throttle({CallKind.READ: arm_discovery.DISCOVERY_READS}),
+        calls,
+        connections=_DISCOVERY_CONNECTIONS,
+        retry_pause=settings.retry_pause.total_seconds(),
+    )
+    graph = ArmClient(
+        session,
+        Throttle({CallKind.READ: arm_discovery.QUERIES}),
+        calls,
+        connections=1,
+        retry_pause=settings.retry_pause.total_seconds(),
+    )
+    reader = EstateReader(arm_discovery.ArmDiscovery(lists, graph), utc_now)
+    has_graph = settings.cloud in _CLOUDS_WITH_GRAPH
+    policies = PolicyReconciler(reader, site_recovery, has_graph=has_graph, now=utc_now)
+    core = Core(settings, throttle, reconciler, site_recovery, timing, policies)
     try:
         yield core
     finally:
-        client.close()
+        for each in (client, lists, graph):
+            each.close()
         session.close()
 
 
@@ -187,9 +216,16 @@ async def run_operator(settings: Settings) -> None:
 
             async def work_on(work: Callable[[], Awaitable[None]]) -> None:
                 await await_definition(api, settings.watch_namespaces)
+                if settings.policies:
+                    await await_definition(api, settings.watch_namespaces, POLICY_PLURAL)
                 await (leadership.lead(work) if settings.leader_elect else work())
 
             identities = Identities(KubeLogins(api), settings, fetched=metrics.resource_token_fetched)
+            policies = (
+                _policy_work(settings, core, api, identities=identities, instance=identity, may_write=may_write)
+                if settings.policies
+                else None
+            )
             await _run(
                 settings,
                 core,
@@ -197,11 +233,35 @@ async def run_operator(settings: Settings) -> None:
                 api=api,
                 writer=writer,
                 identities=identities,
+                policies=policies,
                 work_on=work_on,
                 # A replica whose turn it is not is ready once it sees that another one works; with nobody at work it
                 # has to show that it can.
                 standing_by=leadership.follows,
             )
+
+
+def _policy_work(
+    settings: Settings,
+    core: Core,
+    api: Connection,
+    *,
+    identities: Identities,
+    instance: str,
+    may_write: Callable[[], bool],
+) -> PolicyWork:
+    """What works on policies beside what works on vaults."""
+    queue: WorkQueue[ResourceKey] = WorkQueue()
+    controller = PolicyController(
+        reconciler=core.policies,
+        children=ChildWriter(api, settings.watch_namespaces, may_write=may_write),
+        writer=KubeWriter(api, instance=instance, may_write=may_write, plural=POLICY_PLURAL, kind=POLICY_KIND),
+        wake=queue.add,
+        now=utc_now,
+        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
+        tokens_for=identities.tokens_for,
+    )
+    return PolicyWork(controller, queue)
 
 
 async def _run(
@@ -212,6 +272,7 @@ async def _run(
     api: Connection,
     writer: KubeWriter,
     identities: Identities,
+    policies: PolicyWork | None,
     work_on: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
     standing_by: Callable[[], bool],
 ) -> None:
@@ -236,7 +297,15 @@ async def _run(
 
     async def work() -> None:
         calls = metrics.kube_call_finished
-        await watch(controller, queue, settings.watch_namespaces, connection=api, health=health, calls=calls)
+        await watch(
+            controller,
+            queue,
+            settings.watch_namespaces,
+            connection=api,
+            health=health,
+            calls=calls,
+            policies=policies,
+        )
 
     async with (
         serve_health(

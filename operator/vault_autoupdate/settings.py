@@ -222,6 +222,9 @@ class Settings(BaseModel):
     metrics_token_file: str = Field(
         "", description="File with a bearer token that /metrics asks for; read at each request. Empty: open to all."
     )
+    policies: bool = Field(
+        default=False, description="Work on VaultAutoUpdatePolicy resources as well, which must be installed."
+    )
     resource_metrics: bool = Field(
         default=True, description="Metrics about each resource; false where there are too many (true or false)."
     )

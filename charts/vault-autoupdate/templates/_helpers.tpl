@@ -396,6 +396,9 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
   (list "LEASE_NAME" (include "vault-autoupdate.leaseName" .))
 ) }}
 {{- end }}
+{{- if $v.policies.enabled }}
+{{- $settings = append $settings (list "POLICIES" "true") }}
+{{- end }}
 {{- if not $v.metrics.perResource }}
 {{- $settings = append $settings (list "RESOURCE_METRICS" "false") }}
 {{- end }}

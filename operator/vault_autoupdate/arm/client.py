@@ -126,12 +126,27 @@ class ArmClient:
             AzureError: what the last try ended with; also at once while Azure wants silence for longer than a call
                 waits in place, so that whoever waits for the answer can say so.
         """
+        return await self._patiently(context, _call_maker(context, operation, "GET", target), parse)
+
+    async def query(
+        self, context: CallContext, operation: str, target: str, body: dict[str, object], parse: Callable[[ArmReply], T]
+    ) -> T:
+        """POST a question to ``target`` that changes nothing, so that it is tried again as `read` does it.
+
+        Raises:
+            AzureError: as `read`.
+        """
+        return await self._patiently(context, _call_maker(context, operation, "POST", target, body), parse)
+
+    async def _patiently(
+        self, context: CallContext, make_call: Callable[[], ArmCall], parse: Callable[[ArmReply], T]
+    ) -> T:
         for attempt in range(1, _TRIES + 1):
             refusal = self._refusals.get((context.scope, CallKind.READ))
             if refusal and self.throttle.paused_for(context.scope, CallKind.READ) > _LONGEST_PAUSE:
                 raise refusal
             try:
-                return await self._once(context, CallKind.READ, _call(context, operation, "GET", target), parse)
+                return await self._once(context, CallKind.READ, make_call(), parse)
             except AzureError as error:
                 if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
                     raise
@@ -230,6 +245,13 @@ class ArmClient:
 
 def _fields(call: ArmCall, reason: str = "") -> dict[str, str]:
     return {"request": call.request_id, "operation": call.operation, "purpose": call.purpose, "reason": reason}
+
+
+def _call_maker(
+    context: CallContext, operation: str, method: str, target: str, body: dict[str, object] | None = None
+) -> Callable[[], ArmCall]:
+    """Makes the same call again and again, each with a client request id of its own."""
+    return lambda: _call(context, operation, method, target, body)
 
 
 def _call(

@@ -172,32 +172,32 @@ def tune_client(configuration: client.Configuration) -> client.Configuration:
     return configuration
 
 
-async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...]) -> None:
+async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...], plural: str = PLURAL) -> None:
     """Wait until the resources are served: their definition may be installed after the operator.
 
     It does not wait for rights: one namespace that is missing, or has no Role, must not keep the others waiting.
     """
     while True:
         try:
-            if await _is_served(client.CustomObjectsApi(api), namespaces):
+            if await _is_served(client.CustomObjectsApi(api), namespaces, plural):
                 return
-            log.warning("cannot list %s: 404 Not Found %s", PLURAL, _HINTS[_NOT_FOUND])
+            log.warning("cannot list %s: 404 Not Found %s", plural, _HINTS[_NOT_FOUND])
         except ApiException as error:
-            log.warning("cannot list %s: %s %s", PLURAL, in_short(error), _HINTS.get(error.status, ""))
+            log.warning("cannot list %s: %s %s", plural, in_short(error), _HINTS.get(error.status, ""))
         except NO_ANSWER as error:
             log.warning("no answer from the API server: %s", in_short(error))
         await asyncio.sleep(_DEFINITION_PAUSE)
 
 
-async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ...]) -> bool:
+async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ...], plural: str) -> bool:
     """Whether a list is answered. Where it is forbidden, whether the API server knows the resource at all."""
     try:
         if namespaces:
             await objects.list_namespaced_custom_object(
-                GROUP, VERSION, namespaces[0], PLURAL, limit=1, _request_timeout=TIMEOUT
+                GROUP, VERSION, namespaces[0], plural, limit=1, _request_timeout=TIMEOUT
             )
         else:
-            await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1, _request_timeout=TIMEOUT)
+            await objects.list_cluster_custom_object(GROUP, VERSION, plural, limit=1, _request_timeout=TIMEOUT)
     except ApiException as error:
         if error.status == _NOT_FOUND:
             return False
@@ -211,7 +211,7 @@ async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ..
         if error.status == _NOT_FOUND:
             return False
         raise
-    return any(resource.name == PLURAL for resource in known.resources)
+    return any(resource.name == plural for resource in known.resources)
 
 
 async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import aiohttp
@@ -20,7 +21,9 @@ from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
 _GRACE: Final = 15.0
@@ -36,11 +39,19 @@ _WATCHING: Final = ("orchestration", "queueing", "running")
 
 log = logging.getLogger(__name__)
 
-__all__ = ["WatchLost", "watch"]
+__all__ = ["PolicyWork", "WatchLost", "watch"]
 
 
 class WatchLost(ConnectionError):
     """The resources cannot be watched any more: their definition was removed, or the right to watch them."""
+
+
+@dataclass(frozen=True)
+class PolicyWork:
+    """What works on policies."""
+
+    controller: PolicyController
+    queue: WorkQueue[ResourceKey]
 
 
 async def watch(
@@ -51,6 +62,7 @@ async def watch(
     connection: Connection,
     health: WatchHealth,
     calls: KubeCallObserver,
+    policies: PolicyWork | None = None,
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
 
@@ -61,12 +73,14 @@ async def watch(
         connection: what to log in with, and again when that has ended.
         health: is told what the API server answers.
         calls: is told of every call.
+        policies: works on policies, if that is wanted.
 
     Raises:
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
     health.begin()
     used_logins: int | None = None
+    others = (policies,) if policies else ()
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -103,16 +117,23 @@ async def watch(
         else:
             controller.on_change(dict(body), initial=event["type"] is None)
 
+    if policies:
+        _watch_policies(registry, policies.controller, health)
+
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
         log.info("stopping: passes under way note where they are")
         controller.stop()
-        await queue.stop(_GRACE, give_up=cut_connections)
+        stopping = [each.queue.stop(_GRACE) for each in others]
+        await asyncio.gather(queue.stop(_GRACE, give_up=cut_connections), *stopping)
 
     for name in _WATCHING:
         logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
-    working = asyncio.create_task(queue.run(controller.work), name="work queue")
+    working = [
+        asyncio.create_task(queue.run(controller.work), name="work queue"),
+        *(asyncio.create_task(each.queue.run(each.controller.work), name="policies") for each in others),
+    ]
     try:
         await kopf.operator(
             registry=registry,
@@ -128,7 +149,27 @@ async def watch(
         raise WatchLost(f"the watch of {PLURAL} ended for good: {type(error).__name__}: {error}") from error
     finally:
         health.ready.clear()
-        working.cancel()
+        for task in working:
+            task.cancel()
+
+
+def _watch_policies(registry: kopf.OperatorRegistry, controller: PolicyController, health: WatchHealth) -> None:
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def resource_seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
+        metadata = body["metadata"]
+        if event["type"] == "DELETED":
+            controller.on_resource_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+        else:
+            controller.on_resource_change(body)
+
+    @kopf.on.event(GROUP, VERSION, POLICY_PLURAL, registry=registry)
+    async def policy_seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
+        metadata = body["metadata"]
+        health.contact(metadata["namespace"])
+        if event["type"] == "DELETED":
+            controller.on_policy_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+        else:
+            controller.on_policy_change(dict(body))
 
 
 async def _session(connection: Connection, health: WatchHealth, calls: KubeCallObserver) -> kopf.AiohttpSession:

@@ -43,7 +43,17 @@ class KubeWriter:
     the time that one waits is not the API server's.
     """
 
-    def __init__(self, api: client.ApiClient, *, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        api: client.ApiClient,
+        *,
+        instance: str,
+        may_write: Callable[[], bool] = lambda: True,
+        plural: str = PLURAL,
+        kind: str = KIND,
+    ) -> None:
+        self._plural = plural
+        self._kind = kind
         self._objects = client.CustomObjectsApi(api)
         self._events = client.EventsV1Api(api)
         self._instance = instance
@@ -120,7 +130,7 @@ class KubeWriter:
             reason=readiness.reason[:128],
             type="Warning" if readiness.is_warning else "Normal",
             note=clean(readiness.message, _NOTE_BYTES),
-            regarding=_reference(ref.key, ref.uid),
+            regarding=_reference(ref.key, ref.uid, self._kind),
             related=_reference(readiness.related) if readiness.related else None,
             series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
         )
@@ -143,7 +153,7 @@ class KubeWriter:
                         GROUP,
                         VERSION,
                         ref.key.namespace,
-                        PLURAL,
+                        self._plural,
                         ref.key.name,
                         whole,
                         _content_type=_JSON_PATCH,
@@ -176,8 +186,8 @@ class KubeWriter:
             raise TurnNotCome("too many others are being written") from error
 
 
-def _reference(key: ResourceKey, uid: str | None = None) -> client.V1ObjectReference:
-    return client.V1ObjectReference(api_version=API_VERSION, kind=KIND, name=key.name, namespace=key.namespace, uid=uid)
+def _reference(key: ResourceKey, uid: str | None = None, kind: str = KIND) -> client.V1ObjectReference:
+    return client.V1ObjectReference(api_version=API_VERSION, kind=kind, name=key.name, namespace=key.namespace, uid=uid)
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vault_autoupdate.model.estate import Estate, Trouble
+from vault_autoupdate.model.estate import Trouble
 
 __all__ = ["GraphPage", "doubts_about", "unseen_subscriptions"]
 
@@ -47,19 +47,15 @@ def doubts_about(pages: Sequence[GraphPage]) -> tuple[Trouble, ...]:
     return tuple(doubts)
 
 
-def unseen_subscriptions(
-    expected: Iterable[str], visible: Mapping[str, str], previous: Estate | None
-) -> dict[str, Trouble]:
-    """Subscriptions that are in scope, or were at the last complete discovery, and that the identity cannot see now.
+def unseen_subscriptions(expected: Iterable[str], visible: Mapping[str, str]) -> dict[str, Trouble]:
+    """Subscriptions that are in scope, and that the identity cannot see now.
 
     Args:
-        expected: in scope now, as far as that is known.
+        expected: in scope.
         visible: those that the identity can see, with their states.
-        previous: the last complete discovery of the same scope, if there is one.
     """
-    before = previous.expected if previous else frozenset()
     return {
         key: Trouble("SubscriptionNotVisible", "Check that it exists, and that the identity has a role in it.")
-        for key in {*expected, *before}
+        for key in expected
         if key not in visible
     }

@@ -12,7 +12,7 @@ from vault_autoupdate.arm.identity.process import make_login_credential
 from vault_autoupdate.arm.identity.service_principal import Login, login_of_secret, login_of_service_account
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.model.errors import CredentialUnusable
-from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.model.resource import CredentialSource, VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.settings import Settings
 
@@ -69,7 +69,10 @@ class Identities:
         Raises:
             CredentialUnusable: what it names is not there, may not be read, or is not complete.
         """
-        source, namespace = resource.spec.credential, resource.key.namespace
+        return await self.tokens_for(resource.key.namespace, resource.spec.credential)
+
+    async def tokens_for(self, namespace: str, source: CredentialSource | None) -> TokenSource | None:
+        """The source of tokens of an identity that something in ``namespace`` names. Raises as `tokens_of`."""
         if source is None:
             return None
         if source.secret_name:

@@ -355,6 +355,12 @@ def _pause(headers: Mapping[str, str], message: str) -> float | None:
     return asked
 
 
+def _quota_resets_after(headers: Mapping[str, str]) -> float | None:
+    """Resource Graph's own header, ``hh:mm:ss``; whether its 429 has ``Retry-After`` as well is documented nowhere."""
+    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d)", headers.get("x-ms-user-quota-resets-after", ""), re.ASCII)
+    return None if match is None else min(int(match[1]) * 3600 + int(match[2]) * 60.0 + int(match[3]), _LONGEST_PAUSE)
+
+
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds from ``Retry-After`` or its millisecond variants, as azure-core reads them; None without a usable one.
 
@@ -370,7 +376,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         if number := _NUMBER.fullmatch(text):
             return min(float(number["number"]) * (1e-3 if number["ms"] else unit), _LONGEST_PAUSE)
     if (until := _date(headers.get("retry-after", ""))) is None:
-        return None
+        return _quota_resets_after(headers)
     pause = (until - (_date(headers.get("date", "")) or now or datetime.now(UTC))).total_seconds()
     return min(max(pause, 0.0), _LONGEST_PAUSE)
 

@@ -1,0 +1,114 @@
+"""Writes the resources that policies make. Each write is for one very object, and made once: the next pass goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
+
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
+
+from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
+from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ObjectRef
+
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_GONE: Final = frozenset({404, 410})
+_CONFLICT: Final = 409
+
+__all__ = ["ChildWriter"]
+
+
+class ChildWriter:
+    """Makes, changes and deletes VaultAutoUpdate resources, and lists those that there are."""
+
+    def __init__(
+        self, api: client.ApiClient, namespaces: tuple[str, ...], *, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._namespaces = namespaces
+        self._may_write = may_write
+        self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """All VaultAutoUpdates of the namespaces that are watched. Raises `NotWritten` if they cannot be listed."""
+        found: list[dict[str, Any]] = []
+        for namespace in self._namespaces or ("",):
+            found += await self._list(namespace)
+        return found
+
+    async def create(self, manifest: Mapping[str, Any]) -> None:
+        """Make a resource; nothing, if there is one of that name. Raises `NotWritten`, `NotLeading`."""
+        namespace = manifest["metadata"]["namespace"]
+        try:
+            await self._write(
+                lambda: self._objects.create_namespaced_custom_object(
+                    GROUP, VERSION, namespace, PLURAL, dict(manifest), _request_timeout=TIMEOUT
+                )
+            )
+        except ObjectChanged:
+            return
+
+    async def change(self, ref: ObjectRef, changes: Mapping[str, Any]) -> None:
+        """Merge changes into this very object. Raises `NotWritten`, `NotLeading`, `ObjectGone`, `ObjectChanged`."""
+        # A uid that is another one is a change of what cannot be changed: the API server refuses it.
+        body = dict(changes) | {"metadata": {**changes.get("metadata", {}), "uid": ref.uid}}
+        await self._write(
+            lambda: self._objects.patch_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                ref.key.namespace,
+                PLURAL,
+                ref.key.name,
+                body,
+                _content_type=_MERGE_PATCH,
+                _request_timeout=TIMEOUT,
+            )
+        )
+
+    async def remove(self, ref: ObjectRef) -> None:
+        """Delete this very object. Raises as `change`."""
+        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=ref.uid))
+        await self._write(
+            lambda: self._objects.delete_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                ref.key.namespace,
+                PLURAL,
+                ref.key.name,
+                body=options,
+                _request_timeout=TIMEOUT,
+            )
+        )
+
+    async def _list(self, namespace: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        token: str | None = None
+        while True:
+            more: dict[str, Any] = {"limit": 500, "_request_timeout": TIMEOUT} | ({"_continue": token} if token else {})
+            try:
+                if namespace:
+                    page = await self._objects.list_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, **more)
+                else:
+                    page = await self._objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, **more)
+            except (ApiException, *NO_ANSWER) as error:
+                raise NotWritten(in_short(error)) from error
+            document = cast("dict[str, Any]", page)
+            found += document["items"]
+            token = (document.get("metadata") or {}).get("continue")
+            if not token:
+                return found
+
+    async def _write(self, send: Callable[[], Awaitable[object]]) -> None:
+        async with self._turns:
+            if not self._may_write():
+                raise NotLeading("another replica may be leading by now: nothing is written")
+            try:
+                await send()
+            except (ApiException, *NO_ANSWER) as error:
+                if isinstance(error, ApiException) and error.status in _GONE:
+                    raise ObjectGone(in_short(error)) from error
+                if isinstance(error, ApiException) and error.status == _CONFLICT:
+                    raise ObjectChanged(in_short(error)) from error
+                raise NotWritten(in_short(error)) from error

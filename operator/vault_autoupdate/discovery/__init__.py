@@ -1,0 +1,1 @@
+"""The flow of a policy: find vaults, plan, look, plan again, apply, report."""

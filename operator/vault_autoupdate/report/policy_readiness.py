@@ -1,0 +1,167 @@
+"""Where a policy stands, in words: whether everything is covered, and if not what, and what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vault_autoupdate.decide.policy_steps import PolicyPlan
+from vault_autoupdate.decide.tenancy import Refusal
+from vault_autoupdate.model.estate import ChildState, Estate
+from vault_autoupdate.model.policy import APPROVE, VaultAutoUpdatePolicy
+from vault_autoupdate.model.resource import InvalidSpec, Mode
+from vault_autoupdate.model.text import clean, plural
+from vault_autoupdate.report.readiness import Readiness
+
+_BYTES = 1000
+
+__all__ = ["PolicyStanding", "invalid_policy", "refused_policy", "standing_of_policy", "suspended_policy"]
+
+
+@dataclass(frozen=True)
+class PolicyStanding:
+    """All conditions of a policy."""
+
+    ready: Readiness
+    complete: Readiness | None = None
+    paused: Readiness | None = None
+    blocked: Readiness | None = None
+
+
+def invalid_policy(error: InvalidSpec) -> PolicyStanding:
+    """The policy cannot be acted on."""
+    return PolicyStanding(Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", _BYTES), stalled=True))
+
+
+def refused_policy(refusal: Refusal) -> PolicyStanding:
+    """The operator's settings do not let the policy's namespace have this done."""
+    return PolicyStanding(Readiness("False", refusal.reason, clean(refusal.message, _BYTES), stalled=True))
+
+
+def suspended_policy() -> PolicyStanding:
+    """``spec.suspend`` is set."""
+    message = (
+        "Nothing is looked for, made, changed or removed; the resources that there are go on. Set spec.suspend to "
+    )
+    return PolicyStanding(Readiness("Unknown", "Suspended", f"{message}false to go on."))
+
+
+def standing_of_policy(
+    policy: VaultAutoUpdatePolicy, estate: Estate, plan: PolicyPlan, not_written: Mapping[str, str]
+) -> PolicyStanding:
+    """Say where a policy stands after a pass."""
+    return PolicyStanding(
+        _ready(policy, estate, plan, not_written), _complete(estate), _paused(policy, plan), _blocked(policy, plan)
+    )
+
+
+def _ready(
+    policy: VaultAutoUpdatePolicy, estate: Estate, plan: PolicyPlan, not_written: Mapping[str, str]
+) -> Readiness:
+    selected = len(plan.selection.selected)
+    missing = [
+        _part(len(plan.missing), "vault has no resource yet", "vaults have no resource yet"),
+        _part(len(plan.without_account), "vault has no account", "vaults have no account"),
+        _part(len(plan.conflicting), "vault belongs to another policy", "vaults belong to another policy"),
+    ]
+    failed = sum(plan.own[key].state is ChildState.FAILED for key in plan.selection.selected if key in plan.own)
+    working = sum(plan.own[key].state is ChildState.WORKING for key in plan.selection.selected if key in plan.own)
+    troubles = [part for part in missing if part]
+    if failed:
+        troubles.append(_part(failed, "resource has failed", "resources have failed"))
+    if not_written:
+        name, why = next(iter(sorted(not_written.items())))
+        message = f"{plural(len(not_written), 'resource')} could not be written, among them {name}: {why}"
+        return Readiness("False", "NotWritten", clean(message, _BYTES), reconciling=True)
+    if not estate.read:
+        return Readiness("False", "NothingReadable", _nothing_readable(estate), reconciling=True)
+    if policy.spec.mode is Mode.AUDIT:
+        if plan.missing or plan.differing or plan.leaving:
+            return Readiness("False", "WouldChange", _would(plan))
+    elif plan.missing or plan.differing or working:
+        waits = plan.rollout.paused or plan.hash
+        if working and not troubles:
+            troubles.append(_part(working, "resource is being worked on", "resources are being worked on"))
+        if plan.differing and not troubles:
+            troubles.append(_part(len(plan.differing), "resource is to be changed", "resources are to be changed"))
+        return Readiness(
+            "False", "Uncovered" if plan.missing else "Progressing", _listed(troubles), reconciling=not waits
+        )
+    if troubles:
+        return Readiness("False", "Uncovered", f"{_listed(troubles)} status.samples has examples.")
+    if not estate.is_complete:
+        return Readiness(
+            "False", "DiscoveryIncomplete", "All vaults that could be seen are covered, but not all could."
+        )
+    return Readiness("True", "Covered", f"Every vault that is meant is covered: {plural(selected, 'vault')}.")
+
+
+def _complete(estate: Estate) -> Readiness:
+    if estate.is_complete:
+        found = f"{plural(len(estate.vaults), 'vault')} in {plural(len(estate.read), 'subscription')}"
+        return Readiness("True", "Complete", f"All of the scope could be read: {found}.")
+    troubles = [*estate.doubts, *(estate.unreachable[key] for key in sorted(estate.unreachable))]
+    if not troubles:
+        return Readiness(
+            "False",
+            "NothingInScope",
+            "No subscription could be seen in spec.scope. Nothing is removed because of it. Check the names, and that "
+            "the identity has a role there.",
+        )
+    lost = f"{plural(len(estate.unreachable), 'subscription')} could not be read. " if estate.unreachable else ""
+    message = f"{lost}{troubles[0].action} What could not be seen keeps its resources."
+    return Readiness("False", troubles[0].code, clean(message, _BYTES))
+
+
+def _paused(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
+    rollout = plan.rollout
+    if policy.spec.mode is Mode.AUDIT or not rollout.paused:
+        return Readiness("False", "WithinLimits", "Nothing keeps the rollout.")
+    return Readiness(
+        "True",
+        "TooManyFailures",
+        f"{plural(rollout.failed, 'resource')} failed; limits.maxFailures allows {rollout.allowed}. "
+        "No new ones are made. Mend them (kubectl get vau says why), suspend those that are to stay so, or raise "
+        "limits.maxFailures.",
+    )
+
+
+def _blocked(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
+    if policy.spec.mode is Mode.AUDIT or (plan.removals.is_open and plan.changes.is_open):
+        return Readiness("False", "WithinLimits", "Nothing waits for approval.")
+    parts = []
+    if not plan.removals.is_open:
+        parts.append(
+            f"{plural(len(plan.orphaned), 'resource')} would leave, of which {len(plan.leaving)} with proof; "
+            f"limits.maxRemovals allows {plan.removals.limit} in a day"
+        )
+    if not plan.changes.is_open:
+        parts.append(f"{plural(len(plan.differing), 'resource')} would be changed; {plan.changes.limit} are allowed")
+    how = f" To approve exactly that, set the annotation {APPROVE}={plan.hash}." if plan.hash else ""
+    return Readiness("True", "AboveLimits", f"{'. '.join(parts)}.{how} vault-autoupdate policy plan lists it.")
+
+
+def _would(plan: PolicyPlan) -> str:
+    parts = [
+        _part(len(plan.missing), "resource would be made", "resources would be made"),
+        _part(len(plan.differing), "would be changed", "would be changed"),
+        _part(len(plan.leaving), "would be removed", "would be removed"),
+    ]
+    return f"{_listed([part for part in parts if part])} Set spec.mode to Enforce to have it done."
+
+
+def _nothing_readable(estate: Estate) -> str:
+    trouble = next(iter((*estate.doubts, *estate.unreachable.values())), None)
+    return clean(
+        f"No subscription in scope could be read: nothing is known, and nothing is changed. "
+        f"{trouble.action if trouble else 'Check spec.scope and the roles of the identity.'}",
+        _BYTES,
+    )
+
+
+def _part(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}" if count else ""
+
+
+def _listed(parts: list[str]) -> str:
+    return f"{', '.join(parts)}."

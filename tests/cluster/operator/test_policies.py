@@ -1,0 +1,136 @@
+"""Policies end to end: a real API server, a simulated tenant, and the operator as a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr_simulator import SimulatorThread
+from tests.policy_site import SUBSCRIPTIONS, PolicySite, tenant
+from workbench.kube.control_plane import ControlPlane
+
+
+@pytest.fixture
+def site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[PolicySite]:
+    """Six vaults in three subscriptions of a management group, and an operator that works on policies."""
+    with SimulatorThread(tenant(vaults=2)) as sim, PolicySite(control_plane, sim, namespace, tmp_path) as running:
+        yield running
+
+
+def test_a_policy_begins_with_a_look_and_makes_nothing(site: PolicySite) -> None:
+    site.apply()
+
+    status = site.wait("WouldChange")
+
+    assert status["vaults"] | {"found": 6, "selected": 6, "managed": 0} == status["vaults"]
+    assert (status["coverage"], status["pending"]["create"]) == ("0/6", 6)
+    assert site.condition("DiscoveryComplete")["message"] == (
+        "All of the scope could be read: 6 vaults in 3 subscriptions."
+    )
+    assert site.children() == {}
+
+
+def test_enforced_it_covers_every_vault_and_the_vaults_are_set(site: PolicySite) -> None:
+    site.apply(mode="Enforce")
+
+    status = site.wait("Covered")
+
+    assert status["coverage"] == "6/6"
+    child = site.children()["estate-dr-0-0"]
+    assert child["spec"]["automationAccountResourceId"].endswith("/aa-0")
+    assert child["metadata"]["labels"] == {"asr.vault-autoupdate.io/policy": "estate"}
+    assert "ownerReferences" not in child["metadata"]
+    assert "finalizers" not in child["metadata"]
+    assert set(site.settings().values()) == {"Enabled"}
+
+
+def test_a_new_vault_is_found_and_an_excluded_one_keeps_its_resource(site: PolicySite) -> None:
+    exclude = {"matchTags": {"vault-autoupdate": ["exclude"]}}
+    site.apply(mode="Enforce", exclude=exclude, discovery={"source": "List"})
+    site.wait("Covered")
+
+    site.sim.control.add_vaults(site.vault(0, 9))
+    site.sim.control.tag_vault("dr-1-0", **{"vault-autoupdate": "exclude"})
+    site.discover()
+    status = site.wait_until(lambda now: now["vaults"]["found"] == 7 and now["coverage"] == "6/6")
+
+    assert (status["vaults"]["excluded"], status["vaults"]["orphaned"]) == (1, 1)
+    assert {"estate-dr-0-9", "estate-dr-1-0"} <= set(site.children())
+    (sample,) = status["samples"]
+    assert (sample["kind"], sample["why"]) == ("Orphaned", "excluded by its tag vault-autoupdate=exclude")
+
+
+def test_a_deleted_policy_leaves_its_resources_and_azure_as_they_are(site: PolicySite) -> None:
+    site.apply(mode="Enforce")
+    site.wait("Covered")
+    before = (set(site.children()), site.settings())
+
+    site.kubectl("delete", "vaup", "estate").check()
+
+    assert (set(site.children()), site.settings()) == before
+
+
+def test_waves_go_one_after_the_other(site: PolicySite) -> None:
+    site.sim.control.tag_vault("dr-2-1", ring="canary")
+    waves = {"waves": {"tag": "ring", "order": ["canary"]}, "minSuccessTime": "2s"}
+    site.apply(mode="Enforce", limits=waves)
+
+    site.wait_until(lambda now: now["vaults"]["managed"] == 1)
+    first = set(site.children())
+    site.wait("Covered")
+
+    assert first == {"estate-dr-2-1"}
+    assert len(site.children()) == 6
+
+
+def test_a_namespace_cannot_reach_what_is_not_given_to_it(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    scopes = {"VAULT_AUTOUPDATE_VAULT_SCOPES": f'{{"{namespace}": ["/subscriptions/{SUBSCRIPTIONS[0]}"]}}'}
+    with (
+        SimulatorThread(tenant(vaults=2)) as sim,
+        PolicySite(control_plane, sim, namespace, tmp_path, settings=scopes) as site,
+    ):
+        site.apply(mode="Enforce")
+        status = site.wait("Covered")
+
+        assert (status["coverage"], status["vaults"]["notAllowed"], status["vaults"]["found"]) == ("2/2", 4, 2)
+        assert {name[:9] for name in site.children()} == {"estate-dr"}
+        assert {name.split("-")[2] for name in site.children()} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"kind": "empty_list"}, None),
+        ({"kind": "rows_missing", "share": 0.7}, None),
+        (
+            {"kind": "status", "route": "vaults", "subscription": SUBSCRIPTIONS[1], "status": 403, "code": "NoRight"},
+            "NoRight",
+        ),
+        ({"kind": "status", "route": "subscriptions", "status": 403, "code": "NoRight"}, "NoRight"),
+        ({"kind": "status", "route": "descendants", "status": 500}, "InternalServerError"),
+        (
+            {"kind": "status", "route": "subscriptions", "status": 200, "body": '{"value": []}'},
+            "SubscriptionNotVisible",
+        ),
+        ({"kind": "status", "route": "vaults", "status": 404, "code": "SubscriptionNotFound"}, "SubscriptionNotFound"),
+    ],
+)
+def test_whatever_is_not_seen_keeps_its_resource_and_its_setting(
+    site: PolicySite, fault: dict[str, Any], code: str | None
+) -> None:
+    site.apply(mode="Enforce", onUnmatched="Release", discovery={"source": "List"}, limits={"maxRemovals": "100%"})
+    site.wait("Covered")
+
+    site.sim.control.add_fault(**fault, forever=True)
+    for _ in range(2):
+        site.discover()
+
+    assert len(site.children()) == 6
+    assert set(site.settings().values()) == {"Enabled"}
+    if code is not None:
+        assert site.condition("DiscoveryComplete")["reason"] == code

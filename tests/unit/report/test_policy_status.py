@@ -1,0 +1,231 @@
+"""What a policy says of itself, and what is read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import NOW
+from tests.unit.decide.policy_builders import (
+    SUBSCRIPTIONS,
+    ago,
+    by_vault,
+    child_of,
+    estate_of,
+    policy_of,
+    vault_of,
+)
+from vault_autoupdate.decide.policy_limits import Tally
+from vault_autoupdate.decide.policy_plan import make_plan
+from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
+from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
+from vault_autoupdate.report.policy_readiness import PolicyStanding, standing_of_policy
+from vault_autoupdate.report.policy_restore import read_child, read_tally
+from vault_autoupdate.report.policy_status import SAMPLES, build_policy_status, counts_of
+
+
+def _plan(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child) -> PolicyPlan:
+    return make_plan(Facts(policy=policy, estate=estate, resources=by_vault(*children), now=NOW))
+
+
+def _standing(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child, **not_written: str) -> PolicyStanding:
+    return standing_of_policy(policy, estate, _plan(policy, estate, *children), not_written)
+
+
+def test_all_is_covered() -> None:
+    vault, policy = vault_of(), policy_of()
+
+    standing = _standing(policy, estate_of([vault]), child_of(vault, policy))
+
+    assert (standing.ready.ready, standing.ready.reason) == ("True", "Covered")
+    assert standing.ready.message == "Every vault that is meant is covered: 1 vault."
+
+
+@pytest.mark.parametrize(
+    ("spec", "child", "reason", "message"),
+    [
+        ({}, None, "Uncovered", "1 vault has no resource yet."),
+        ({"mode": "Audit"}, None, "WouldChange", "1 resource would be made. Set spec.mode to Enforce to have it done."),
+        ({"automationAccount": [{"namePattern": "x"}]}, None, "Uncovered", "1 vault has no account. status.samples"),
+        ({}, {"state": ChildState.WORKING}, "Progressing", "1 resource is being worked on."),
+        ({}, {"state": ChildState.FAILED}, "Uncovered", "1 resource has failed. status.samples"),
+        ({}, {"state": ChildState.EXCUSED}, "Covered", "Every vault"),
+    ],
+)
+def test_what_is_not_covered_is_said(
+    spec: dict[str, Any], child: dict[str, Any] | None, reason: str, message: str
+) -> None:
+    vault, policy = vault_of(), policy_of(**spec)
+    children = [] if child is None else [child_of(vault, policy, **child)]
+
+    ready = _standing(policy, estate_of([vault]), *children).ready
+
+    assert ready.reason == reason
+    assert ready.message.startswith(message)
+
+
+def test_what_the_api_server_did_not_take_is_named() -> None:
+    ready = _standing(policy_of(), estate_of([vault_of()]), x="403 Forbidden").ready
+
+    assert (ready.reason, ready.message) == (
+        "NotWritten",
+        "1 resource could not be written, among them x: 403 Forbidden",
+    )
+
+
+def test_a_discovery_that_saw_nothing_is_never_called_covered() -> None:
+    nothing = estate_of(
+        [], expected=frozenset(), read=frozenset(), doubts=(Trouble("AuthorizationFailed", "Grant it."),)
+    )
+
+    standing = _standing(policy_of(), nothing)
+
+    assert (standing.ready.ready, standing.ready.reason) == ("False", "NothingReadable")
+    assert standing.complete is not None
+    assert (standing.complete.ready, standing.complete.reason) == ("False", "AuthorizationFailed")
+
+
+def test_an_incomplete_discovery_says_what_is_lost_and_what_to_do() -> None:
+    vault, policy = vault_of(), policy_of()
+    estate = estate_of([vault], unreachable={SUBSCRIPTIONS[2]: Trouble("AuthorizationFailed", "Grant it.")})
+
+    standing = _standing(policy, estate, child_of(vault, policy))
+
+    assert standing.ready.reason == "DiscoveryIncomplete"
+    assert standing.complete is not None
+    assert standing.complete.message == (
+        "1 subscription could not be read. Grant it. What could not be seen keeps its resources."
+    )
+
+
+def test_a_paused_rollout_says_why_and_what_to_do() -> None:
+    vaults, policy = [vault_of(1), vault_of(2)], policy_of(limits={"maxFailures": 0})
+
+    standing = _standing(policy, estate_of(vaults), child_of(vaults[0], policy, state=ChildState.FAILED))
+
+    assert standing.paused is not None
+    assert (standing.paused.ready, standing.paused.reason) == ("True", "TooManyFailures")
+    assert standing.paused.message.startswith("1 resource failed; limits.maxFailures allows 0.")
+
+
+def test_a_blocked_plan_says_how_to_approve_exactly_it() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"}, limits={"maxNewPerHour": 2})
+    children = [child_of(vault, policy) for vault in vaults]
+    plan = _plan(policy, estate_of(vaults), *children)
+
+    blocked = standing_of_policy(policy, estate_of(vaults), plan, {}).blocked
+
+    assert blocked is not None
+    assert (blocked.ready, plan.hash != "") == ("True", True)
+    assert f"asr.vault-autoupdate.io/approve={plan.hash}" in blocked.message
+
+
+def test_a_status_counts_everything_and_shows_a_few_of_each_trouble() -> None:
+    policy = policy_of(automationAccount=[{"namePattern": "none"}])
+    estate = estate_of([vault_of(number) for number in range(SAMPLES + 5)])
+    plan = _plan(policy, estate)
+
+    status = build_policy_status(
+        {}, standing_of_policy(policy, estate, plan, {}), NOW, generation=3, estate=estate, plan=plan
+    )
+
+    assert (status["coverage"], status["vaults"]["withoutAccount"]) == (f"0/{SAMPLES + 5}", SAMPLES + 5)
+    assert len(status["samples"]) == SAMPLES
+    assert status["samples"][0]["why"] == "namePattern: leads to none"
+    assert {each["type"] for each in status["conditions"]} == {
+        "Ready", "DiscoveryComplete", "RolloutPaused", "RemovalsBlocked",
+    }  # fmt: skip
+
+
+def test_a_condition_keeps_the_time_of_its_last_transition() -> None:
+    vault, policy = vault_of(), policy_of()
+    standing = _standing(policy, estate_of([vault]), child_of(vault, policy))
+    first = build_policy_status({}, standing, ago(hours=1), generation=1)
+
+    again = build_policy_status(first, standing, NOW, generation=1)
+
+    assert again["conditions"] == first["conditions"]
+
+
+def test_what_was_counted_is_read_back() -> None:
+    standing = _standing(policy_of(), estate_of([]))
+    status = build_policy_status({}, standing, NOW, generation=1, removed=Tally(ago(hours=1), 3), changed=Tally())
+
+    assert read_tally(status["removals"]) == Tally(ago(hours=1), 3)
+    assert "changes" not in status
+
+
+@pytest.mark.parametrize(
+    "value", [None, "x", {}, {"latest": "never", "count": 1}, {"latest": "2026-01-01", "count": "x"}]
+)
+def test_a_count_that_is_none_counts_nothing(value: object) -> None:
+    assert read_tally(value) == Tally()
+
+
+def test_vaults_that_the_namespace_may_not_name_are_only_counted() -> None:
+    mine, theirs = vault_of(1), vault_of(2, subscription=SUBSCRIPTIONS[1])
+    estate = estate_of([mine, theirs])
+    facts = Facts(policy_of(), estate, {}, NOW, allows=lambda text: SUBSCRIPTIONS[0] in text)
+
+    counts = counts_of(estate, make_plan(facts))
+
+    assert (counts["found"], counts["notAllowed"]) == (1, 1)
+
+
+def _body(**changes: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "platform",
+            "name": "x",
+            "uid": "u",
+            "generation": 2,
+            "creationTimestamp": "2026-03-01T10:00:00Z",
+            "labels": {"asr.vault-autoupdate.io/policy": "estate"},
+            "annotations": {"asr.vault-autoupdate.io/policy-uid": "p", "asr.vault-autoupdate.io/adopt": "true"},
+        },
+        "spec": {"vaultResourceId": vault_of().id.text, "autoUpdate": "Disabled"},
+    } | changes
+
+
+def _ready(status: str, reason: str = "X", generation: int = 2, *more: str) -> dict[str, Any]:
+    time = "2026-03-01T11:00:00Z"
+    ready = {"type": "Ready", "status": status, "reason": reason, "observedGeneration": generation}
+    return {"conditions": [ready | {"lastTransitionTime": time}, *({"type": each, "status": "True"} for each in more)]}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ({}, ChildState.WORKING),
+        (_ready("True"), ChildState.READY),
+        (_ready("True", "X", 1), ChildState.WORKING),
+        (_ready("False", "JobFailed"), ChildState.FAILED),
+        (_ready("False", "Progressing", 2, "Reconciling"), ChildState.WORKING),
+        (_ready("False", "VaultAlreadyManaged", 2, "Stalled"), ChildState.FAILED),
+        (_ready("Unknown", "Looking"), ChildState.WORKING),
+    ],
+)
+def test_how_a_resource_fares_is_read_from_its_conditions(status: dict[str, Any], state: ChildState) -> None:
+    child = read_child(_body(status=status))
+
+    assert child is not None
+    assert (child.state, child.policy, child.policy_uid, child.adopt) == (state, "estate", "p", True)
+    assert (child.ready_since is not None) == (state is ChildState.READY)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [({"suspend": True}, _ready("Unknown", "Suspended")), ({"mode": "Audit"}, _ready("False", "DriftDetected"))],
+)
+def test_a_resource_that_somebody_wants_as_it_is_has_not_failed(spec: dict[str, Any], status: dict[str, Any]) -> None:
+    child = read_child(_body(spec=_body()["spec"] | spec, status=status))
+
+    assert child is not None
+    assert child.state is ChildState.EXCUSED
+
+
+def test_a_resource_that_cannot_be_acted_on_has_no_vault() -> None:
+    assert read_child(_body(spec={"vaultResourceId": "x"})) is None
