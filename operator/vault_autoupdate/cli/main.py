@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``plan``, ``apply``, ``agents``, ``update-agents``, ``status``, ``version``."""
+"""The command line: ``run``, ``plan``, ``apply``, ``version``; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from vault_autoupdate.cli.common import (
     refuse,
     settings_options,
 )
+from vault_autoupdate.cli.discover import discover
+from vault_autoupdate.cli.policy import policy
 from vault_autoupdate.cli.status import status
 from vault_autoupdate.cluster.lease import LeadershipLost
 from vault_autoupdate.decide.plan import Plan
@@ -54,7 +56,7 @@ def main() -> None:
     """Keep Mobility service auto-update of Azure Site Recovery vaults as declared."""
 
 
-for command in (agents, update_agents, status):
+for command in (agents, update_agents, status, discover, policy):
     main.add_command(command)
 
 

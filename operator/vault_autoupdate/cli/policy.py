@@ -1,0 +1,151 @@
+"""``vault-autoupdate policy plan`` and ``policy report``: what a policy would do, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, TextIO
+
+import click
+import yaml
+from rich.console import Console
+
+from vault_autoupdate.cli.common import (
+    EXIT_CHANGES,
+    EXIT_FAILED,
+    Watcher,
+    load,
+    open_quiet_core,
+    output_option,
+    refuse,
+    settings_options,
+)
+from vault_autoupdate.cli.discover import tell_troubles, to_csv
+from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.decide.policy_steps import PolicyPlan
+from vault_autoupdate.discovery.reconciler import Surroundings
+from vault_autoupdate.discovery.state import PolicyState
+from vault_autoupdate.model.estate import Child, Estate
+from vault_autoupdate.model.policy import POLICY_KIND, VaultAutoUpdatePolicy, parse_policy
+from vault_autoupdate.model.resource import KIND, InvalidSpec
+from vault_autoupdate.model.text import printable
+from vault_autoupdate.report.policy_report import VaultRow, rows_of
+from vault_autoupdate.report.policy_restore import read_child
+from vault_autoupdate.report.policy_status import counts_of
+from vault_autoupdate.runtime import Core
+
+_COLUMNS: Final = ("vault", "location", "standing", "why", "resource", "auto_update", "automation_account")
+_SIGNS: Final = {"Missing": "+", "Changes": "~", "Leaves": "-", "Managed": "=", "Orphaned": "!"}
+
+__all__ = ["policy"]
+
+
+@click.group()
+def policy() -> None:
+    """Show what a VaultAutoUpdatePolicy does. Nothing is changed, and no cluster is needed."""
+
+
+@policy.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@output_option
+@click.option("--all", "everything", is_flag=True, help="Also show vaults for which nothing would be done.")
+@settings_options(operator=False)
+def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> None:
+    """Show what the policy in FILE would make, change and leave, and why. - reads standard input.
+
+    FILE may hold VaultAutoUpdate resources too, as kubectl get vau -A -o yaml prints them: they count as those that
+    there are. Without them, every vault that is meant would get a new one.
+
+    Exit code 0: nothing to do. 2: there are changes. 1: not all of the scope could be read.
+    """
+    settings, (declared, resources) = load(flags), _read(file)
+    with open_quiet_core(settings, Watcher()) as core:
+        estate, made = asyncio.run(_plan(core, declared, resources))
+    rows = rows_of(estate, made)
+    complete = tell_troubles(estate)
+    if output == "json":
+        counts = counts_of(estate, made)
+        document = {"counts": counts, "planHash": made.hash, "vaults": [row.document() for row in rows]}
+        click.echo(print_json(document))
+    else:
+        _show(rows, everything=everything)
+    changes = bool(made.missing or made.differing or made.leaving)
+    sys.exit(EXIT_FAILED if not complete else EXIT_CHANGES if changes else 0)
+
+
+@policy.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.option("-o", "--output", type=click.Choice(["json", "csv"]), default="csv", help="Form of the answer.")
+@settings_options(operator=False)
+def report(file: TextIO, output: str, **flags: str | None) -> None:
+    """Print the whole coverage of the policy in FILE, a line for each vault, for audits. - reads standard input.
+
+    FILE is as for plan. Exit code 0: all of the scope could be read. 1: not all.
+    """
+    settings, (declared, resources) = load(flags), _read(file)
+    with open_quiet_core(settings, Watcher()) as core:
+        estate, made = asyncio.run(_plan(core, declared, resources))
+    rows = [row.document() for row in rows_of(estate, made)]
+    if output == "json":
+        click.echo(print_json(rows))
+    else:
+        click.echo(to_csv(_COLUMNS, rows), nl=False)
+    sys.exit(0 if tell_troubles(estate) else EXIT_FAILED)
+
+
+async def _plan(
+    core: Core, declared: VaultAutoUpdatePolicy, resources: dict[str, tuple[Child, ...]]
+) -> tuple[Estate, PolicyPlan]:
+    state = PolicyState()
+    around = Surroundings(resources, {}, lambda _: True)
+    context = await core.policies.discover(declared, state, None)
+    made = await core.policies.plan(declared, state, lambda: around, context, fresh=True)
+    if state.estate is None:
+        raise AssertionError("unreachable: a discovery always finds an estate, be it an empty one")
+    return state.estate, made
+
+
+def _read(file: TextIO) -> tuple[VaultAutoUpdatePolicy, dict[str, tuple[Child, ...]]]:
+    """The one policy of a file, and the resources beside it; or an end with all that is wrong with it."""
+    try:
+        documents = list(_documents(file))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        refuse([f"{file.name}: not YAML: {error}"])
+    policies = [each for each in documents if each.get("kind") == POLICY_KIND]
+    if len(policies) != 1:
+        refuse([f"{file.name}: must hold exactly one {POLICY_KIND}, not {len(policies)}"])
+    try:
+        declared = parse_policy({name: part for name, part in policies[0].items() if name != "status"})
+    except InvalidSpec as error:
+        refuse([f"{file.name}: {problem}" for problem in error.problems])
+    resources: dict[str, tuple[Child, ...]] = {}
+    for document in documents:
+        if document.get("kind") == KIND:
+            document.setdefault("metadata", {}).setdefault("namespace", "default")
+            child = read_child(document)
+            if child is not None:
+                resources[child.vault_key] = (*resources.get(child.vault_key, ()), child)
+    return declared, resources
+
+
+def _documents(file: TextIO) -> Iterator[dict[str, Any]]:
+    for document in yaml.safe_load_all(file):
+        if isinstance(document, dict):
+            items = document.get("items")
+            yield from items if document.get("kind") == "List" and isinstance(items, list) else [document]
+
+
+def _show(rows: list[VaultRow], *, everything: bool) -> None:
+    console = Console()
+    done = [row for row in rows if everything or row.standing not in {"Managed", "NotSelected", "Excluded"}]
+    for row in done:
+        sign = _SIGNS.get(row.standing, "·")
+        setting = f" {row.auto_update}" if row.standing == "Missing" and row.auto_update else ""
+        why = f": {row.why}" if row.why else ""
+        console.print(printable(f"{sign} {row.vault}{setting}{why}"), markup=False, highlight=False, soft_wrap=True)
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.standing] = counts.get(row.standing, 0) + 1
+    summary = ", ".join(f"{count:,} {standing}" for standing, count in sorted(counts.items()))
+    console.print(f"Plan: {summary or 'no vaults'}.", soft_wrap=True)
