@@ -47,7 +47,7 @@ def test_the_operator_is_the_only_program_and_nobody_is_root(node: Node) -> None
         assert (told["Entrypoint"], told["Cmd"], told["User"]) == (["vault-autoupdate"], ["run"], "65532:65532")
         assert "USER=vault-autoupdate" in told["Env"]
         names = {name for layer in layers for name in layer.getnames()}
-        assert not [name for name in names if name.endswith(("/uv", "/gcc"))]
+        assert not [name for name in names if name.endswith(("/bin/uv", "/bin/gcc"))]
 
 
 def test_the_standard_library_is_compiled(node: Node) -> None:
