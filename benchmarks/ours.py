@@ -144,7 +144,7 @@ async def _leave_alone(control: ControlClient, seconds: float) -> None:
 async def _first_looks(controller: Controller, clock: SimulatedClock) -> None:
     """Wait until all agents and accounts were looked at: that is done when there are reads to spare."""
     states = [entry.state for entry in controller.resources.values()]
-    while not all(state.agents_looked and state.account_looked for state in states):  # noqa: ASYNC110 - nothing tells of it
+    while not all(state.agents.seen and state.account.seen for state in states):  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(clock.real(10.0))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from asr_simulator import SimulatorThread
 from asr_simulator.control_types import RequestRecord
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.explanation import Explanation
@@ -75,30 +75,27 @@ class Recorder:
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     drift: list[tuple[int, int]] = field(default_factory=list)
 
-    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:
-        self.outcomes["failed_to_start"] += 1
-        self.explanations[path] = explanation
+    def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None:
+        self._outcomes_of(kind)["failed_to_start"] += 1
+        self.explanations[label] = explanation
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
-        self.outcomes[str(verdict)] += 1
-        self.explanations[path] = explanation
+    def work_ended(
+        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+    ) -> None:
+        self._outcomes_of(kind)[str(verdict)] += 1
+        self.explanations[label] = explanation
 
     def drift_found(self, drifted: int, unhealthy: int) -> None:
         self.drift.append((drifted, unhealthy))
-
-    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
-        self.agent_outcomes["failed_to_start"] += 1
-        self.explanations[machine] = explanation
-
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
-        self.agent_outcomes[str(verdict)] += 1
-        self.explanations[machine] = explanation
 
     def job_state_unknown(self, state: str) -> None:
         self.unknown_states.append(state)
 
     def call_finished(self, operation: str, code: str, seconds: float) -> None:
         self.calls[operation, code] += 1
+
+    def _outcomes_of(self, kind: WorkKind) -> Counter[str]:
+        return self.outcomes if kind is WorkKind.MAPPING else self.agent_outcomes
 
     def call_waited(self, kind: CallKind, seconds: float) -> None:
         pass

@@ -129,7 +129,8 @@ async def _nobody(_: Readiness) -> None:
 @pytest.fixture
 def site(azure: AzureFactory) -> Callable[..., Site]:
     def make(**scenario: Any) -> Site:
-        arm = azure(vault=VAULT_WITH_CANARIES, settings={"api_version": "2025-08-01"}, **scenario)
+        scenario = {"vault": VAULT_WITH_CANARIES} | scenario
+        arm = azure(settings={"api_version": "2025-08-01"}, **scenario)
         arm.control.release_agent(NEW)
         return Site(arm)
 
@@ -143,8 +144,8 @@ async def test_canaries_go_first_then_the_rest_within_the_bound_and_only_in_the_
     declared = wanted()
     await vault.step(declared)
     assert (vault.phase, vault.posts()) == (Phase.CLOSED, [])
-    assert vault.state.agents is not None
-    assert vault.state.agents.behind == 16
+    assert vault.state.agents.report is not None
+    assert vault.state.agents.report.behind == 16
     assert vault.last.requeue_after is not None
     assert abs(vault.last.requeue_after - (OPENS_AT - vault.clock())) < timedelta(minutes=1)
     assert vault.state.next_window is not None
@@ -159,7 +160,7 @@ async def test_canaries_go_first_then_the_rest_within_the_bound_and_only_in_the_
     assert vault.versions() == {NEW}
     assert max(item["most_running_in_vault"] for item in vault.arm.control.items()) == 3
     assert vault.arm.recorder.agent_outcomes == {"succeeded": 16}
-    assert vault.state.agents.behind == 0
+    assert vault.state.agents.report.behind == 0
     assert vault.last.readiness.ready == "True"
     status = vault.status(declared)
     assert status["agentUpdates"]["phase"] == "Done"
@@ -286,7 +287,7 @@ async def test_when_the_machines_cannot_be_read_any_more_the_rollout_does_not_ta
     vault.arm.control.add_fault(
         "status", route="protected_items", status=403, code="AuthorizationFailed", message="No.", forever=True
     )
-    vault.state.agents_due = vault.clock()
+    vault.state.agents.due = vault.clock()
     await vault.step(declared)
     assert vault.status(declared)["agentUpdates"]["message"].startswith("AuthorizationFailed: No.")
 
@@ -341,3 +342,20 @@ async def test_without_the_right_to_update_agents_the_vault_is_ready_and_the_sta
     said = vault.status(wanted())["agentUpdates"]["message"]
     assert "AuthorizationFailed" in said
     assert "updateMobilityService/action" in said
+
+
+async def test_of_two_machines_of_one_name_whose_answer_was_lost_each_keeps_its_own_job(
+    site: Callable[..., Site],
+) -> None:
+    """The answer to one POST is lost before it got there: the job of its namesake is not taken for its own."""
+    namesakes = {"mix": {"disabled": 2}, "items_per_mapping": 1, "vm_name": "web-1"}
+    vault = site(vault=namesakes, jobs={"duration": {"min": 60, "max": 60}})
+    assert {item["vm_name"] for item in vault.arm.control.items()} == {"web-1"}
+    vault.arm.control.add_fault("reset_before", route="update_agent", times=1)
+    vault.set_clock(OPENS_AT)
+    await vault.run(wanted(maxConcurrent=16, order=[]), lambda: vault.phase is Phase.DONE)
+
+    assert vault.versions() == {NEW}
+    assert [item["updates_accepted"] for item in vault.arm.control.items()] == [1, 1]
+    assert vault.state.rollout is not None
+    assert (vault.state.rollout.succeeded, vault.state.rollout.failed) == (2, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.decide.state import Look, VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Readiness
@@ -33,11 +33,11 @@ def reads(arm: Azure) -> int:
 async def test_machines_behind_are_counted_after_the_vault_is_as_declared(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES), VaultState()
     outcome = await arm.reconcile(resource(), state)
-    assert state.agents is not None
-    assert (state.agents.total, state.agents.unknown) == (120, 0)
-    assert 10 < state.agents.behind < 60
+    assert state.agents.report is not None
+    assert (state.agents.report.total, state.agents.report.unknown) == (120, 0)
+    assert 10 < state.agents.report.behind < 60
     status = build_status(resource(), state, outcome.readiness, {}, utc_now())
-    told = {"total": 120, "behind": state.agents.behind, "unknown": 0}
+    told = {"total": 120, "behind": state.agents.report.behind, "unknown": 0}
     assert told.items() <= status["agents"].items()
     condition = next(each for each in status["conditions"] if each["type"] == "AgentsCurrent")
     assert (condition["status"], condition["reason"]) == ("False", "UpdatesWaiting")
@@ -49,8 +49,8 @@ async def test_they_are_counted_again_when_their_time_has_come_and_not_at_each_l
     once = reads(arm)
     await arm.reconcile(resource(), state)
     assert reads(arm) == once > 0
-    assert state.agents_due is not None
-    state.agents_due = utc_now() - timedelta(seconds=1)
+    assert state.agents.due is not None
+    state.agents.due = utc_now() - timedelta(seconds=1)
     await arm.reconcile(resource(), state)
     assert reads(arm) == 2 * once
 
@@ -62,21 +62,21 @@ async def test_a_restarted_process_keeps_the_count_and_is_in_no_hurry(azure: Azu
     once = reads(arm)
     restored = restore(status, parse_vault_id(VAULT), utc_now())
     await arm.reconcile(resource(), restored)
-    assert state.agents is not None
-    assert restored.agents == replace(state.agents, worst=())
+    assert state.agents.report is not None
+    assert restored.agents.report == replace(state.agents.report, worst=())
     again = build_status(resource(), restored, outcome.readiness, status, utc_now())
     assert again["agents"] == status["agents"], "those that somebody should look at stay in the status"
     assert reads(arm) == once
-    assert restored.agents_due is not None
-    assert utc_now() <= restored.agents_due <= utc_now() + timedelta(hours=6)
+    assert restored.agents.due is not None
+    assert utc_now() <= restored.agents.due <= utc_now() + timedelta(hours=6)
 
 
 async def test_without_the_right_to_read_them_all_else_goes_on(azure: AzureFactory) -> None:
-    arm, state = azure(vault=MACHINES), VaultState(agents=AgentReport(1, 1), agents_due=utc_now())
+    arm, state = azure(vault=MACHINES), VaultState(agents=Look(AgentReport(1, 1), due=utc_now()))
     arm.control.add_fault("status", route="protected_items", status=403, code="AuthorizationFailed", forever=True)
     outcome = await arm.reconcile(resource(), state)
     assert (outcome.error, outcome.readiness.ready) == (None, "True")
-    assert state.agents is None, "what is no longer known is not shown"
+    assert state.agents.report is None, "what is no longer known is not shown"
     condition = next(
         each
         for each in build_status(resource(), state, outcome.readiness, {}, utc_now())["conditions"]
@@ -96,27 +96,27 @@ async def test_an_answer_that_does_not_come_is_asked_for_again_at_the_next_look(
     arm.control.add_fault(route="protected_items", **fault)
     outcome = await arm.reconcile(resource(), state)
     assert outcome.readiness.ready == "True"
-    assert state.agents is None
+    assert state.agents.report is None
     await arm.reconcile(resource(), state)
-    assert state.agents is not None
+    assert state.agents.report is not None
 
 
 async def test_they_are_not_counted_while_reads_are_short(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES, settings={"read_limit": "2/60s"}), VaultState()
     await arm.reconcile(resource(), state)  # the list of the mappings is half of what the region may be asked
-    assert (state.agents, reads(arm)) == (None, 0)
+    assert (state.agents.report, reads(arm)) == (None, 0)
 
 
 async def test_they_are_not_counted_where_nobody_wants_that(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES, settings={"agent_interval": "0s"}), VaultState()
     await arm.reconcile(resource(), state)
-    assert (state.agents, reads(arm)) == (None, 0)
+    assert (state.agents.report, reads(arm)) == (None, 0)
 
 
 async def test_nor_before_a_resource_goes(azure: AzureFactory) -> None:
     arm, state = azure(vault=MACHINES), VaultState()
     await arm.reconcile(resource(deleting=True, deletionPolicy="Disable"), state)
-    assert (state.agents, reads(arm)) == (None, 0)
+    assert (state.agents.report, reads(arm)) == (None, 0)
 
 
 async def test_a_pass_that_is_to_end_while_agents_are_looked_at_says_so(azure: AzureFactory) -> None:

@@ -52,9 +52,9 @@ async def test_a_deleted_schedule_is_seen_before_azure_says_so_and_the_same_patc
     outcome = await arm.reconcile(resource(), state)
     assert outcome.readiness.ready == "True"
     assert sum(arm.patched().values()) == 1
-    assert state.account is not None
-    assert state.account.schedules_missing == 1, "as it was found"
-    state.account_due = utc_now()
+    assert state.account.report is not None
+    assert state.account.report.schedules_missing == 1, "as it was found"
+    state.account.due = utc_now()
     outcome = await arm.reconcile(resource(), state)
     assert condition(state, outcome)["status"] == "True"
     assert sum(arm.patched().values()) == 1
@@ -72,10 +72,10 @@ async def test_what_a_patch_does_not_bring_back_is_not_patched_again_and_again(a
     arm, state = azure(**HEALTHY), VaultState()
     for _ in range(2):
         arm.control.delete_schedule(ACCOUNT, "*")
-        state.account_due = utc_now()
+        state.account.due = utc_now()
         await arm.reconcile(resource(), state)
     for _ in range(2):
-        state.account_due = utc_now()
+        state.account.due = utc_now()
         outcome = await arm.reconcile(resource(), state)
     assert set(arm.patched().values()) == {1}
     said = condition(state, outcome)
@@ -98,8 +98,8 @@ async def test_a_mapping_changed_while_the_account_is_read_has_lost_nothing(
     outcome = await arm.reconcile(resource(), state)
     assert condition(state, outcome)["status"] == "True"
     assert not arm.patched(), "what was seen a moment ago is no reason to change anything"
-    assert state.account is not None
-    assert (state.account.schedules_missing, state.account.missing) == (0, {})
+    assert state.account.report is not None
+    assert (state.account.report.schedules_missing, state.account.report.missing) == (0, {})
 
 
 async def test_while_mappings_change_faster_than_the_account_can_be_read_nothing_is_said_of_it(
@@ -218,5 +218,5 @@ async def test_a_restarted_process_keeps_what_is_known_and_is_in_no_hurry(azure:
     again = await arm.reconcile(resource(), restored)
     assert reads(arm) == 5
     assert build_status(resource(), restored, again.readiness, status, utc_now()) == status
-    assert restored.account_due is not None
-    assert restored.account_due <= utc_now() + timedelta(hours=6)
+    assert restored.account.due is not None
+    assert restored.account.due <= utc_now() + timedelta(hours=6)

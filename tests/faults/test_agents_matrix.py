@@ -244,9 +244,11 @@ async def test_no_agent_is_updated_twice_when_the_machine_cannot_be_seen_after_a
     _begin_anew(sim)
     with begin(sim, cell, float("inf")) as site:
         sim.control.add_fault("reset_after", route="update_agent")
+        unlisted = sim.control.add_fault("wrong_shape", route="jobs", body={"value": []}, forever=True)
         for _ in range(2):
             await _step(site, "1")
         assert site.saboteur.strikes
+        sim.control.remove_fault(unlisted)
         gone = _phase(site) is Phase.STOPPED
         assert gone == (cell.fault.name == "404"), "a machine that is not replicated any more counts as failed"
         site.saboteur.rest()

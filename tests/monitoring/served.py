@@ -15,7 +15,8 @@ from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.metrics.page import write_page
@@ -75,8 +76,8 @@ class Served:
         document["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
         self.controller.on_change({**document, "status": status or {}})
         entry = self.controller.resources[ResourceKey("dr", name)]
-        entry.state.agents = REPORT
-        entry.state.account = ACCOUNT
+        entry.state.agents.report = REPORT
+        entry.state.account.report = ACCOUNT
         return entry
 
     def see_windows(self, name: str, status: dict[str, Any] | None = None) -> Any:
@@ -84,7 +85,7 @@ class Served:
         entry = self.see(name, status, **WINDOWS)
         entry.state.rollout = Rollout(
             window=Window(NOW - HOUR, NOW + HOUR),
-            updates={"a": AgentUpdate("a", "vm-a", "job", NOW), "b": AgentUpdate("b", "vm-b", "job", NOW)},
+            updates={"a": Operation("a", "job", NOW, name="vm-a"), "b": Operation("b", "job", NOW, name="vm-b")},
             failures={"c": MachineFailure("c", "vm-c", 3, NOW, Explanation("1", "words"))},
         )
         waiting = tuple(Machine(name, name) for name in "defg")

@@ -15,9 +15,9 @@ from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
-from vault_autoupdate.decide.jobs import Operation, Verdict
+from vault_autoupdate.decide.jobs import Operation, Verdict, WorkKind
 from vault_autoupdate.decide.plan import Action
-from vault_autoupdate.decide.rollout import AgentUpdate, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
 from vault_autoupdate.metrics.resource_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.metrics.spec_types import Kind
 from vault_autoupdate.metrics.specs import OPERATIONS, SPECS
@@ -96,8 +96,8 @@ async def test_a_resource_that_needs_nobody_has_as_many_series_as_the_page_says(
     entry = served.see("weu", status_of("True", "Compliant", **WELL))
     entry.state.looked = True
     entry.state.actions = {f"m{number}": (Action.KEEP, Action.IGNORE)[number % 2] for number in range(300)}
-    entry.state.agents = AgentReport(300, versions=tuple((f"9.{number}", 1) for number in range(300)))
-    entry.state.account = AccountReport("aa", healthy=True, next_run=NOW + HOUR, minutes_used=12.5)
+    entry.state.agents.report = AgentReport(300, versions=tuple((f"9.{number}", 1) for number in range(300)))
+    entry.state.account.report = AccountReport("aa", healthy=True, next_run=NOW + HOUR, minutes_used=12.5)
     about_it = [labels for _, labels in await served.samples() if ("name", "weu") in labels]
     assert f"has about {len(about_it)} of them" in metrics_docs.PAGE.read_text()
 
@@ -105,11 +105,11 @@ async def test_a_resource_that_needs_nobody_has_as_many_series_as_the_page_says(
 async def test_a_resource_with_all_there_is_has_few_more_however_much_its_vault_holds(served: Served) -> None:
     entry = served.see_windows("weu", status_of("False", "MappingsFailed", AgentsCurrent="False"))
     entry.state.looked = True
-    entry.state.agents = replace(REPORT, versions=tuple((f"9.{number}", 1) for number in range(300)))
+    entry.state.agents.report = replace(REPORT, versions=tuple((f"9.{number}", 1) for number in range(300)))
     for number in range(300):
         entry.state.actions[f"m{number}"] = Action.WAIT
         entry.state.attempts[f"m{number}"] = Attempt(number, NOW, NOW, reason=FailureReason.JOB_FAILED)
-        entry.state.rollout.updates[f"v{number}"] = AgentUpdate(f"v{number}", "vm", "job", NOW)
+        entry.state.rollout.updates[f"v{number}"] = Operation(f"v{number}", "job", NOW, name="vm")
     about_it = [labels for _, labels in await served.samples() if ("name", "weu") in labels]
     assert len(about_it) <= 30
 
@@ -160,7 +160,7 @@ async def test_mappings_are_absent_until_anything_is_known_of_them(served: Serve
 async def test_agents_have_no_series_while_nobody_knows_about_them(served: Served) -> None:
     entry = served.see("weu")
     assert await served.value("agents", namespace="dr", name="weu", state="current") == 25
-    entry.state.agents = None
+    entry.state.agents.report = None
     text = await served.text()
     for name in ("agents", "agents_concern", "agent_versions"):
         assert f"vault_autoupdate_{name}{{" not in text
@@ -180,7 +180,9 @@ async def test_agents_are_counted_by_concern_without_those_that_none_has(served:
 
 async def test_agents_are_counted_by_version_and_what_is_no_version_is_among_the_others(served: Served) -> None:
     entry = served.see("weu")
-    entry.state.agents = AgentReport(9, versions=(("9.66.7000.1", 4), ("unknown", 2), ("", 1), ("id 6f3b9f5e", 2)))
+    entry.state.agents.report = AgentReport(
+        9, versions=(("9.66.7000.1", 4), ("unknown", 2), ("", 1), ("id 6f3b9f5e", 2))
+    )
     counts = {"9.66.7000.1": 4, "unknown": 2, "other": 3}
     assert {version: await served.value("agent_versions", version=version) for version in counts} == counts
     assert "6f3b9f5e" not in await served.text()
@@ -204,7 +206,7 @@ async def test_updates_in_windows_are_shown_while_a_window_is_open(served: Serve
 async def test_without_windows_there_are_no_series_of_them_but_those_of_updates_left_over(served: Served) -> None:
     entry = served.see("weu")
     assert "vault_autoupdate_agent_updates_in_flight{" not in await served.text()
-    entry.state.rollout = Rollout(updates={"a": AgentUpdate("a", "vm-a", "job", NOW)})
+    entry.state.rollout = Rollout(updates={"a": Operation("a", "job", NOW, name="vm-a")})
     entry.state.rollout_decision = RolloutDecision(Phase.CLOSED)
     text = await served.text()
     assert 'vault_autoupdate_agent_updates_in_flight{namespace="dr",name="weu"} 1\n' in text
@@ -214,10 +216,10 @@ async def test_without_windows_there_are_no_series_of_them_but_those_of_updates_
 
 async def test_updates_of_agents_are_counted_by_how_they_ended_and_timed(served: Served) -> None:
     words = Explanation("1", "words")
-    served.metrics.agent_update_failed_to_start("vm-a", words)
-    served.metrics.agent_update_ended("vm-b", Verdict.SUCCEEDED, 90.0, words)
-    served.metrics.agent_update_ended("vm-c", Verdict.FAILED, 30.0, words)
-    served.metrics.agent_update_ended("vm-d", Verdict.TIMED_OUT, -1.0, words)
+    served.metrics.work_failed_to_start(WorkKind.AGENT, "vm-a", words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-b", Verdict.SUCCEEDED, 90.0, words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-c", Verdict.FAILED, 30.0, words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-d", Verdict.TIMED_OUT, -1.0, words)
     ended = ("failed_to_start", "succeeded", "failed", "timed_out")
     assert {each: await served.value("agent_updates_total", outcome=each) for each in ended} == dict.fromkeys(ended, 1)
     assert await served.value("agent_update_duration_seconds_count") == 3
@@ -234,12 +236,12 @@ async def test_the_automation_account_is_healthy_or_has_known_problems_or_is_abs
     assert await served.value("automation_account_next_run_timestamp_seconds") == (NOW + HOUR).timestamp()
     assert await served.value("automation_account_run_time_used_seconds", **labels) == 750
     assert await served.value("automation_account_run_time_limit_seconds", **labels) == 30_000
-    entry.state.account = AccountReport("aa", True)
+    entry.state.account.report = AccountReport("aa", True)
     assert await served.value("automation_account_healthy", **labels) == 1
     assert await served.value("automation_account_problem", reason="ScheduleMissing", **labels) is None
     assert "vault_autoupdate_automation_account_run_time_limit_seconds{" not in await served.text()
     for unknown in (AccountReport("aa", None), None):
-        entry.state.account = unknown
+        entry.state.account.report = unknown
         assert "vault_autoupdate_automation_account_healthy{" not in await served.text()
         assert "vault_autoupdate_automation_account_problem{" not in await served.text()
 

@@ -12,7 +12,7 @@ import pytest
 
 from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, FailureReason
 from vault_autoupdate.model.arm_id import ArmId, parse_automation_account_id, parse_vault_id
-from vault_autoupdate.model.azure import ContainerMapping, HealthError
+from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate, Goal, VaultAutoUpdate, parse_resource
 
@@ -63,7 +63,7 @@ def disabled(name: str = "alpha", **changes: Any) -> ContainerMapping:
 
 def unhealthy(name: str = "alpha", **changes: Any) -> ContainerMapping:
     """A mapping that is as declared and has a health error."""
-    return mapping(name, health_errors=(HealthError(category="AgentAutoUpdateInfra"),), **changes)
+    return mapping(name, health_errors=(Explanation(category="AgentAutoUpdateInfra"),), **changes)
 
 
 def attempt(

@@ -28,10 +28,10 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineCo
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.state import Look, Run, VaultState
 from vault_autoupdate.model.arm_id import fold
-from vault_autoupdate.model.azure import HealthError, Job, Machine, RunbookRun
+from vault_autoupdate.model.azure import Job, Machine, RunbookRun
 from vault_autoupdate.model.errors import (
     AzureError,
     CredentialError,
@@ -65,7 +65,7 @@ SECONDS: Final = TIMES.map(lambda time: time.replace(microsecond=0))
 NAMES: Final = st.sampled_from([f"m{number}" for number in range(12)])
 KEYS: Final = NAMES.map(lambda name: fold(mapping_id_of(name)))
 GOALS: Final = st.sampled_from([ENABLE, DISABLE])
-HEALTH_ERRORS: Final = st.builds(HealthError, *[HOSTILE_TEXTS] * 5)
+HEALTH_ERRORS: Final = st.builds(Explanation, *[HOSTILE_TEXTS] * 5)
 
 MAPPINGS: Final = st.builds(
     mapping,
@@ -142,7 +142,7 @@ def rollouts(
     texts: st.SearchStrategy[str], items: st.SearchStrategy[str], times: st.SearchStrategy[datetime]
 ) -> st.SearchStrategy[Rollout]:
     """Updates of agents in a window."""
-    updates = st.builds(AgentUpdate, items, texts, texts, times)
+    updates = st.builds(Operation, items, texts, times, name=texts)
     explanations = st.builds(Explanation, texts, texts, texts, texts)
     failures = st.builds(MachineFailure, items, texts, st.integers(1, 9), times, explanations, texts)
     return st.builds(
@@ -209,14 +209,15 @@ STATES: Final = st.builds(
     paths=st.dictionaries(KEYS | HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=4),
     samples=st.dictionaries(HOSTILE_TEXTS, HOSTILE_TEXTS, max_size=3),
     run=st.none() | st.builds(Run, HOSTILE_TEXTS, TIMES, st.none() | TIMES, st.integers(0, 9)),
-    agents=st.none()
-    | st.builds(replace, AGENTS, worst=st.lists(_WORST, max_size=3).map(tuple))
-    | st.builds(AgentReport, versions=st.lists(st.tuples(HOSTILE_TEXTS, _COUNTS), max_size=12).map(tuple)),
-    agents_problem=_PROBLEMS,
-    agents_looked=st.booleans(),
-    account=st.none() | _ACCOUNTS,
-    account_problem=_PROBLEMS,
-    account_looked=st.booleans(),
+    agents=st.builds(
+        Look,
+        st.none()
+        | st.builds(replace, AGENTS, worst=st.lists(_WORST, max_size=3).map(tuple))
+        | st.builds(AgentReport, versions=st.lists(st.tuples(HOSTILE_TEXTS, _COUNTS), max_size=12).map(tuple)),
+        _PROBLEMS,
+        st.booleans(),
+    ),
+    account=st.builds(Look, st.none() | _ACCOUNTS, _PROBLEMS, st.booleans()),
     rollout=st.none() | rollouts(HOSTILE_TEXTS, KEYS | HOSTILE_TEXTS, TIMES),
     rollout_decision=st.none() | _DECISIONS,
     next_window=st.none() | st.builds(Window, TIMES, TIMES),

@@ -91,8 +91,10 @@ class Fleet:
         state.actions = {f"mapping-{n}": Action.KEEP if n else Action.IGNORE for n in range(MAPPINGS + 1)}
         behind = 2 if number % _OLD_AGENTS == 0 else 0
         concerns = {Concern.UPDATE_REQUIRED: behind} if behind else {}
-        state.agents = AgentReport(30, behind, concerns=concerns, versions=(("9.66.7000.1", 30 - behind),))
-        state.account = AccountReport("aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0)
+        state.agents.report = AgentReport(30, behind, concerns=concerns, versions=(("9.66.7000.1", 30 - behind),))
+        state.account.report = AccountReport(
+            "aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0
+        )
 
     async def meet_scopes(self) -> None:
         """Make a call in each of the scopes that a fleet of that size has, so that they have series."""

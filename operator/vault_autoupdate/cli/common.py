@@ -16,7 +16,7 @@ import click
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
-from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
@@ -92,23 +92,18 @@ class Watcher:
 
     view: terminal.View | None = None
 
-    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:
+    def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None:  # noqa: ARG002 - the label tells
         """See `RunObserver`."""
         if self.view:
-            self.view.outcome(path, "failed_to_start", explanation)
+            self.view.outcome(label, "failed_to_start", explanation)
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - how long is not shown
+    def work_ended(
+        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+    ) -> None:
         """See `RunObserver`."""
+        del kind, seconds  # neither is shown
         if self.view:
-            self.view.outcome(path, str(verdict), explanation)
-
-    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
-        """See `RunObserver`."""
-        self.change_failed_to_start(machine, explanation)
-
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
-        """See `RunObserver`."""
-        self.job_ended(machine, verdict, seconds, explanation)
+            self.view.outcome(label, str(verdict), explanation)
 
     def drift_found(self, drifted: int, unhealthy: int) -> None:
         """See `RunObserver`."""

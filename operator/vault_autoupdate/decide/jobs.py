@@ -1,37 +1,53 @@
-"""Site Recovery jobs: what their states mean, which job belongs to which mapping, when to give up. Pure."""
+"""Site Recovery jobs: what their states mean, whose a job is, what has become of the work it stands for. Pure.
+
+Two kinds of work make jobs here: the change of a container mapping, and the update of a machine's agent. Both are
+followed by the same rules.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from vault_autoupdate.model.arm_id import fold
-from vault_autoupdate.model.azure import ContainerMapping, Job
+from vault_autoupdate.model.arm_id import fold, mapping_path
+from vault_autoupdate.model.azure import Job
+from vault_autoupdate.model.explanation import Explanation
 
 # "NotStarted, InProgress, Succeeded, Failed, Cancelled, Suspended or Other" is what the SDK documents; the operation
 # status uses the same words, and a job's description ("PartiallySucceeded") may stand where a state is expected.
 _SUCCEEDED: Final = frozenset({"succeeded", "partiallysucceeded", "completedwithinformation"})
 _FAILED: Final = frozenset({"failed", "cancelled", "canceled"})
 _RUNNING: Final = frozenset({"notstarted", "inprogress", "cancelling", "suspended", "other"})
-_OTHER_TARGETS: Final = ("protectionentity", "protecteditem", "recoveryplan", "virtualmachine", "server")
 
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 """By how much Azure's clock and ours may differ."""
 
 __all__ = [
-    "Begun",
-    "JobPhase",
-    "Operation",
-    "Verdict",
-    "adopt",
-    "is_about_something_else",
-    "judge",
-    "phase_of",
-    "unidentified_running",
-]
+    "JobPhase", "Operation", "Standing", "Target", "Verdict", "WorkKind", "adopt", "explanation_of", "judge",
+    "may_be_about", "phase_by_target", "phase_of", "running_on", "unplaced",
+]  # fmt: skip
+
+
+class WorkKind(StrEnum):
+    """What is changed in a vault, and made a job of."""
+
+    MAPPING = "mapping"
+    """A container mapping gets its setting."""
+    AGENT = "agent"
+    """A machine's Mobility service is updated."""
+
+
+# Words of a job's target type that say what it is about; an empty or unknown type may be about anything.
+_MACHINES: Final = ("protectionentity", "protecteditem", "virtualmachine", "server")
+_ABOUT_ANOTHER: Final = {
+    WorkKind.MAPPING: (*_MACHINES, "recoveryplan"),
+    WorkKind.AGENT: ("containermapping", "recoveryplan"),
+}
+_KINDS_OF_ID: Final = ("/replicationprotectioncontainermappings/", "/replicationprotecteditems/")
+"""In ids that name a mapping or a machine: they are that one's, and nobody's namesake."""
 
 
 class JobPhase(StrEnum):
@@ -53,21 +69,64 @@ class Verdict(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A change under way: the job that ASR made of a PATCH."""
+class Standing(StrEnum):
+    """What the target itself says of the work on it."""
 
-    mapping_id: str
-    job_id: str
-    """The job's GUID; empty when ARM accepted the PATCH without naming a job."""
-    started_at: datetime
-    adopted: bool = False
-    """Whether the job was found running instead of started by this run."""
+    DONE = "done"
+    """It is as wanted."""
+    BUSY = "busy"
+    """It says that work on it goes on."""
+    AS_SET = "as set"
+    """What was set is there, and was before: whether the work is over does not show."""
+    DIFFERS = "differs"
+    """It is not as wanted."""
+    GONE = "gone"
+    """Site Recovery does not know it any more."""
+
+
+class Target(Protocol):
+    """What a job may be about: a mapping or a machine."""
+
+    @property
+    def id(self) -> str:
+        """Its ARM id."""
 
     @property
     def key(self) -> str:
-        """The mapping's key."""
-        return fold(self.mapping_id)
+        """The id for comparing."""
+
+    @property
+    def name(self) -> str:
+        """As people know it."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Work under way: the job that Site Recovery made of a change."""
+
+    target_id: str
+    job_id: str
+    """The job's GUID; empty when nobody has named it: ARM did not, or its answer was lost."""
+    started_at: datetime
+    adopted: bool = False
+    """Whether the job was found running instead of started by this run."""
+    name: str = ""
+    """Of a machine, as people know it; a mapping is known by its path."""
+
+    @property
+    def key(self) -> str:
+        """The target's key."""
+        return fold(self.target_id)
+
+    @property
+    def job_key(self) -> str:
+        """The job's name for comparing."""
+        return self.job_id.casefold()
+
+    @property
+    def label(self) -> str:
+        """The target as people know it."""
+        return self.name or mapping_path(self.target_id)
 
 
 def phase_of(state: str) -> JobPhase:
@@ -80,15 +139,28 @@ def phase_of(state: str) -> JobPhase:
     return JobPhase.RUNNING if word in _RUNNING else JobPhase.UNKNOWN
 
 
-class Begun(Protocol):
-    """Something with a job that began at some time."""
+def phase_by_target(standing: Standing, *, is_young: bool, may_run: bool) -> JobPhase:
+    """What work comes to whose job is unknown or forgotten, by what its target says.
 
-    @property
-    def started_at(self) -> datetime:
-        """When it began."""
+    Args:
+        standing: what the target says.
+        is_young: whether the work has begun only just now: its job may not be known everywhere yet.
+        may_run: whether a job runs that may be the one.
+    """
+    match standing:
+        case Standing.DONE:
+            return JobPhase.SUCCEEDED
+        case Standing.GONE:
+            return JobPhase.FAILED
+        case Standing.BUSY:
+            return JobPhase.RUNNING
+        case Standing.AS_SET | Standing.DIFFERS:
+            if is_young or may_run:
+                return JobPhase.RUNNING
+            return JobPhase.SUCCEEDED if standing is Standing.AS_SET else JobPhase.FAILED
 
 
-def judge(operation: Begun, phase: JobPhase, now: datetime, timeout: timedelta) -> Verdict:
+def judge(operation: Operation, phase: JobPhase, now: datetime, timeout: timedelta) -> Verdict:
     """Decide what has become of ``operation``, whose job was last seen in ``phase``."""
     match phase:
         case JobPhase.SUCCEEDED:
@@ -99,60 +171,94 @@ def judge(operation: Begun, phase: JobPhase, now: datetime, timeout: timedelta) 
             return Verdict.TIMED_OUT if now - operation.started_at >= timeout else Verdict.RUNNING
 
 
-def adopt(
-    mappings: Iterable[ContainerMapping], jobs: Iterable[Job], *, known: Iterable[str], now: datetime
-) -> list[Operation]:
-    """Find the running jobs that are at work on ``mappings``, other than the ``known`` ones.
+def running_on(
+    targets: Iterable[Target], jobs: Iterable[Job], kind: WorkKind, *, known: Collection[str] = ()
+) -> dict[str, Job]:
+    """Find the running jobs that are at work on ``targets``: by key of the target, the first one listed.
 
-    A job belongs to a mapping when its target is the mapping's id, or its target's name is the mapping's and no
-    other mapping of the vault has it. What Site Recovery writes there for an update of a mapping is not
-    documented; `unidentified_running` covers the case that it is neither.
+    A job belongs to a target when it names the target's id, or names nobody by id and the target's name, which no
+    other one has. What Site Recovery writes there for an update of a mapping is not documented; `unplaced` covers the
+    case that it is neither.
 
     Args:
-        mappings: all mappings of the vault, so that a name is only taken where it is unique.
+        targets: all of the vault's, so that a name is only taken where it is unique.
         jobs: the vault's jobs.
-        known: names of jobs to leave alone: tracked already, or given up.
-        now: stands in for a start time that the job does not tell.
+        kind: what the targets are.
+        known: names (casefolded) of jobs to leave alone: tracked already, or given up.
     """
-    by_target: dict[str, ContainerMapping] = {}
-    names: dict[str, list[ContainerMapping]] = {}
-    for candidate in mappings:
-        by_target[candidate.key] = candidate
-        names.setdefault(fold(candidate.name), []).append(candidate)
-    left_alone = {fold(name) for name in known}
-    adopted: dict[str, Operation] = {}
+    by_key: dict[str, Target] = {}
+    by_name: dict[str, list[Target]] = {}
+    for candidate in targets:
+        by_key[candidate.key] = candidate
+        by_name.setdefault(candidate.name.casefold(), []).append(candidate)
+    found: dict[str, Job] = {}
     for job in jobs:
-        if job.key in left_alone or phase_of(job.state) in {JobPhase.SUCCEEDED, JobPhase.FAILED}:
+        if job.key in known or not _runs(job):
             continue
-        namesakes = names.get(fold(job.target_name), []) if not is_about_something_else(job) else []
-        mapping = by_target.get(fold(job.target_id)) or (namesakes[0] if len(namesakes) == 1 else None)
-        if mapping is not None and mapping.key not in adopted:
-            adopted[mapping.key] = Operation(mapping.id, job.name, job.started_at or now, adopted=True)
-    return list(adopted.values())
+        target = by_key.get(fold(job.target_id))
+        if target is None and may_be_about(job, kind) and not _names_somebody(job):
+            namesakes = by_name.get(job.target_name.casefold(), [])
+            target = namesakes[0] if len(namesakes) == 1 else None
+        if target is not None:
+            found.setdefault(target.key, job)
+    return found
 
 
-def unidentified_running(jobs: Iterable[Job], *, identified: Mapping[str, object], since: datetime) -> list[Job]:
+def adopt(
+    targets: Iterable[Target], jobs: Iterable[Job], kind: WorkKind, *, known: Collection[str], now: datetime
+) -> list[Operation]:
+    """The running jobs that are at work on ``targets``, as operations to be tracked, see `running_on`.
+
+    ``now`` stands in for a start time that a job does not tell.
+    """
+    by_key = {target.key: target for target in targets}
+    return [
+        Operation(by_key[key].id, job.name, job.started_at or now, adopted=True)
+        for key, job in running_on(by_key.values(), jobs, kind, known=known).items()
+    ]
+
+
+def unplaced(jobs: Iterable[Job], kind: WorkKind, *, placed: Collection[str], since: datetime) -> list[Job]:
     """Running jobs that may be ours although nothing says so.
 
-    After a kill, a job started in the last seconds stands in no status, and its target may not name the mapping.
-    What is running, began at ``since`` or later and is not about a machine or a plan may be such a job.
+    After a kill or a lost answer, a job that was started in the last seconds stands in no status, and its target may
+    not name what it is about. What is running, began at ``since`` or later and is not certainly about something else
+    may be such a job.
 
     Args:
         jobs: the vault's jobs.
-        identified: names (folded) of the jobs whose mapping is known.
-        since: when the interrupted run began.
+        kind: what ours would be about.
+        placed: names (casefolded) of the jobs whose target is known.
+        since: when the work began that is in doubt.
     """
     return [
         job
         for job in jobs
-        if job.key not in identified
-        and phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
+        if job.key not in placed
+        and _runs(job)
         and (job.started_at is None or job.started_at >= since - _CLOCK_SKEW)
-        and not is_about_something_else(job)
+        and may_be_about(job, kind)
     ]
 
 
-def is_about_something_else(job: Job) -> bool:
-    """Whether a job is certainly not about a mapping, but about a machine or a plan."""
-    kind = job.target_type.casefold()
-    return any(word in kind for word in _OTHER_TARGETS)
+def may_be_about(job: Job, kind: WorkKind) -> bool:
+    """Whether a job may be about a target of ``kind``, going by what it says of its own target's type."""
+    words = job.target_type.casefold()
+    return not any(word in words for word in _ABOUT_ANOTHER[kind])
+
+
+def explanation_of(job: Job) -> Explanation:
+    """Why a job failed, in the words of its first error."""
+    if job.errors:
+        return job.errors[0]
+    return Explanation(job.state, f"The job ended as {job.state} {job.state_description}".strip() + ".")
+
+
+def _runs(job: Job) -> bool:
+    return phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
+
+
+def _names_somebody(job: Job) -> bool:
+    """Whether a job names a mapping or a machine by its id: it is that one's alone, though others have its name."""
+    folded = fold(job.target_id)
+    return any(kind in folded for kind in _KINDS_OF_ID)

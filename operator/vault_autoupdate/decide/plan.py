@@ -11,12 +11,12 @@ from functools import cached_property
 
 from vault_autoupdate.decide.attempts import Attempt
 from vault_autoupdate.model.arm_id import fold
-from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, HealthError, LostArtifact
+from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 from vault_autoupdate.model.text import plural
 
-__all__ = ["Action", "Decision", "Plan", "decide", "make_plan"]
+__all__ = ["Action", "Decision", "Plan", "decide", "is_in_scope", "make_plan"]
 
 
 class Action(StrEnum):
@@ -49,6 +49,21 @@ class Decision:
     """What is not as declared although it was changed, and what may help."""
 
     @property
+    def id(self) -> str:
+        """Of the mapping."""
+        return self.mapping.id
+
+    @property
+    def key(self) -> str:
+        """Of the mapping, for comparing."""
+        return self.mapping.key
+
+    @property
+    def name(self) -> str:
+        """Of the mapping."""
+        return self.mapping.name
+
+    @property
     def actionable(self) -> bool:
         """Whether a PATCH follows from it."""
         return self.action in {Action.PATCH, Action.REPAIR}
@@ -69,11 +84,6 @@ class Plan:
     def counts(self) -> Counter[Action]:
         """How many mappings there are for each action."""
         return Counter(decision.action for decision in self.decisions)
-
-    @property
-    def in_scope(self) -> int:
-        """Mappings that can have auto-update at all."""
-        return len(self.decisions) - self.counts[Action.IGNORE]
 
 
 def make_plan(
@@ -111,6 +121,11 @@ def make_plan(
     )
 
 
+def is_in_scope(mapping: ContainerMapping) -> bool:
+    """Whether a mapping can have auto-update at all: of Azure-to-Azure replication, and paired."""
+    return _why_ignored(mapping) == ""
+
+
 def decide(
     goal: Goal,
     mapping: ContainerMapping,
@@ -126,10 +141,8 @@ def decide(
     def decision(action: Action, reason: str, unhealthy: Explanation | None = None) -> Decision:
         return Decision(mapping, action, reason, unhealthy)
 
-    if mapping.instance_type.casefold() != PROVIDER.casefold():
-        return decision(Action.IGNORE, f"provider is {mapping.instance_type or 'not given'}, not {PROVIDER}")
-    if mapping.state.casefold() != "paired":
-        return decision(Action.IGNORE, f"state is {mapping.state or 'not given'}, not Paired")
+    if why := _why_ignored(mapping):
+        return decision(Action.IGNORE, why)
     if running:
         return decision(Action.TRACK, "a job is at work on it")
     differences = _differences(goal, mapping)
@@ -144,6 +157,15 @@ def decide(
         health = Explanation("AgentAutoUpdateArtifactDeleted", lost) if lost else _health(mapping)
         return decision(Action.WAIT, f"{what}; {tried}", health)
     return decision(Action.PATCH if differences else Action.REPAIR, what)
+
+
+def _why_ignored(mapping: ContainerMapping) -> str:
+    """Why a mapping cannot have auto-update, in words; empty if it can."""
+    if mapping.instance_type.casefold() != PROVIDER.casefold():
+        return f"provider is {mapping.instance_type or 'not given'}, not {PROVIDER}"
+    if mapping.state.casefold() != "paired":
+        return f"state is {mapping.state or 'not given'}, not Paired"
+    return ""
 
 
 def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
@@ -196,6 +218,6 @@ def _health(mapping: ContainerMapping) -> Explanation:
     return Explanation(_code_of(error), error.message, error.possible_causes, error.recommended_action)
 
 
-def _code_of(error: HealthError) -> str:
+def _code_of(error: Explanation) -> str:
     """The category, which tells more, and the number, which people search for; either may be missing."""
     return f"{error.category} ({error.code})" if error.category and error.code else error.category or error.code

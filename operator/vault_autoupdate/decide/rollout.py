@@ -9,8 +9,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from vault_autoupdate.decide.jobs import Verdict
-from vault_autoupdate.model.arm_id import fold
+from vault_autoupdate.decide.jobs import Operation, Verdict
 from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import RolloutRules
@@ -21,7 +20,6 @@ _REBOOT: Final = "151083"
 """Site Recovery's code for an update that is done but for a reboot (its page on troubleshooting)."""
 
 __all__ = [
-    "AgentUpdate",
     "MachineFailure",
     "Phase",
     "Rollout",
@@ -54,23 +52,6 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
-class AgentUpdate:
-    """An update of one machine's agent under way."""
-
-    machine_id: str
-    machine: str
-    """Name of the machine."""
-    job_id: str
-    """The job's GUID; empty when ARM named none."""
-    started_at: datetime
-
-    @property
-    def key(self) -> str:
-        """The machine's key."""
-        return fold(self.machine_id)
-
-
-@dataclass(frozen=True)
 class MachineFailure:
     """A machine whose agent could not be updated."""
 
@@ -98,7 +79,7 @@ class Rollout:
     """The value of the annotation that opened ``window``; None when it was the schedule."""
     handled_request: str | None = None
     """The last value of the annotation that was taken up."""
-    updates: dict[str, AgentUpdate] = field(default_factory=dict)
+    updates: dict[str, Operation] = field(default_factory=dict)
     """By machine key: under way."""
     done: dict[str, str] = field(default_factory=dict)
     """By machine key: the names of those updated in ``window``, until a report shows them current."""
@@ -224,7 +205,7 @@ def _roll(
     rollout: Rollout, rules: RolloutRules, left: Sequence[Machine], busy: Sequence[Machine], note: str
 ) -> RolloutDecision:
     """What to start of those ``left``, in their order: of the first group that has not ended, as many as may be."""
-    at_work = [*(update.machine for update in rollout.updates.values()), *(each.name for each in busy)]
+    at_work = [*(update.name for update in rollout.updates.values()), *(each.name for each in busy)]
     groups = [_group(each.name, rules.order) for each in left]
     first = min((*groups, *(_group(name, rules.order) for name in at_work)))
     ready = groups.count(first)  # they are at the beginning
@@ -253,7 +234,7 @@ def note_start(rollout: Rollout, machine: Machine, job_id: str, now: datetime) -
     """
     if machine.key not in rollout.updates:
         rollout.started += 1
-    rollout.updates[machine.key] = AgentUpdate(machine.id, machine.name, job_id, now)
+    rollout.updates[machine.key] = Operation(machine.id, job_id, now, name=machine.name)
 
 
 def note_success(rollout: Rollout, key: str, *, reboot: bool) -> None:
@@ -267,14 +248,14 @@ def note_success(rollout: Rollout, key: str, *, reboot: bool) -> None:
     update = rollout.updates.pop(key, None)
     if update is None:
         return
-    rollout.done[key] = update.machine
+    rollout.done[key] = update.name
     rollout.failures.pop(key, None)
     rollout.succeeded += 1
     rollout.reboots += reboot
 
 
 def note_failure(
-    rollout: Rollout, update: AgentUpdate, verdict: Verdict, explanation: Explanation, now: datetime
+    rollout: Rollout, update: Operation, verdict: Verdict, explanation: Explanation, now: datetime
 ) -> None:
     """Remember that ``update`` is not waited for any longer; nothing when it is not under way.
 
@@ -305,7 +286,7 @@ def note_refusal(rollout: Rollout, machine: Machine, explanation: Explanation, n
     """
     rollout.started += 1
     rollout.failed += 1
-    _fail(rollout, AgentUpdate(machine.id, machine.name, "", now), explanation, now)
+    _fail(rollout, Operation(machine.id, "", now, name=machine.name), explanation, now)
 
 
 def forget_current(rollout: Rollout, machines: Iterable[Machine]) -> None:
@@ -333,11 +314,11 @@ def _begin(rollout: Rollout, window: Window, request: str | None) -> None:
     rollout.succeeded = rollout.failed = rollout.timed_out = rollout.reboots = 0
 
 
-def _fail(rollout: Rollout, update: AgentUpdate, explanation: Explanation, now: datetime) -> None:
+def _fail(rollout: Rollout, update: Operation, explanation: Explanation, now: datetime) -> None:
     before = rollout.failures.get(update.key)
     attempts = before.attempts + 1 if before else 1
     rollout.failures[update.key] = MachineFailure(
-        update.machine_id, update.machine, attempts, now, explanation, update.job_id
+        update.target_id, update.name, attempts, now, explanation, update.job_id
     )
 
 

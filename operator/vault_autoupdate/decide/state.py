@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.attempts import Attempt, FailureReason
-from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, FailureReason, failed, started
+from vault_autoupdate.decide.jobs import Operation, Verdict
 from vault_autoupdate.decide.plan import Action, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
-from vault_autoupdate.model.azure import LostArtifact, Machine
+from vault_autoupdate.model.azure import ContainerMapping, LostArtifact, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.windows import Window
 
-__all__ = ["Run", "VaultState"]
+R = TypeVar("R")
+
+__all__ = ["Look", "Run", "VaultState"]
 
 
 @dataclass
@@ -34,6 +37,44 @@ class Run:
     failed: int = 0
     failed_to_start: int = 0
     timed_out: int = 0
+
+    def count(self, verdict: Verdict) -> None:
+        """One more job has ended."""
+        match verdict:
+            case Verdict.SUCCEEDED:
+                self.succeeded += 1
+            case Verdict.FAILED:
+                self.failed += 1
+            case Verdict.TIMED_OUT:
+                self.timed_out += 1
+            case Verdict.RUNNING:
+                raise ValueError("a job that runs has not ended")
+
+
+@dataclass
+class Look(Generic[R]):
+    """What is known of something that is looked at now and then: the agents of a vault, or its Automation account."""
+
+    report: R | None = None
+    """What was found when it was last looked at; None while nobody knows, or it does not matter."""
+    problem: Explanation | None = None
+    """Why nobody knows."""
+    seen: bool = False
+    """Whether this process has looked. Until then the report is that of the status."""
+    due: datetime | None = None
+    """When it is to be looked at again; None before this process has thought about it."""
+
+    def found(self, report: R, due: datetime) -> None:
+        """It was looked at."""
+        self.report, self.problem, self.seen, self.due = report, None, True, due
+
+    def failed(self, problem: Explanation, due: datetime) -> None:
+        """It could not be looked at, for a reason that will not pass by itself."""
+        self.report, self.problem, self.seen, self.due = None, problem, True, due
+
+    def forget(self) -> None:
+        """It does not matter."""
+        self.report, self.problem, self.seen, self.due = None, None, False, None
 
 
 @dataclass
@@ -66,22 +107,10 @@ class VaultState:
     errors_in_a_row: int = 0
     goal: Goal | None = None
     """What the mappings should have been at the last look."""
-    agents: AgentReport | None = None
-    """The agents of the vault's machines when they were last looked at; None while nobody knows."""
-    agents_problem: Explanation | None = None
-    """Why nobody knows."""
-    agents_looked: bool = False
-    """Whether this process has looked at the agents. Until then they are those of the status."""
-    agents_due: datetime | None = None
-    """When they are to be looked at again; None before this process has thought about it."""
-    account: AccountReport | None = None
-    """The Automation account when it was last looked at; None while nobody knows, or it does not matter."""
-    account_problem: Explanation | None = None
-    """Why nobody knows."""
-    account_looked: bool = False
-    """Whether this process has looked at the account. Until then it is that of the status."""
-    account_due: datetime | None = None
-    """When it is to be looked at again; None before this process has thought about it."""
+    agents: Look[AgentReport] = field(default_factory=Look)
+    """The agents of the vault's machines."""
+    account: Look[AccountReport] = field(default_factory=Look)
+    """The Automation account."""
     rollout: Rollout | None = None
     """Updates of agents in windows; None for a vault without ``spec.agentUpdates`` and without any left over."""
     rollout_decision: RolloutDecision | None = None
@@ -114,7 +143,7 @@ class VaultState:
     def look_anew(self, now: datetime) -> None:
         """Somebody wants to know how things stand: all of it is due."""
         self.settled_until = None
-        self.agents_due = self.account_due = now
+        self.agents.due = self.account.due = now
         self.artifacts_renewed.clear()
 
     def take_over(self, left: Mapping[str, Operation]) -> None:
@@ -125,18 +154,70 @@ class VaultState:
         self.taken_over = True
         self.operations = {**{key: replace(each, adopted=True) for key, each in left.items()}, **self.operations}
 
-    def assume_omitted(self, plan: Plan) -> bool:
+    def assume_omitted(self, differing: Iterable[str]) -> None:
         """After a restart, treat mappings that differ like the failures that the status had no room for.
 
-        Otherwise every restart would try them all at once, however often they failed. Returns whether any was.
+        Otherwise every restart would try them all at once, however often they failed.
+
+        Args:
+            differing: keys of the mappings that differ, in the order in which the vault lists them.
         """
         if self.omitted is None:
-            return False
+            return
         count, like = self.omitted
         self.omitted = None
-        unknown = [d.mapping.key for d in plan.actionable if d.mapping.key not in self.attempts]
+        unknown = [key for key in differing if key not in self.attempts]
         self.attempts.update((key, like) for key in unknown[:count])
-        return bool(unknown)
+
+    def adopt(self, operations: Iterable[Operation]) -> None:
+        """Track jobs that were found at work on mappings."""
+        self.operations.update((operation.key, operation) for operation in operations)
+
+    def keep_present(self, mappings: Iterable[ContainerMapping]) -> None:
+        """Forget operations on mappings that the vault does not have any more."""
+        present = {mapping.key for mapping in mappings}
+        self.operations = {key: operation for key, operation in self.operations.items() if key in present}
+
+    def change_began(
+        self, mapping: ContainerMapping, operation: Operation | None, now: datetime, policy: BackoffPolicy
+    ) -> None:
+        """The change of a mapping is under way; without an operation it is done already."""
+        key = mapping.key
+        self.attempts[key] = started(self.attempts.get(key), now, policy)
+        self.paths[key] = mapping.path
+        self.actions[key] = Action.TRACK if operation else Action.KEEP
+        if operation:
+            self.operations[key] = operation
+        if self.artifacts_missing.pop(key, None):
+            self.artifacts_renewed[key] = now
+            self.account.due = now + policy.repair_min  # to see whether it is there again
+
+    def change_refused(
+        self, mapping: ContainerMapping, explanation: Explanation, now: datetime, policy: BackoffPolicy
+    ) -> None:
+        """The change of a mapping was refused, or did not get through."""
+        attempt = started(self.attempts.get(mapping.key), now, policy)
+        self._fail(mapping.key, mapping.path, failed(attempt, FailureReason.FAILED_TO_START, explanation, now, policy))
+
+    def change_ended(
+        self, operation: Operation, verdict: Verdict, explanation: Explanation, now: datetime, policy: BackoffPolicy
+    ) -> None:
+        """The job of a mapping is not waited for any longer."""
+        key = operation.key
+        self.operations.pop(key, None)
+        if verdict is Verdict.SUCCEEDED:
+            self.actions[key] = Action.KEEP
+            return
+        reason = FailureReason.JOB_FAILED
+        if verdict is Verdict.TIMED_OUT:
+            self.given_up.add(operation.job_key)
+            reason = FailureReason.TIMED_OUT
+        attempt = self.attempts.get(key) or started(None, now, policy)
+        attempt = failed(attempt, reason, explanation, now, policy, job_id=operation.job_id)
+        self._fail(key, operation.label, attempt)
+
+    def _fail(self, key: str, path: str, attempt: Attempt) -> None:
+        self.attempts[key], self.paths[key], self.actions[key] = attempt, path, Action.WAIT
 
     def look(self, plan: Plan, goal: Goal | None = None) -> None:
         """Take over what an observation found. What is right again needs no further attempts."""

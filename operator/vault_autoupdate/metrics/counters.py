@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.metrics.collector import Snapshot
 from vault_autoupdate.metrics.page import Page
 from vault_autoupdate.metrics.specs import (
@@ -39,10 +39,14 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._jobs = self._counter("jobs_total")
-        self._job_seconds = self._histogram("job_duration_seconds")
-        self._agent_updates = self._counter("agent_updates_total")
-        self._agent_update_seconds = self._histogram("agent_update_duration_seconds")
+        self._ended = {
+            WorkKind.MAPPING: self._counter("jobs_total"),
+            WorkKind.AGENT: self._counter("agent_updates_total"),
+        }
+        self._work_seconds = {
+            WorkKind.MAPPING: self._histogram("job_duration_seconds"),
+            WorkKind.AGENT: self._histogram("agent_update_duration_seconds"),
+        }
         self._unknown_states = self._counter("job_unknown_states_total")
         self._drift = self._counter("drift_detected_total")
         self._repairs = self._counter("repairs_total")
@@ -64,8 +68,8 @@ class Metrics:
     def _initialise(self) -> None:
         """Make the label sets known from the start, so that a rate sees the first event."""
         for outcome in UPDATE_OUTCOMES:
-            self._jobs.labels(outcome)
-            self._agent_updates.labels(outcome)
+            for ended in self._ended.values():
+                ended.labels(outcome)
         for result in PASS_RESULTS:
             self._passes.labels(result)
         for identity in ("operator", "resource"):
@@ -89,27 +93,21 @@ class Metrics:
         self._drift.inc(drifted)
         self._repairs.inc(unhealthy)
 
-    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+    def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""
-        self._jobs.labels("failed_to_start").inc()
+        self._ended[kind].labels("failed_to_start").inc()
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
+    def work_ended(
+        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+    ) -> None:
         """See `RunObserver`."""
-        self._jobs.labels(str(verdict)).inc()
-        self._job_seconds.observe(max(0.0, seconds))
+        del label, explanation  # unbounded
+        self._ended[kind].labels(str(verdict)).inc()
+        self._work_seconds[kind].observe(max(0.0, seconds))
 
     def job_state_unknown(self, state: str) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""
         self._unknown_states.inc()
-
-    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
-        """See `RunObserver`."""
-        self._agent_updates.labels("failed_to_start").inc()
-
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:  # noqa: ARG002 - unbounded
-        """See `RunObserver`."""
-        self._agent_updates.labels(str(verdict)).inc()
-        self._agent_update_seconds.observe(max(0.0, seconds))
 
     def pass_ended(self, outcome: Outcome, seconds: float) -> None:
         """A pass over a vault has ended."""

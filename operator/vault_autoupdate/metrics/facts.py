@@ -116,8 +116,8 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
         failures=_failures(tracked),
         attempts_most=_attempts_most(tracked),
         conditions=_conditions(tracked.status),
-        agents=state.agents,
-        account=state.account,
+        agents=state.agents.report,
+        account=state.account.report,
         rollout=_rollout(tracked, now),
     )
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from vault_autoupdate.model.arm_id import fold, mapping_path
+from vault_autoupdate.model.explanation import Explanation
 
 PROVIDER: Final = "A2A"
 """The provider of Azure-to-Azure replication, the only one whose mappings have auto-update."""
@@ -24,9 +25,7 @@ __all__ = [
     "Account",
     "AccountFacts",
     "ContainerMapping",
-    "HealthError",
     "Job",
-    "JobError",
     "LostArtifact",
     "Machine",
     "RunbookRun",
@@ -45,17 +44,6 @@ class Vault:
 
 
 @dataclass(frozen=True)
-class HealthError:
-    """One entry of ``healthErrorDetails``."""
-
-    code: str = ""
-    category: str = ""
-    message: str = ""
-    possible_causes: str = ""
-    recommended_action: str = ""
-
-
-@dataclass(frozen=True)
 class ContainerMapping:
     """One protection container mapping. Provider details are empty texts where the reply has none."""
 
@@ -71,7 +59,7 @@ class ContainerMapping:
     job_schedule_name: str = ""
     """Of what binds that schedule to the runbook, a GUID."""
     target_container_id: str = ""
-    health_errors: tuple[HealthError, ...] = ()
+    health_errors: tuple[Explanation, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -99,17 +87,6 @@ class LostArtifact:
 
 
 @dataclass(frozen=True)
-class JobError:
-    """Why a job failed, as Site Recovery explains it."""
-
-    code: str = ""
-    message: str = ""
-    possible_causes: str = ""
-    recommended_action: str = ""
-    activity_id: str = ""
-
-
-@dataclass(frozen=True)
 class Job:
     """One Site Recovery job."""
 
@@ -121,7 +98,7 @@ class Job:
     target_id: str = ""
     target_name: str = ""
     target_type: str = ""
-    errors: tuple[JobError, ...] = ()
+    errors: tuple[Explanation, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -150,7 +127,7 @@ class Machine:
     upgrade_in_progress: bool | None = None
     retries_exhausted: bool | None = None
     reinstall_required: bool | None = None
-    blockers: tuple[HealthError, ...] = ()
+    blockers: tuple[Explanation, ...] = ()
     """Why the agent cannot be installed anew."""
 
     @cached_property

@@ -17,3 +17,5 @@ class Explanation:
     recommended_action: str = ""
     activity_id: str = ""
     """By which Microsoft's support finds what Site Recovery did."""
+    category: str = ""
+    """Of a health error: Site Recovery's word for its kind, which tells more than a code that may be empty."""

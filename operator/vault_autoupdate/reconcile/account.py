@@ -12,7 +12,7 @@ from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import AccountFacts, ContainerMapping
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.reconcile.context import ReconcileContext
-from vault_autoupdate.reconcile.looks import account_to_look_at, explain, mappings_of, may_look, set_times, will_pass
+from vault_autoupdate.reconcile.looks import account_to_look_at, mappings_of, may_look, set_times, will_pass
 
 _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
 """What a PATCH did not bring back is not asked for again before."""
@@ -34,11 +34,11 @@ async def look_at_account(context: ReconcileContext) -> bool:
     state, interval = context.state, context.timing.agent_interval
     account = account_to_look_at(context)
     if not interval or account is None:
-        state.account, state.account_problem, state.account_due, state.account_looked = None, None, None, False
+        state.account.forget()
         state.artifacts_missing.clear()
         return False
     set_times(context)
-    if not may_look(context, state.account_due):
+    if not may_look(context, state.account.due):
         return False
     now = context.now()
     try:
@@ -46,21 +46,18 @@ async def look_at_account(context: ReconcileContext) -> bool:
     except AzureError as error:
         if will_pass(context, error):
             return False
-        state.account, state.account_looked, state.account_problem = None, True, explain(error)
-        log.info("the Automation account could not be read: %s", error, extra=context.log_fields(reason=error.reason))
+        state.account.failed(error.explanation, now + interval)
         state.artifacts_missing.clear()
-        state.account_due = now + interval
+        log.info("the Automation account could not be read: %s", error, extra=context.log_fields(reason=error.reason))
         return False
     if seen is None:
         context.postponed = True
         return False
     facts, mappings = seen
-    state.account = build_account_report(facts, account, mappings, now)
-    state.account_problem, state.account_looked, state.account_due = None, True, now + interval
+    report = build_account_report(facts, account, mappings, now)
+    state.account.found(report, now + interval)
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
-    state.artifacts_missing = {
-        key: what for key, what in state.account.missing.items() if key not in state.artifacts_renewed
-    }
+    state.artifacts_missing = {key: what for key, what in report.missing.items() if key not in state.artifacts_renewed}
     return bool(state.artifacts_missing)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from vault_autoupdate.decide.agent_report import build_report, newest_version
+from vault_autoupdate.decide.agent_report import build_report
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.reconcile.context import ReconcileContext
-from vault_autoupdate.reconcile.looks import explain, mappings_of, may_look, needs_machines, set_times, will_pass
+from vault_autoupdate.reconcile.looks import mappings_of, may_look, needs_machines, set_times, will_pass
 
 log = logging.getLogger(__name__)
 
@@ -26,28 +26,25 @@ async def look_at_agents(context: ReconcileContext) -> None:
     if not interval:
         return
     set_times(context)
-    if not may_look(context, state.agents_due):
+    if not may_look(context, state.agents.due):
         return
     try:
         await read_machines(context)
     except AzureError as error:
         if will_pass(context, error):
             return
-        state.agents, state.machines, state.machines_at, state.agents_looked = None, (), None, True
-        state.agents_problem = explain(error)
+        state.agents.failed(error.explanation, context.now() + interval)
+        state.machines, state.machines_at = (), None
         log.info("the agents could not be read: %s", error, extra=context.log_fields(reason=error.reason))
-        state.agents_due = context.now() + interval
 
 
 async def read_machines(context: ReconcileContext) -> Sequence[Machine]:
     """Read all machines of the vault and report on their agents. Raises `AzureError`."""
-    state = context.state
-    machines = await context.site_recovery.machines(context.call_context, context.resource.spec.vault_resource_id)
-    newest = context.newest_agent
-    newest.version = newest_version([newest.version, *(machine.agent_version for machine in machines)])
+    state, vault_id = context.state, context.resource.spec.vault_resource_id
+    machines = await context.site_recovery.machines(context.call_context, vault_id)
+    newest = context.newest_agents.seen(vault_id.subscription, (machine.agent_version for machine in machines))
     now = context.now()
-    state.agents = build_report(machines, await mappings_of(context), newest=newest.version, now=now)
-    state.agents_problem, state.agents_looked = None, True
+    report = build_report(machines, await mappings_of(context), newest=newest, now=now)
+    state.agents.found(report, now + context.timing.agent_interval)
     state.machines, state.machines_at = (tuple(machines), now) if needs_machines(context) else ((), None)
-    state.agents_due = now + context.timing.agent_interval
     return machines

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
+from vault_autoupdate.decide.agent_report import newest_version
 from vault_autoupdate.decide.attempts import BackoffPolicy
-from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import ContainerMapping, Job
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.quota import QuotaScope
@@ -24,7 +27,10 @@ from vault_autoupdate.model.resource import AutoUpdate, Goal, VaultAutoUpdate
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
 
-__all__ = ["LogIn", "NewestAgent", "ReconcileContext", "Report", "RunObserver", "Timing"]
+_MOST_SUBSCRIPTIONS: Final = 10_000
+"""Whose newest agent is remembered."""
+
+__all__ = ["LogIn", "NewestAgents", "ReconcileContext", "Report", "RunObserver", "Timing"]
 
 Report = Callable[[Readiness], Awaitable[None]]
 """Takes how things stand while a pass goes on, to show it to people."""
@@ -40,20 +46,16 @@ class RunObserver(Protocol):
     def drift_found(self, drifted: int, unhealthy: int) -> None:
         """A look at a vault found mappings that have to be changed."""
 
-    def change_failed_to_start(self, path: str, explanation: Explanation) -> None:
-        """ARM did not accept the change of a mapping, or gave no answer."""
+    def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None:
+        """ARM did not accept the change of a mapping or the update of an agent, or it did not get through."""
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
-        """The job of a mapping is not waited for any longer."""
+    def work_ended(
+        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+    ) -> None:
+        """Work on a mapping or an agent is not waited for any longer."""
 
     def job_state_unknown(self, state: str) -> None:
         """A job is in a state that nobody has documented."""
-
-    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None:
-        """ARM did not accept the update of a machine's agent, or gave no answer."""
-
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None:
-        """The update of a machine's agent is not waited for any longer."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,22 @@ class Timing:
     """PATCHes of one vault that may be under way or waiting for their turn."""
 
 
-@dataclass
-class NewestAgent:
-    """The newest version of the agent that was seen on any machine: Site Recovery does not tell what the newest is."""
+class NewestAgents:
+    """The newest version of the agent that was seen on any machine: Site Recovery does not tell what the newest is.
 
-    version: str = ""
+    By subscription, so that a machine of one team with a made-up version says nothing of another team's machines.
+    """
+
+    def __init__(self) -> None:
+        self._versions: OrderedDict[str, str] = OrderedDict()
+
+    def seen(self, subscription: str, versions: Iterable[str]) -> str:
+        """Take note of the versions on some machines of a subscription; returns the newest one of all."""
+        newest = newest_version([self._versions.pop(fold(subscription), ""), *versions])
+        self._versions[fold(subscription)] = newest
+        while len(self._versions) > _MOST_SUBSCRIPTIONS:
+            self._versions.popitem(last=False)
+        return newest
 
 
 @dataclass
@@ -97,7 +110,7 @@ class ReconcileContext:
     now: Callable[[], datetime]
     scope: Callable[[VaultAutoUpdate, str], QuotaScope]
     """From resource and region to what shares a quota."""
-    newest_agent: NewestAgent
+    newest_agents: NewestAgents
     """Of all vaults that the process has seen."""
     mappings: Sequence[ContainerMapping] = ()
     """As this pass has seen them last."""
@@ -137,6 +150,13 @@ class ReconcileContext:
             run_id=run_id,
             tokens=self.tokens,
         )
+
+    @property
+    def known_jobs(self) -> set[str]:
+        """Names (casefolded) of the jobs whose work is tracked, of either kind, and of those that were given up."""
+        rollout = self.state.rollout
+        operations = (*self.state.operations.values(), *(rollout.updates.values() if rollout else ()))
+        return {operation.job_key for operation in operations if operation.job_id} | self.state.given_up
 
     @property
     def backoff(self) -> BackoffPolicy:

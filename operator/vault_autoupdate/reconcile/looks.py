@@ -9,14 +9,13 @@ from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import ContainerMapping
-from vault_autoupdate.model.errors import AzureError, Disposition
-from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import AutoUpdate
 from vault_autoupdate.reconcile.context import ReconcileContext
+from vault_autoupdate.reconcile.mapping_work import read_mappings
 
 __all__ = [
     "account_to_look_at",
-    "explain",
     "mappings_of",
     "may_look",
     "needs_machines",
@@ -32,13 +31,8 @@ def wants_to_look(context: ReconcileContext) -> bool:
         return False
     set_times(context)
     state = context.state
-    account = may_look(context, state.account_due) if account_to_look_at(context) else False
-    return may_look(context, state.agents_due) or account
-
-
-def explain(error: AzureError) -> Explanation:
-    """An error as an explanation."""
-    return error.explanation
+    account = may_look(context, state.account.due) if account_to_look_at(context) else False
+    return may_look(context, state.agents.due) or account
 
 
 def may_look(context: ReconcileContext, due: datetime | None) -> bool:
@@ -52,9 +46,8 @@ def may_look(context: ReconcileContext, due: datetime | None) -> bool:
 
 def will_pass(context: ReconcileContext, error: AzureError) -> bool:
     """Whether a look failed for a passing reason; if so, the pass comes back for it."""
-    passing = error.disposition in {Disposition.RETRY, Disposition.WAIT}
-    context.postponed |= passing
-    return passing
+    context.postponed |= error.will_pass
+    return error.will_pass
 
 
 def account_to_look_at(context: ReconcileContext) -> ArmId | None:
@@ -67,10 +60,10 @@ def account_to_look_at(context: ReconcileContext) -> ArmId | None:
 def set_times(context: ReconcileContext) -> None:
     """Look in no hurry at what an earlier process has looked at, unless the machines are needed now."""
     state = context.state
-    if state.agents_due is None and state.agents is not None and not needs_machines(context):
-        state.agents_due = _in_no_hurry(context)
-    if state.account_due is None and state.account is not None:
-        state.account_due = _in_no_hurry(context)
+    if state.agents.due is None and state.agents.report is not None and not needs_machines(context):
+        state.agents.due = _in_no_hurry(context)
+    if state.account.due is None and state.account.report is not None:
+        state.account.due = _in_no_hurry(context)
 
 
 def _in_no_hurry(context: ReconcileContext) -> datetime:
@@ -82,8 +75,7 @@ def _in_no_hurry(context: ReconcileContext) -> datetime:
 async def mappings_of(context: ReconcileContext) -> Sequence[ContainerMapping]:
     """The vault's mappings: as this pass has seen them, or read for this. Raises `AzureError`."""
     if not context.mappings:
-        vault_id = context.resource.spec.vault_resource_id
-        context.mappings = await context.site_recovery.mappings(context.call_context, vault_id)
+        context.mappings = await read_mappings(context)
     return context.mappings
 
 

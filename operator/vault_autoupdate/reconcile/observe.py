@@ -1,18 +1,20 @@
-"""Observe: read what the vault says and decide what follows from it. Reads only."""
+"""Observe: read what the vault says. Reads only, and decides nothing."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.decide.jobs import adopt, is_about_something_else, unidentified_running
-from vault_autoupdate.decide.plan import Action, Plan, decide, make_plan
-from vault_autoupdate.model.arm_id import mapping_path
+from vault_autoupdate.decide.jobs import WorkKind, may_be_about
+from vault_autoupdate.decide.plan import decide
 from vault_autoupdate.model.azure import ContainerMapping, Job
 from vault_autoupdate.model.errors import ArmError
 from vault_autoupdate.reconcile.context import ReconcileContext
-from vault_autoupdate.reconcile.jobs import PAGES_FOR_ADOPTION
+from vault_autoupdate.reconcile.jobs import recent_jobs
+from vault_autoupdate.reconcile.mapping_work import read_mappings
 
 _FORBIDDEN: Final = 403
 _USUAL_READS: Final = 3
@@ -20,53 +22,40 @@ _USUAL_READS: Final = 3
 
 log = logging.getLogger(__name__)
 
-__all__ = ["look_at_one", "observe"]
+__all__ = ["Observation", "observe"]
 
 
-async def observe(context: ReconcileContext) -> Plan:
-    """Read the vault's mappings, and its jobs if something differs, and plan.
+@dataclass(frozen=True)
+class Observation:
+    """What a vault said."""
 
-    Takes what was found into the pass's state: where each mapping stands, and jobs of others that are adopted.
+    mappings: Sequence[ContainerMapping]
+    jobs: Sequence[Job] | None
+    """The newest jobs; None where they do not matter, since all is as declared and nobody was interrupted."""
+
+
+async def observe(context: ReconcileContext) -> Observation:
+    """Read the vault's mappings, and its jobs if something differs or others may have left some running.
+
+    A job may end between the two readings: then the mappings that were read do not show its effect yet, and the
+    jobs that were read do not show it running any more. So where there are jobs about mappings at all, the mappings
+    are read once more, after the jobs.
 
     Raises:
         AzureError: the vault could not be read.
     """
     await _locate(context)
-    throttle, call = context.throttle, context.call_context
-    throttle.expect_calls(call, CallKind.READ, _USUAL_READS)
+    context.throttle.expect_calls(context.call_context, CallKind.READ, _USUAL_READS)
     try:
-        return await _observe(context)
+        mappings = await read_mappings(context)
+        if not _jobs_matter(context, mappings):
+            return Observation(mappings, None)
+        jobs = await recent_jobs(context)
+        if any(may_be_about(job, WorkKind.MAPPING) for job in jobs):
+            mappings = await read_mappings(context)
+        return Observation(mappings, jobs)
     finally:
-        throttle.expect_calls(call, CallKind.READ, 0)
-
-
-async def _observe(context: ReconcileContext) -> Plan:
-    state = context.state
-    plan = await _read_mappings(context)
-    if plan.actionable or state.taken_over:
-        plan = await _look_at_jobs(context, plan)
-    elif not state.looked:
-        _count_earlier_writes(context, await _jobs(context) if state.may_have_written else [])
-    if state.assume_omitted(plan):
-        plan = _plan(context, [decision.mapping for decision in plan.decisions])
-    state.look(plan, context.goal)
-    if plan.actionable:
-        counts = plan.counts
-        context.observer.drift_found(counts[Action.PATCH], counts[Action.REPAIR])
-        for decision in plan.actionable:
-            log.debug("%s: %s", decision.mapping.path, decision.reason, extra=context.log_fields())
-    return plan
-
-
-async def _read_mappings(context: ReconcileContext) -> Plan:
-    """Read all mappings, forget operations on those that are gone, and plan."""
-    state = context.state
-    vault_id = context.resource.spec.vault_resource_id
-    mappings = await context.site_recovery.mappings(context.call_context, vault_id)
-    context.mappings = mappings
-    present = {mapping.key for mapping in mappings}
-    state.operations = {key: operation for key, operation in state.operations.items() if key in present}
-    return _plan(context, mappings)
+        context.throttle.expect_calls(context.call_context, CallKind.READ, 0)
 
 
 async def _locate(context: ReconcileContext) -> None:
@@ -89,68 +78,19 @@ async def _locate(context: ReconcileContext) -> None:
         state.vault_name, state.location = vault.name, vault.location
 
 
-async def _look_at_jobs(context: ReconcileContext, plan: Plan) -> Plan:
-    """Adopt the jobs that are at work on mappings: patching those again would start a second one.
-
-    A job may end between the two readings: then the mappings that were read do not show its effect yet, and the
-    jobs that were read do not show it running any more. So where there are jobs about mappings at all, the mappings
-    are read once more, after the jobs.
-    """
+def _jobs_matter(context: ReconcileContext, mappings: Sequence[ContainerMapping]) -> bool:
+    """Whether a change may follow, so that it matters which jobs run already; or others may have begun some."""
     state = context.state
-    jobs = await _jobs(context)
-    state.taken_over = False
-    if any(not is_about_something_else(job) for job in jobs):
-        plan = await _read_mappings(context)
-    if not state.looked:
-        _count_earlier_writes(context, jobs)
-    ours = {operation.job_id.casefold() for operation in state.operations.values()}
-    in_scope = {decision.mapping.key for decision in plan.decisions if decision.action is not Action.IGNORE}
-    mappings = [decision.mapping for decision in plan.decisions]
-    adopted = {
-        operation.key: operation
-        for operation in adopt(mappings, jobs, known=ours | state.given_up, now=context.now())
-        if operation.key in in_scope
-    }
-    for operation in adopted.values():
-        path = mapping_path(operation.mapping_id)
-        log.info("found a running job: tracking it", extra=context.log_fields(mapping=path, job=operation.job_id))
-    state.operations.update(adopted)
-    context.unidentified = []
-    if state.interrupted and state.run:
-        identified = dict.fromkeys((*ours, *state.given_up))
-        identified.update((operation.job_id.casefold(), None) for operation in adopted.values())
-        context.unidentified = unidentified_running(jobs, identified=identified, since=state.run.started_at)
-    return _plan(context, mappings)
-
-
-def _count_earlier_writes(context: ReconcileContext, jobs: list[Job]) -> None:
-    """On the first look of a process: what was begun in the last minute stands in the server's windows already.
-
-    That goes for jobs about machines too, and for those of others.
-    """
-    now = context.now()
-    ages = [max(0.0, (now - job.started_at).total_seconds()) for job in jobs if job.started_at is not None]
-    context.throttle.spent(context.call_context, CallKind.WRITE, ages)
-
-
-async def _jobs(context: ReconcileContext) -> list[Job]:
-    vault_id = context.resource.spec.vault_resource_id
-    return await context.site_recovery.jobs(context.call_context, vault_id, most_pages=PAGES_FOR_ADOPTION)
-
-
-def _plan(context: ReconcileContext, mappings: list[ContainerMapping]) -> Plan:
-    state = context.state
-    return make_plan(
-        context.goal,
-        mappings,
-        running=state.operations,
-        attempts=state.attempts,
-        missing=state.artifacts_missing,
-        now=context.now(),
+    if state.taken_over or (not state.looked and state.may_have_written):
+        return True
+    return any(
+        decide(
+            context.goal,
+            each,
+            running=each.key in state.operations,
+            attempt=state.attempts.get(each.key),
+            missing=state.artifacts_missing.get(each.key),
+            now=context.now(),
+        ).actionable
+        for each in mappings
     )
-
-
-async def look_at_one(context: ReconcileContext, mapping_id: str) -> Action:
-    """Read one mapping and tell what would be done about it. Raises `AzureError`."""
-    mapping = await context.site_recovery.mapping(context.call_context, mapping_id)
-    return decide(context.goal, mapping, running=False, attempt=None, now=context.now()).action

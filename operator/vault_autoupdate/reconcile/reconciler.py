@@ -22,9 +22,11 @@ from vault_autoupdate.reconcile.account import look_at_account
 from vault_autoupdate.reconcile.agent_updates import advance
 from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
-from vault_autoupdate.reconcile.context import LogIn, NewestAgent, ReconcileContext, Report, RunObserver, Timing
+from vault_autoupdate.reconcile.context import LogIn, NewestAgents, ReconcileContext, Report, RunObserver, Timing
 from vault_autoupdate.reconcile.looks import wants_to_look
+from vault_autoupdate.reconcile.mapping_work import MappingWork
 from vault_autoupdate.reconcile.observe import observe
+from vault_autoupdate.reconcile.plan import plan
 from vault_autoupdate.reconcile.track import end_polls, next_poll, poll
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
@@ -60,7 +62,7 @@ class Reconciler:
     ) -> None:
         self._site_recovery = site_recovery
         self._accounts = AutomationAccounts(site_recovery.client)
-        self._newest_agent = NewestAgent()
+        self._newest_agents = NewestAgents()
         self._timing = timing
         self._observer = observer
         self._scope = scope
@@ -141,7 +143,8 @@ class Reconciler:
         async def nobody(_: Readiness) -> None:
             return
 
-        return await observe(self._begin(resource, VaultState(), nobody, asyncio.Event()))
+        context = self._begin(resource, VaultState(), nobody, asyncio.Event())
+        return plan(context, await observe(context))
 
     def _begin(
         self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
@@ -151,7 +154,7 @@ class Reconciler:
             state=state,
             site_recovery=self._site_recovery,
             accounts=self._accounts,
-            newest_agent=self._newest_agent,
+            newest_agents=self._newest_agents,
             timing=self._timing,
             observer=self._observer,
             report_to=report,
@@ -167,10 +170,10 @@ async def _until_settled(context: ReconcileContext) -> bool:
     if state.settled_until and context.now() < state.settled_until and not context.resource.deleting:
         return True  # only the agents want something
     while not superseded.is_set():
-        plan = await observe(context)
+        observation = await observe(context)
         if superseded.is_set():
             break
-        to_change = plan.actionable if context.resource.spec.mode is Mode.ENFORCE or context.resource.deleting else ()
+        to_change = _to_change(context, plan(context, observation))
         if to_change and _must_wait_for_unidentified(context):
             waited_for = (
                 f"Waiting for {len(context.unidentified)} jobs that a process before this one may have started."
@@ -183,7 +186,7 @@ async def _until_settled(context: ReconcileContext) -> bool:
             if state.run and state.run.completed_at is None:
                 state.run.completed_at = context.now()
             return True
-        del plan  # thousands of passes may wait for their turn: what needs no change is not kept for so long
+        del observation  # thousands of passes may wait for their turn: what needs no change is not kept for so long
         context.mappings = ()
         context.begin_run()
         await context.report(at_once=True)
@@ -216,6 +219,12 @@ async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | N
     return True, requeue_after
 
 
+def _to_change(context: ReconcileContext, made: Plan) -> tuple[Decision, ...]:
+    """The decisions that are acted upon: all that lead to a PATCH, but in mode Audit none."""
+    acts = context.resource.spec.mode is Mode.ENFORCE or context.resource.deleting
+    return made.actionable if acts else ()
+
+
 def _must_wait_for_unidentified(context: ReconcileContext) -> bool:
     """After a kill in mid-run, running jobs without a known mapping may be ours: let them end before patching."""
     run = context.state.run
@@ -227,8 +236,8 @@ def _must_wait_for_unidentified(context: ReconcileContext) -> bool:
 async def _work(context: ReconcileContext, to_change: tuple[Decision, ...]) -> None:
     """Apply and track side by side until every change has come to an end, or the pass is superseded."""
     loop = asyncio.get_running_loop()
-    operations = context.state.operations
-    apply = Apply(context, to_change)
+    operations, work = context.state.operations, MappingWork(context)
+    apply = Apply(work, to_change)
     superseded = asyncio.create_task(context.superseded.wait())
     poll_at: float | None = None
     try:
@@ -245,7 +254,7 @@ async def _work(context: ReconcileContext, to_change: tuple[Decision, ...]) -> N
                 break
             apply.advance()
             if poll_at is not None and loop.time() >= poll_at:
-                await poll(context)
+                await poll(work)
                 poll_at = None
             await context.report()
     finally:

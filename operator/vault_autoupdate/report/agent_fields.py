@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout, RolloutDecision
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.rollout import MachineFailure, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import item_path
 from vault_autoupdate.model.azure import RunbookRun
 from vault_autoupdate.model.text import clean
@@ -152,10 +153,10 @@ def _window(window: Window, request: str | None = None) -> dict[str, Any]:
     }
 
 
-def _update(update: AgentUpdate) -> dict[str, Any]:
+def _update(update: Operation) -> dict[str, Any]:
     return {
-        "machine": clean(update.machine, 128),
-        "item": clean(item_path(update.machine_id), 400),
+        "machine": clean(update.name, 128),
+        "item": clean(item_path(update.target_id), 400),
         **({"jobId": clean(update.job_id, 64)} if update.job_id else {}),
         "startedAt": format_time(update.started_at),
     }

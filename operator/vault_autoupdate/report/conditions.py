@@ -208,11 +208,11 @@ def _wanted(resource: VaultAutoUpdate | None, state: VaultState, readiness: Read
         ConditionValue(kind, readiness.ready if kind == "Ready" else "True", readiness.reason, readiness.message)
         for kind in kinds
     ]
-    if state.agents_looked:
+    if state.agents.seen:
         enabled = resource is not None and resource.spec.auto_update is AutoUpdate.ENABLED
-        wanted.append(agents_current(state.agents, state.agents_problem, auto_update=enabled))
-    if state.account_looked and account_matters(resource):
-        wanted.append(account_healthy(state.account, state.account_problem))
+        wanted.append(agents_current(state.agents.report, state.agents.problem, auto_update=enabled))
+    if state.account.seen and account_matters(resource):
+        wanted.append(account_healthy(state.account.report, state.account.problem))
     return wanted
 
 
@@ -221,8 +221,8 @@ def _kept(
 ) -> list[dict[str, Any]]:
     """The conditions that an earlier process has seen to, as long as this one has not."""
     kinds = [
-        *([AGENTS_CURRENT] if not state.agents_looked else []),
-        *([ACCOUNT_HEALTHY] if not state.account_looked and account_matters(resource) else []),
+        *([AGENTS_CURRENT] if not state.agents.seen else []),
+        *([ACCOUNT_HEALTHY] if not state.account.seen and account_matters(resource) else []),
     ]
     return [dict(before[kind]) for kind in kinds if kind in before]
 

@@ -101,15 +101,15 @@ def _agents_and_account(
 ) -> dict[str, Any]:
     """What is known of the agents and the account; until this process has looked, what an earlier one has seen."""
     fields = agent_fields(
-        state.agents if state.agents_looked else None,
-        state.account if state.account_looked and account_matters(resource) else None,
+        state.agents.report if state.agents.seen else None,
+        state.account.report if state.account.seen and account_matters(resource) else None,
         state.rollout,
         state.rollout_decision,
         state.next_window,
     )
     kept = {
-        "agents": not state.agents_looked,
-        "automationAccount": not state.account_looked and account_matters(resource),
+        "agents": not state.agents.seen,
+        "automationAccount": not state.account.seen and account_matters(resource),
         "agentUpdates": state.rollout is not None and state.rollout_decision is None,
     }
     fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})
@@ -143,7 +143,7 @@ def _operations(state: VaultState) -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     return {
-        "mapping": clean(mapping_path(operation.mapping_id), 400),
+        "mapping": clean(mapping_path(operation.target_id), 400),
         "startedAt": format_time(operation.started_at),
         **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
         **({"adopted": True} if operation.adopted else {}),

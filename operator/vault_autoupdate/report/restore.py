@@ -10,7 +10,7 @@ from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Rollout
+from vault_autoupdate.decide.rollout import MachineFailure, Rollout
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import ArmId, fold, is_below, is_guid, item_id, mapping_id
 from vault_autoupdate.model.explanation import Explanation
@@ -34,8 +34,8 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.vault_name = read_text(status.get("vaultName"))
     state.run = _run(status.get("lastRun"))
     state.interrupted = state.run is not None and state.run.completed_at is None
-    state.agents = restore_agents(status)
-    state.account = restore_account(status)
+    state.agents.report = restore_agents(status)
+    state.account.report = restore_account(status)
     state.rollout = restore_rollout(status, vault, now)
     for entry in read_entries(status.get("operations")):
         path = read_text(entry.get("mapping"))
@@ -156,11 +156,11 @@ def restore_rollout(status: Mapping[str, Any], vault: ArmId, now: datetime) -> R
             rollout.request = request if isinstance(request, str) else None
     for each in read_entries(entry.get("operations")):
         if restored := _below(vault, each):
-            update = AgentUpdate(
+            update = Operation(
                 restored,
-                read_text(each.get("machine")),
                 read_text(each.get("jobId")),
                 _past(each.get("startedAt"), now) or now,
+                name=read_text(each.get("machine")),
             )
             rollout.updates[update.key] = update
     for each in read_entries(entry.get("failures")):

@@ -43,6 +43,16 @@ def _phase(status: dict[str, Any]) -> str:
     return str(status.get("agentUpdates", {}).get("phase", ""))
 
 
+def _wait_for_updates(site: Site, succeeded: int, *, within: float = 20) -> None:
+    """Wait until so many updates have succeeded and more are under way, or all are done."""
+
+    def is_so(status: dict[str, Any]) -> bool:
+        updates = status.get("agentUpdates", {})
+        return updates.get("succeeded", 0) >= succeeded and bool(updates.get("operations") or updates["succeeded"] == 8)
+
+    site.wait(is_so, within=within)
+
+
 def test_kubectl_annotate_updates_all_agents_within_the_bounds_also_over_a_kill(own_site: SiteFactory) -> None:
     site = _site(own_site, jobs=jobs_take(30))
     site.operator.start()
@@ -81,3 +91,26 @@ def test_drift_of_the_mappings_is_mended_while_a_rollout_goes_on(own_site: SiteF
 
     assert site.statuses() == {"Disabled": 2}
     assert _phase(site.status()) == "Rolling"
+
+
+def test_a_rollout_in_an_open_window_goes_on_at_once_however_often_the_operator_is_killed(
+    own_site: SiteFactory,
+) -> None:
+    """A resource that is Ready is looked at some time after a start: not one with updates in its window."""
+    site = _site(own_site, jobs=jobs_take(20))
+    site.operator.environment["VAULT_AUTOUPDATE_STARTUP_SPREAD"] = "1h"
+    site.operator.start()
+    site.create(autoUpdate="Disabled", agentUpdates=UPDATES)
+    site.wait(lambda status: _phase(status) == "Closed" and status.get("agents", {}).get("behind") == 8)
+    site.merge("dr", {"metadata": {"annotations": {UPDATE_AGENTS_NOW: "please"}}})
+    for done in (0, 2, 5):
+        _wait_for_updates(site, done)
+        site.operator.kill()
+        site.operator.start()
+        _wait_for_updates(site, site.status()["agentUpdates"]["succeeded"] + 1, within=60)
+
+    status = site.wait(lambda status: _phase(status) == "Done")
+    assert (status["agentUpdates"]["started"], status["agentUpdates"]["succeeded"]) == (8, 8)
+    items = site.sim.control.items()
+    assert {item["updates_accepted"] for item in items} == {1}
+    assert items[0]["most_running_in_vault"] <= UPDATES["maxConcurrent"]

@@ -21,8 +21,9 @@ from vault_autoupdate.cli.agent_view import (
 )
 from vault_autoupdate.cli.view import LiveView, open_view
 from vault_autoupdate.decide.agent_report import AgentReport, build_report
+from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
-from vault_autoupdate.decide.rollout import AgentUpdate, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
@@ -118,7 +119,7 @@ def test_a_group_is_named_by_what_puts_machines_into_it(order: tuple[str, ...], 
 
 
 def rolling(*waiting: Machine, **counts: Any) -> VaultState:
-    update = AgentUpdate(machine("running").id, "running", "job", NOW)
+    update = Operation(machine("running").id, "job", NOW, name="running")
     rollout = Rollout(updates={update.key: update}, started=1, **counts)
     return VaultState(rollout=rollout, rollout_decision=RolloutDecision(Phase.ROLLING, waiting=waiting))
 

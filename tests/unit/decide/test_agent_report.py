@@ -23,7 +23,7 @@ from vault_autoupdate.decide.agent_report import (
     mapping_of,
     newest_version,
 )
-from vault_autoupdate.model.azure import ContainerMapping, HealthError, Machine
+from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.report.conditions import ConditionValue, agents_current, not_known
@@ -362,8 +362,8 @@ def test_each_concern_is_explained_with_what_to_do(changes: dict[str, Any], mess
 
 def test_why_an_agent_has_to_be_installed_anew_is_told_in_site_recoverys_words() -> None:
     blockers = (
-        HealthError("", message="The disk is full.", recommended_action="Make room."),
-        HealthError(
+        Explanation("", message="The disk is full.", recommended_action="Make room."),
+        Explanation(
             "540", message="The kernel is too new.", possible_causes="An update.", recommended_action="Make room."
         ),
     )
@@ -546,7 +546,7 @@ _MACHINES: Final = st.lists(
             ),
             _MAYBE,
         ),
-        blockers=st.lists(st.builds(HealthError, *[HOSTILE_TEXTS] * 5), max_size=3).map(tuple),
+        blockers=st.lists(st.builds(Explanation, *[HOSTILE_TEXTS] * 5), max_size=3).map(tuple),
     ),
     max_size=14,
     unique_by=lambda machine: machine.key,

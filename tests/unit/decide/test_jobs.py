@@ -9,20 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import HOUR, MINUTE, NOW, disabled, mapping_id_of
+from tests.unit.builders import HOUR, MINUTE, NOW, VAULT, disabled, mapping_id_of
 from tests.unit.strategies import HOSTILE_TEXTS, TIMES, jobs
 from vault_autoupdate.decide.jobs import (
     JobPhase,
     Operation,
+    Standing,
     Verdict,
+    WorkKind,
     adopt,
-    is_about_something_else,
     judge,
+    may_be_about,
+    phase_by_target,
     phase_of,
-    unidentified_running,
+    running_on,
+    unplaced,
 )
 from vault_autoupdate.model.arm_id import fold
-from vault_autoupdate.model.azure import Job
+from vault_autoupdate.model.azure import Job, Machine
 
 ALPHA, BETA = disabled("alpha"), disabled("beta")
 NAMESAKE = disabled("alpha", id=mapping_id_of("alpha", fabric="westus"))
@@ -99,7 +103,7 @@ def test_a_job_that_has_ended_has_not_timed_out_however_late_that_is_seen(phase:
 
 
 def _adopted(job: Job, *mappings: Any, known: Any = ()) -> list[Operation]:
-    return adopt(mappings or (ALPHA, BETA), [job], known=known, now=NOW)
+    return adopt(mappings or (ALPHA, BETA), [job], WorkKind.MAPPING, known={name.lower() for name in known}, now=NOW)
 
 
 def test_a_job_belongs_to_the_mapping_whose_id_is_its_target_in_any_letter_case() -> None:
@@ -107,13 +111,13 @@ def test_a_job_belongs_to_the_mapping_whose_id_is_its_target_in_any_letter_case(
 
 
 def test_a_job_belongs_to_the_only_mapping_of_its_targets_name() -> None:
-    assert [operation.mapping_id for operation in _adopted(_job(target_name="ALPHA"))] == [ALPHA.id]
-    assert _adopted(_job(target_name="alpha", target_id="something/else"))[0].mapping_id == ALPHA.id
+    assert [operation.target_id for operation in _adopted(_job(target_name="ALPHA"))] == [ALPHA.id]
+    assert _adopted(_job(target_name="alpha", target_id="something/else"))[0].target_id == ALPHA.id
 
 
 def test_a_name_that_several_mappings_have_tells_nothing_but_the_id_still_does() -> None:
     assert _adopted(_job(target_name="alpha"), ALPHA, NAMESAKE) == []
-    assert _adopted(_job(target_name="alpha", target_id=NAMESAKE.id), ALPHA, NAMESAKE)[0].mapping_id == NAMESAKE.id
+    assert _adopted(_job(target_name="alpha", target_id=NAMESAKE.id), ALPHA, NAMESAKE)[0].target_id == NAMESAKE.id
 
 
 @pytest.mark.parametrize(
@@ -146,13 +150,15 @@ def test_a_job_that_is_tracked_or_given_up_is_left_alone_in_any_letter_case() ->
 def test_of_two_jobs_on_one_mapping_the_first_listed_is_adopted() -> None:
     jobs = [_job("newer", target_id=ALPHA.id), _job("older", target_id=ALPHA.id)]
 
-    assert [operation.job_id for operation in adopt([ALPHA], jobs, known=(), now=NOW)] == ["newer"]
+    assert [operation.job_id for operation in adopt([ALPHA], jobs, WorkKind.MAPPING, known=(), now=NOW)] == ["newer"]
 
 
 def test_jobs_that_are_known_or_have_ended_do_not_hide_those_behind_them() -> None:
     jobs = [_job("known"), _job("over", "Failed", target_id=ALPHA.id), _job("running", target_id=ALPHA.id)]
 
-    assert [operation.job_id for operation in adopt([ALPHA], jobs, known={"known"}, now=NOW)] == ["running"]
+    assert [operation.job_id for operation in adopt([ALPHA], jobs, WorkKind.MAPPING, known={"known"}, now=NOW)] == [
+        "running"
+    ]
 
 
 def test_a_job_that_does_not_say_when_it_started_counts_from_now() -> None:
@@ -179,7 +185,7 @@ def test_a_job_about_nothing_known_is_not_adopted(job: Job) -> None:
     st.sets(st.sampled_from(["a", "b"])),
 )
 def test_no_mapping_is_adopted_twice_and_no_known_or_ended_job_at_all(jobs: list[Job], known: set[str]) -> None:
-    adopted = adopt([ALPHA, BETA, NAMESAKE], jobs, known=known, now=NOW)
+    adopted = adopt([ALPHA, BETA, NAMESAKE], jobs, WorkKind.MAPPING, known=known, now=NOW)
 
     assert len({operation.key for operation in adopted}) == len(adopted)
     assert not {operation.job_id for operation in adopted} & known
@@ -201,22 +207,27 @@ _VAULT_OF_NAMESAKES = [disabled(f"m{number}") for number in range(4)] + [
 def test_every_running_job_is_known_adopted_second_on_its_mapping_unidentified_or_about_something_else(
     listed: list[Job], known: set[str], random: Any
 ) -> None:
-    adopted = adopt(_VAULT_OF_NAMESAKES, listed, known=known, now=NOW)
-    identified = dict.fromkeys((*(fold(name) for name in known), *(fold(o.job_id) for o in adopted)))
-    unidentified = unidentified_running(listed, identified=identified, since=NOW - HOUR)
+    lowered = {name.lower() for name in known}
+    adopted = adopt(_VAULT_OF_NAMESAKES, listed, WorkKind.MAPPING, known=lowered, now=NOW)
+    placed = {*lowered, *(operation.job_key for operation in adopted)}
+    unidentified = unplaced(listed, WorkKind.MAPPING, placed=placed, since=NOW - HOUR)
 
     for job in listed:
         running = phase_of(job.state) in {JobPhase.RUNNING, JobPhase.UNKNOWN}
-        accounted = job.key in identified or job in unidentified or is_about_something_else(job)
-        assert accounted == (running or job.key in identified or is_about_something_else(job))
+        about_another = not may_be_about(job, WorkKind.MAPPING)
+        accounted = job.key in placed or job in unidentified or about_another
+        assert accounted == (running or job.key in placed or about_another)
     shuffled = random.sample(_VAULT_OF_NAMESAKES, len(_VAULT_OF_NAMESAKES))
-    assert adopt(shuffled, listed, known=known, now=NOW) == adopted, "the order of the mappings decides nothing"
+    assert adopt(shuffled, listed, WorkKind.MAPPING, known=lowered, now=NOW) == adopted, (
+        "the order of the mappings decides nothing"
+    )
 
 
 @given(st.lists(jobs(), max_size=8, unique_by=lambda job: job.key))
 def test_adopting_again_with_the_adopted_jobs_known_finds_only_further_jobs(listed: list[Job]) -> None:
-    first = adopt(_VAULT_OF_NAMESAKES, listed, known=(), now=NOW)
-    second = adopt(_VAULT_OF_NAMESAKES, listed, known=[operation.job_id for operation in first], now=NOW)
+    first = adopt(_VAULT_OF_NAMESAKES, listed, WorkKind.MAPPING, known=(), now=NOW)
+    known = {operation.job_key for operation in first}
+    second = adopt(_VAULT_OF_NAMESAKES, listed, WorkKind.MAPPING, known=known, now=NOW)
 
     assert not {operation.job_id for operation in first} & {operation.job_id for operation in second}
     assert {operation.key for operation in second} <= {operation.key for operation in first}, "second jobs only"
@@ -230,6 +241,63 @@ def test_any_state_at_any_time_has_a_verdict_and_what_has_not_ended_times_out_fo
     later = judge(_operation(started_at), phase_of(state), now + HOUR, timeout)
 
     assert later is verdict or (verdict, later) == (Verdict.RUNNING, Verdict.TIMED_OUT)
+
+
+# Machines, by the same rules.
+
+
+def _machine(name: str, container: str) -> Machine:
+    below = f"replicationFabrics/f/replicationProtectionContainers/{container}/replicationProtectedItems/{name}"
+    return Machine(f"{VAULT.text}/{below}", name)
+
+
+WEB_1, WEB_1_TOO, WEB_2 = _machine("web-1", "c1"), _machine("web-1", "c2"), _machine("web-2", "c1")
+
+
+def _on_machines(*jobs: Job) -> dict[str, str]:
+    found = running_on([WEB_1, WEB_1_TOO, WEB_2], jobs, WorkKind.AGENT)
+    return {key: job.name for key, job in found.items()}
+
+
+def test_of_two_machines_of_one_name_a_job_is_the_ones_whose_id_it_names() -> None:
+    assert _on_machines(_job(target_name="web-1", target_id=WEB_1_TOO.id.upper())) == {WEB_1_TOO.key: "job-1"}
+    assert _on_machines(_job(target_name="web-1")) == {}
+
+
+@pytest.mark.parametrize("kind", ["ProtectionEntity", "ReplicationProtectedItem", "VirtualMachine", "Server", ""])
+def test_a_job_about_a_machine_is_taken_by_a_name_that_no_other_has(kind: str) -> None:
+    assert _on_machines(_job(target_name="WEB-2", target_type=kind)) == {WEB_2.key: "job-1"}
+
+
+@pytest.mark.parametrize("kind", ["RecoveryPlan", "ProtectionContainerMapping"])
+def test_a_job_about_a_plan_or_a_mapping_is_no_machines(kind: str) -> None:
+    assert _on_machines(_job(target_name="web-2", target_type=kind)) == {}
+
+
+@pytest.mark.parametrize("other", [_machine("web-2", "elsewhere").id, ALPHA.id, NAMESAKE.id.upper()])
+def test_a_job_that_names_somebody_else_by_id_is_no_namesakes(other: str) -> None:
+    assert _on_machines(_job(target_name="web-2", target_id=other)) == {}
+    assert _adopted(_job(target_name="beta", target_id=other)) == [] or fold(other) == ALPHA.key
+
+
+@pytest.mark.parametrize(
+    ("standing", "is_young", "may_run", "phase"),
+    [
+        (Standing.DONE, True, True, JobPhase.SUCCEEDED),
+        (Standing.GONE, True, True, JobPhase.FAILED),
+        (Standing.BUSY, False, False, JobPhase.RUNNING),
+        (Standing.AS_SET, True, False, JobPhase.RUNNING),
+        (Standing.AS_SET, False, True, JobPhase.RUNNING),
+        (Standing.AS_SET, False, False, JobPhase.SUCCEEDED),
+        (Standing.DIFFERS, True, False, JobPhase.RUNNING),
+        (Standing.DIFFERS, False, True, JobPhase.RUNNING),
+        (Standing.DIFFERS, False, False, JobPhase.FAILED),
+    ],
+)
+def test_without_a_job_the_target_tells_what_has_become_of_the_work(
+    standing: Standing, is_young: bool, may_run: bool, phase: JobPhase
+) -> None:
+    assert phase_by_target(standing, is_young=is_young, may_run=may_run) is phase
 
 
 # Jobs that may be ours although nothing says so.
@@ -253,7 +321,7 @@ def test_any_state_at_any_time_has_a_verdict_and_what_has_not_ended_times_out_fo
     ],
 )
 def test_a_running_job_since_the_interrupted_run_began_may_be_ours(job: Job, unidentified: bool) -> None:
-    found = unidentified_running([job], identified={"known": None}, since=NOW - HOUR)
+    found = unplaced([job], WorkKind.MAPPING, placed={"known"}, since=NOW - HOUR)
 
     assert found == ([job] if unidentified else [])
 

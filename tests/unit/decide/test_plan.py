@@ -26,8 +26,8 @@ from tests.unit.builders import (
 from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNING, VAULTS
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.decide.attempts import Attempt
-from vault_autoupdate.decide.plan import Action, Decision, Plan, decide, make_plan
-from vault_autoupdate.model.azure import ContainerMapping, HealthError, LostArtifact
+from vault_autoupdate.decide.plan import Action, Decision, Plan, decide, is_in_scope, make_plan
+from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 
@@ -79,7 +79,7 @@ def test_a_mapping_with_a_running_job_is_tracked_and_not_patched(goal: Goal, see
         disabled(auto_update_status="DISABLED"),
         disabled(automation_account_id=OTHER_ACCOUNT_ID),
         disabled(authentication_type="SystemAssignedIdentity"),
-        disabled(health_errors=(HealthError(category="AgentAutoUpdateInfra"),)),
+        disabled(health_errors=(Explanation(category="AgentAutoUpdateInfra"),)),
     ],
 )
 def test_wanted_disabled_and_disabled_is_kept_whatever_its_account_authentication_and_health(
@@ -105,13 +105,13 @@ def test_wanted_enabled_and_all_three_match_in_any_case_without_health_errors_is
 @pytest.mark.parametrize(
     ("error", "named"),
     [
-        (HealthError(category="AgentAutoUpdateInfra", code="1", message="m"), "AgentAutoUpdateInfra (1)"),
-        (HealthError(code="151083", message="m"), "151083"),
-        (HealthError(message="The account is gone."), "The account is gone."),
-        (HealthError(), "no details given"),
+        (Explanation(category="AgentAutoUpdateInfra", code="1", message="m"), "AgentAutoUpdateInfra (1)"),
+        (Explanation(code="151083", message="m"), "151083"),
+        (Explanation(message="The account is gone."), "The account is gone."),
+        (Explanation(), "no details given"),
     ],
 )
-def test_as_declared_but_unhealthy_is_repaired_and_names_what_ails_it(error: HealthError, named: str) -> None:
+def test_as_declared_but_unhealthy_is_repaired_and_names_what_ails_it(error: Explanation, named: str) -> None:
     assert _decide(ENABLE, mapping(health_errors=(error,))) == (Action.REPAIR, f"unhealthy: {named}")
 
 
@@ -185,7 +185,7 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     ("category", "named"), [("AgentAutoUpdateInfra", "AgentAutoUpdateInfra (151083)"), ("", "151083")]
 )
 def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
-    error = HealthError("151083", category, "No account.", "It is gone.", "Make one.")
+    error = Explanation("151083", "No account.", "It is gone.", "Make one.", category=category)
     waiting = decide(ENABLE, mapping(health_errors=(error,)), running=False, attempt=attempt(), now=NOW)
 
     assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
@@ -377,7 +377,7 @@ def test_every_mapping_is_counted_once(
     plan = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
 
     assert sum(plan.counts.values()) == len(vault)
-    assert plan.in_scope == len(vault) - plan.counts[Action.IGNORE]
+    assert sum(map(is_in_scope, vault)) == len(vault) - plan.counts[Action.IGNORE]
     assert len(plan.actionable) == plan.counts[Action.PATCH] + plan.counts[Action.REPAIR]
     assert all(decision.reason for decision in plan.decisions)
 
@@ -412,4 +412,4 @@ def test_a_vault_without_mappings_needs_nothing() -> None:
     plan = make_plan(ENABLE, [], running=(), attempts={}, now=NOW)
 
     assert plan == Plan(())
-    assert (plan.actionable, plan.in_scope) == ((), 0)
+    assert plan.actionable == ()

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE, NOW, VAULT_ID
 from tests.unit.strategies import HOSTILE_TEXTS, SLOW
-from vault_autoupdate.decide.jobs import Verdict
+from vault_autoupdate.decide.jobs import Operation, Verdict
 from vault_autoupdate.decide.rollout import (
-    AgentUpdate,
     MachineFailure,
     Phase,
     Rollout,
@@ -30,7 +29,7 @@ from vault_autoupdate.decide.rollout import (
     note_start,
     note_success,
 )
-from vault_autoupdate.model.azure import HealthError, Job, JobError, Machine
+from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import RolloutRules
 from vault_autoupdate.model.windows import Window, WindowSchedule
@@ -93,8 +92,8 @@ def _succeed(rollout: Rollout, name: str, *, reboot: bool = False) -> None:
     note_success(rollout, _id(name).casefold(), reboot=reboot)
 
 
-def _names(machines: Iterable[Machine | AgentUpdate]) -> str:
-    return " ".join(each.name if isinstance(each, Machine) else each.machine for each in machines)
+def _names(machines: Iterable[Machine | Operation]) -> str:
+    return " ".join(each.name for each in machines)
 
 
 def _counts(rollout: Rollout) -> tuple[int, int, int, int, int]:
@@ -279,7 +278,7 @@ def test_machines_of_which_nothing_is_said_are_like_those_of_which_it_is_denied(
 
 
 def test_how_many_are_left_out_because_they_need_another_cure_is_said() -> None:
-    blocked = _machine("a", reinstall_required=True, blockers=(HealthError("1", message="no"),))
+    blocked = _machine("a", reinstall_required=True, blockers=(Explanation("1", message="no"),))
 
     for machines, phase in (([blocked], Phase.DONE), ([blocked, _machine("b")], Phase.ROLLING)):
         decision = _decide(_entered(), machines)
@@ -560,7 +559,7 @@ def test_an_update_under_way_is_remembered_with_its_job() -> None:
     note_start(rollout, machine, "job", NOW)
     note_start(rollout, machine, "job", NOW)
 
-    assert rollout.updates == {machine.key: AgentUpdate(_id("A"), "A", "job", NOW)}
+    assert rollout.updates == {machine.key: Operation(_id("A"), "job", NOW, name="A")}
     assert rollout.updates[machine.key].key == machine.key
     assert _counts(rollout) == (1, 0, 0, 0, 0)
 
@@ -594,7 +593,7 @@ def test_the_end_of_an_update_that_is_not_under_way_is_no_news() -> None:
     before = replace(rollout)
 
     note_success(rollout, "unknown", reboot=True)
-    note_failure(rollout, AgentUpdate(_id("a"), "a", "", NOW), Verdict.FAILED, WHY, NOW)
+    note_failure(rollout, Operation(_id("a"), "", NOW, name="a"), Verdict.FAILED, WHY, NOW)
 
     assert rollout == before
     assert rollout.failures == {}
@@ -620,7 +619,7 @@ def test_failures_and_successes_are_forgotten_once_a_report_shows_the_machine_cu
     [([], False), (["151083"], True), (["1", " 151083 "], True), (["151137"], False), (["1510830"], False)],
 )
 def test_a_job_that_is_done_but_for_a_reboot_is_known_by_its_code(codes: Sequence[str], is_note: bool) -> None:
-    job = Job("job", "Failed", errors=tuple(JobError(code) for code in codes))
+    job = Job("job", "Failed", errors=tuple(Explanation(code) for code in codes))
 
     assert is_reboot_note(job) is is_note
 
@@ -698,7 +697,7 @@ class _Vault:
         self.dice.shuffle(machines)
         return machines
 
-    def _maybe_end(self, update: AgentUpdate) -> None:
+    def _maybe_end(self, update: Operation) -> None:
         match self.dice.randrange(5):
             case 0 | 1:
                 note_success(self.rollout, update.key, reboot=self.dice.random() < 0.5)
@@ -753,7 +752,7 @@ def test_a_group_begins_only_when_those_before_it_have_ended(vault: _Vault) -> N
         if decision.start:
             group = {_group(machine.name, order) for machine in decision.start}
             assert len(group) == 1
-            under_way = {_group(update.machine, order) for update in vault.rollout.updates.values()}
+            under_way = {_group(update.name, order) for update in vault.rollout.updates.values()}
             waiting = {_group(machine.name, order) for machine in decision.waiting}
             assert min(under_way | waiting | group) == min(group)
 

@@ -32,8 +32,8 @@ from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
-from vault_autoupdate.decide.rollout import AgentUpdate, Rollout
-from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.decide.rollout import Rollout
+from vault_autoupdate.decide.state import Look, Run, VaultState
 from vault_autoupdate.model.arm_id import fold, item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
@@ -157,8 +157,7 @@ def test_what_the_status_tells_comes_back_from_it(  # noqa: PLR0917 - hypothesis
         attempts=tried,
         paths={key: f"eastus/east-container/{key.rpartition('/')[2]}" for key in tried},
         run=run,
-        agents=agents,
-        agents_looked=agents is not None,
+        agents=Look(agents, seen=agents is not None),
         rollout=rollout,
     )
     status = _status(state)
@@ -166,7 +165,7 @@ def test_what_the_status_tells_comes_back_from_it(  # noqa: PLR0917 - hypothesis
 
     assert (restored.operations, restored.attempts) == (state.operations, state.attempts)
     assert (restored.run, restored.location, restored.vault_name) == (run, location, "dr")
-    assert restored.agents == agents
+    assert restored.agents.report == agents
     assert restored.rollout == rollout
     assert restored.interrupted == (run is not None and run.completed_at is None)
     assert restored.omitted is None
@@ -260,7 +259,7 @@ def test_as_many_mappings_that_differ_are_taken_for_failed_as_the_status_had_no_
     state = _with_omitted(2)
     plan = _plan(*(disabled(name) for name in ("m1", "x", "y", "z")), mapping("fine"), attempts=state.attempts)
 
-    assert state.assume_omitted(plan)
+    state.assume_omitted(decision.key for decision in plan.actionable)
     assert {key.rpartition("/")[2]: tried.count for key, tried in state.attempts.items()} == {
         "m1": 1, "m4": 4, "m2": 2, "x": 4, "y": 4,
     }  # fmt: skip
@@ -271,9 +270,11 @@ def test_as_many_mappings_that_differ_are_taken_for_failed_as_the_status_had_no_
 def test_omitted_failures_are_assumed_once_only() -> None:
     state = _with_omitted(1)
 
-    assert not state.assume_omitted(_plan(mapping("fine")))
-    assert not state.assume_omitted(_plan(disabled("x")))
-    assert not VaultState().assume_omitted(_plan(disabled("x")))
+    for each in (state, VaultState()):
+        known = dict(each.attempts)
+        each.assume_omitted([])
+        each.assume_omitted([disabled("x").key])
+        assert each.attempts == known
 
 
 @pytest.mark.parametrize("count", [0, -3, True, "5", None])
@@ -310,7 +311,8 @@ def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_
     after = restore(_status(before), VAULT, NOW)
     assert len(after.operations) == min(in_flight, MOST_OPERATIONS)
     after.operations = before.operations  # those that the status had no room for are found in the vault's list of jobs
-    after.assume_omitted(make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW))
+    first = make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW)
+    after.assume_omitted(decision.key for decision in first.actionable)
     again = make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW)
 
     assert len(again.actionable) <= len(plan.actionable)
@@ -440,15 +442,15 @@ def test_who_asks_for_a_look_has_all_of_it_looked_at_and_mended_anew() -> None:
     state.look_anew(NOW)
 
     assert state.settled_until is None
-    assert state.agents_due == state.account_due == NOW
+    assert state.agents.due == state.account.due == NOW
     assert not state.artifacts_renewed
 
 
 def test_what_was_found_about_the_account_comes_back_after_a_restart() -> None:
     state = restore({"automationAccount": {"name": "aa", "schedulesMissing": 2}}, VAULT, NOW)
 
-    assert state.account == AccountReport("aa", healthy=True, schedules_missing=2)
-    assert not state.account_looked
+    assert state.account.report == AccountReport("aa", healthy=True, schedules_missing=2)
+    assert not state.account.seen
 
 
 @pytest.mark.parametrize(
@@ -459,7 +461,7 @@ def test_what_was_found_about_the_account_comes_back_after_a_restart() -> None:
         (VaultState(rollout=Rollout()), False),
         (VaultState(interrupted=True), True),
         (VaultState(operations={"m": Operation("m", "job", NOW)}), True),
-        (VaultState(rollout=Rollout(updates={"a": AgentUpdate("a", "vm", "job", NOW)})), True),
+        (VaultState(rollout=Rollout(updates={"a": Operation("a", "job", NOW, name="vm")})), True),
     ],
 )
 def test_an_earlier_process_may_have_written_what_no_status_tells_where_it_was_in_the_middle_of_something(

@@ -22,7 +22,7 @@ from tests.unit.virtual_time import in_virtual_time
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.site_recovery import SiteRecovery, Started
 from vault_autoupdate.arm.throttle import CallKind, Throttle
-from vault_autoupdate.decide.jobs import Operation, Verdict
+from vault_autoupdate.decide.jobs import Operation, Verdict, WorkKind
 from vault_autoupdate.decide.schedule import after_look
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import ArmId
@@ -165,7 +165,7 @@ class Process:
     async def report(self, readiness: Readiness) -> None:
         """Write the status, after a look at what is tracked; the first time, all running jobs are to be among it."""
         about = {job.name: job.key for job in self.world.jobs}
-        self.mistaken += [o.mapping_id for key, o in self.state.operations.items() if about[o.job_id] != key]
+        self.mistaken += [o.target_id for key, o in self.state.operations.items() if about.get(o.job_id, key) != key]
         case = self.world.case
         if not self.reported and (
             case.names_of_targets == "id" or (case.names_of_targets == "name" and not case.namesakes)
@@ -235,15 +235,13 @@ class Process:
 
     def drift_found(self, drifted: int, unhealthy: int) -> None: ...
 
-    def change_failed_to_start(self, path: str, explanation: Explanation) -> None: ...
+    def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None: ...
 
-    def job_ended(self, path: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None: ...
+    def work_ended(
+        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+    ) -> None: ...
 
     def job_state_unknown(self, state: str) -> None: ...
-
-    def agent_update_failed_to_start(self, machine: str, explanation: Explanation) -> None: ...
-
-    def agent_update_ended(self, machine: str, verdict: Verdict, seconds: float, explanation: Explanation) -> None: ...
 
 
 async def _live(world: World, kills: tuple[float, ...]) -> list[Process]:

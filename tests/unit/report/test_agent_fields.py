@@ -10,7 +10,8 @@ from tests.unit.builders import HOUR, MINUTE, NOW, VAULT
 from tests.unit.schema import STATUS, violations
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import item_id
 from vault_autoupdate.model.azure import Machine, RunbookRun
 from vault_autoupdate.model.explanation import Explanation
@@ -94,8 +95,8 @@ def _fields(
     return fields
 
 
-def _update(machine: str = "vm-1", *, job_id: str = JOB, path: str = ITEM) -> AgentUpdate:
-    return AgentUpdate(item_id(VAULT, path), machine, job_id, NOW)
+def _update(machine: str = "vm-1", *, job_id: str = JOB, path: str = ITEM) -> Operation:
+    return Operation(item_id(VAULT, path), job_id, NOW, name=machine)
 
 
 def _failure(machine: str = "vm-1", path: str = ITEM, **more: Any) -> MachineFailure:

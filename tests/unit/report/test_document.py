@@ -31,8 +31,8 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineCo
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, make_plan
-from vault_autoupdate.decide.rollout import AgentUpdate, MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.state import Look, Run, VaultState
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
@@ -357,7 +357,7 @@ def _huge_rollout(pieces: Sequence[str], size: int) -> VaultState:
     for number in range(size):
         text = long[number % len(long)]
         item = item_id(VAULT, f"f{number}{text[:400]}/c{text[:400]}/i{text[:400]}")
-        update = AgentUpdate(item, text, text, NOW)
+        update = Operation(item, text, NOW, name=text)
         state.rollout.updates[update.key] = update
         state.rollout.failures[update.key] = MachineFailure(item, text, 1, NOW, Explanation(text, text, text, text))
     machines = tuple(Machine(str(number), long[number % len(long)]) for number in range(size))
@@ -366,7 +366,7 @@ def _huge_rollout(pieces: Sequence[str], size: int) -> VaultState:
     worst = tuple(
         MachineConcern(text, text, text, Concern.EXPIRED, Explanation(text, text, text, text)) for text in long * 10
     )
-    state.agents_looked, state.agents = True, AgentReport(size, size, worst=worst, versions=((long[0], 1),) * 20)
+    state.agents = Look(AgentReport(size, size, worst=worst, versions=((long[0], 1),) * 20), seen=True)
     return state
 
 
@@ -469,7 +469,7 @@ def test_the_path_of_a_mapping_that_is_listed_leads_back_to_it() -> None:
     operation = _operation("alpha")
     status = _build(VaultState(operations={operation.key: operation}))
 
-    assert status["operations"][0]["mapping"] == mapping_path(operation.mapping_id)
+    assert status["operations"][0]["mapping"] == mapping_path(operation.target_id)
     assert list(restore(status, VAULT, NOW).operations) == [operation.key]
 
 

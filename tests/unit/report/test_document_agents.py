@@ -10,7 +10,7 @@ from tests.unit.builders import ACCOUNT_ID, NOW, resource
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.decide.state import Look, VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.windows import Window
@@ -41,10 +41,10 @@ def _build(
 
 def _seen(**more: Any) -> VaultState:
     return VaultState(
-        agents_looked=True,
-        agents=AgentReport(3, 1, concerns={Concern.UPDATE_REQUIRED: 1}),
-        account_looked=True,
-        account=AccountReport("aa", healthy=False, problems=(Problem("AccountNotOk", "It is suspended."),)),
+        agents=Look(AgentReport(3, 1, concerns={Concern.UPDATE_REQUIRED: 1}), seen=True),
+        account=Look(
+            AccountReport("aa", healthy=False, problems=(Problem("AccountNotOk", "It is suspended."),)), seen=True
+        ),
         **more,
     )
 
@@ -62,7 +62,7 @@ def test_what_this_process_has_seen_takes_the_place_of_what_was_said_before() ->
 
 
 def test_until_this_process_has_looked_what_was_said_before_stays() -> None:
-    told = VaultState(agents=AgentReport(3), account=AccountReport("aa", healthy=True))
+    told = VaultState(agents=Look(AgentReport(3)), account=Look(AccountReport("aa", healthy=True)))
     for declared in (ENABLED, None):
         status, conditions = _build(declared, told, BEFORE)
 
@@ -90,7 +90,7 @@ def test_of_an_account_that_does_not_matter_nothing_is_said(declared: VaultAutoU
 
 def test_why_nothing_is_known_is_said_in_the_conditions() -> None:
     problem = Explanation("AuthorizationFailed", "It may not be read.", "", "Grant the role.")
-    state = VaultState(agents_looked=True, agents_problem=problem, account_looked=True, account_problem=problem)
+    state = VaultState(agents=Look(problem=problem, seen=True), account=Look(problem=problem, seen=True))
     status, conditions = _build(ENABLED, state)
 
     assert conditions[AGENTS] == conditions[ACCOUNT] == ("Unknown", "AuthorizationFailed")

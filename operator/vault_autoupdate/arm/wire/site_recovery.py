@@ -23,16 +23,8 @@ from vault_autoupdate.arm.wire.documents import (
     read,
     read_entries,
 )
-from vault_autoupdate.model.azure import (
-    AUTHENTICATION,
-    PROVIDER,
-    ContainerMapping,
-    HealthError,
-    Job,
-    JobError,
-    Machine,
-    Vault,
-)
+from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, Job, Machine, Vault
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 from vault_autoupdate.model.text import clean
 
@@ -206,7 +198,7 @@ def mapping(document: object) -> ContainerMapping:
         job_schedule_name=details.job_schedule_name,
         target_container_id=properties.target_protection_container_id,
         health_errors=tuple(
-            HealthError(
+            Explanation(
                 code=clean(error.error_code, 120),
                 category=clean(error.error_category, 120),
                 message=error.error_message or error.summary_message,
@@ -299,10 +291,10 @@ def update_agent_body() -> dict[str, Any]:
     return {"properties": {}}
 
 
-def _job_error(error: _JobErrorDetails, activity_id: str) -> JobError:
+def _job_error(error: _JobErrorDetails, activity_id: str) -> Explanation:
     service = error.service_error_details or _ServiceError()
     provider = error.provider_error_details or _ProviderError()
-    return JobError(
+    return Explanation(
         code=clean(service.code or provider.error_code, 120),
         message=service.message or provider.error_message,
         possible_causes=service.possible_causes or provider.possible_causes,
@@ -316,10 +308,10 @@ def _provider(item: object) -> str:
     return details.instance_type if details else ""
 
 
-def _blockers(details: _ItemDetails) -> tuple[HealthError, ...]:
+def _blockers(details: _ItemDetails) -> tuple[Explanation, ...]:
     """Why the agent cannot be installed anew; before there were details, it was one text."""
     found = [
-        HealthError(
+        Explanation(
             code=clean(blocker.error_code, 120),
             message=blocker.error_message,
             possible_causes=blocker.possible_causes,
@@ -328,5 +320,5 @@ def _blockers(details: _ItemDetails) -> tuple[HealthError, ...]:
         for blocker in (details.reasons_blocking_reinstall_details or [])[:_MOST_BLOCKERS]
     ]
     if not found and details.reasons_blocking_reinstall:
-        found = [HealthError(message=details.reasons_blocking_reinstall)]
+        found = [Explanation(message=details.reasons_blocking_reinstall)]
     return tuple(found)

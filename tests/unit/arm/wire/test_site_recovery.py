@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.unit.builders import ACCOUNT_ID, DISABLE, ENABLE, NOW
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.decide.plan import Action, make_plan
-from vault_autoupdate.model.azure import ContainerMapping, HealthError, JobError, Machine, Vault
+from vault_autoupdate.model.azure import ContainerMapping, Machine, Vault
 from vault_autoupdate.model.errors import MalformedReply
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 
 DATA = Path(__file__).parent / "data"
@@ -56,9 +57,9 @@ def test_a_page_of_mappings() -> None:
         "/replicationFabrics/eastus2/replicationProtectionContainers/east2-container"
     )
     assert on.health_errors == (
-        HealthError("151234", "AgentAutoUpdateInfra", "The runbook could not reach the vault.",
-                    "The identity has no role.", "Give it one."),
-        HealthError("7", "", "Only a summary."),
+        Explanation("151234", "The runbook could not reach the vault.", "The identity has no role.",
+                    "Give it one.", category="AgentAutoUpdateInfra"),
+        Explanation("7", "Only a summary."),
     )  # fmt: skip
     assert (seen["without-details"].state, seen["without-details"].instance_type) == ("Pairing", "")
     assert (seen["vmware"].instance_type, seen["vmware"].auto_update_status) == ("InMageRcm", "")
@@ -176,13 +177,13 @@ def test_all_that_an_item_may_say_of_its_agent_is_read() -> None:
     assert machine.certificate_expires_at == NOW
     assert (machine.update_required, machine.certificate_update_required) == (True, True)
     assert (machine.upgrade_in_progress, machine.retries_exhausted, machine.reinstall_required) == (True, True, True)
-    assert machine.blockers == (HealthError("151137", "", "No disk.", "ADE.", "Update."), HealthError())
+    assert machine.blockers == (Explanation("151137", "No disk.", "ADE.", "Update."), Explanation())
 
 
 def test_a_reason_without_details_is_a_blocker_in_its_own_words() -> None:
     machine = wire.machine(_item(reasonsBlockingReInstall="The root disk is encrypted."))
 
-    assert machine.blockers == (HealthError(message="The root disk is encrypted."),)
+    assert machine.blockers == (Explanation(message="The root disk is encrypted."),)
 
 
 def test_no_more_blockers_are_kept_than_anybody_reads() -> None:
@@ -262,8 +263,8 @@ def test_a_page_of_jobs() -> None:
     assert running.target_id == "af095a1e-1f1b-5365-87c9-99162ebcfaf0"
     assert (succeeded.state, succeeded.state_description, succeeded.errors) == ("Succeeded", "Completed", ())
     assert failed.errors == (
-        JobError("28031", "The account is gone.", "Somebody deleted it.", "Name another one.", "a"),
-        JobError("95001", "Only the provider.", "", "Wait.", "fc8e9c8f-0e76-4b6b-8e7e-d37c1b31eba0"),
+        Explanation("28031", "The account is gone.", "Somebody deleted it.", "Name another one.", "a"),
+        Explanation("95001", "Only the provider.", "", "Wait.", "fc8e9c8f-0e76-4b6b-8e7e-d37c1b31eba0"),
     )
     assert wire.next_link(_data("jobs")) is not None
 
@@ -275,7 +276,7 @@ def test_a_job_that_says_nothing_is_read_all_the_same(properties: dict[str, Any]
     job = wire.job(_job(state=None, startTime=None, **properties))
 
     assert (job.state, job.started_at, job.target_id, job.target_name) == ("", None, "", "")
-    assert all(error == JobError() for error in job.errors)
+    assert all(error == Explanation() for error in job.errors)
 
 
 @pytest.mark.parametrize(
