@@ -40,6 +40,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
         self._running: dict[K, asyncio.Task[None]] = {}
+        self._began: dict[K, float] = {}
         self._woken: set[K] = set()
         """Keys that were woken while at work."""
         self._crashes: dict[K, int] = {}
@@ -66,6 +67,11 @@ class WorkQueue(Generic[K]):
         """Keys at work."""
         return len(self._running)
 
+    def running_for(self) -> dict[K, float]:
+        """Each key at work, and for how many seconds."""
+        now = asyncio.get_running_loop().time()
+        return {key: now - began for key, began in self._began.items()}
+
     @property
     def oldest_overdue(self) -> float:
         """For how many seconds the longest-waiting key has been due; 0 when none is."""
@@ -80,6 +86,7 @@ class WorkQueue(Generic[K]):
             for _ in range(_AT_ONCE):
                 if (key := self._pop(loop.time())) is None:
                     break
+                self._began[key] = loop.time()
                 self._running[key] = asyncio.create_task(self._work_on(key, work), name=f"work on {key}")
             delay = max(0.0, self._heap[0][0] - loop.time()) if self._heap else None
             if delay == 0.0:
@@ -114,7 +121,7 @@ class WorkQueue(Generic[K]):
             delay = backoff(crashes, _CRASH_MIN, _CRASH_MAX).total_seconds()
             log.exception("handling %s failed, again in %.0f s", key, delay)
         finally:
-            del self._running[key]
+            del self._running[key], self._began[key]
             woken = key in self._woken
             self._woken.discard(key)
         if woken:

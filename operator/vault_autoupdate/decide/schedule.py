@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from vault_autoupdate.model.errors import Disposition
 
-__all__ = ["after_error", "after_look", "backoff", "fraction_of", "jittered", "poll_delay"]
+__all__ = ["after_error", "after_look", "backoff", "fraction_of", "jittered", "longest_pass", "poll_delay"]
 
 
 def fraction_of(name: str) -> float:
@@ -34,6 +34,15 @@ def poll_delay(age: timedelta, shortest: timedelta, longest: timedelta) -> timed
     Soon after the start, since many jobs take seconds, then later and later: a quarter of the age.
     """
     return min(longest, max(shortest, age / 4))
+
+
+def longest_pass(job_timeout: timedelta, mappings: int) -> timedelta:
+    """How long a pass over a vault can take at the most, so that a longer one hangs.
+
+    The last job may run to its time-out. The PATCHes before it have a tenth of the pace that Site Recovery allows (200
+    a minute), and all that Azure asks to be left alone for, has two hours.
+    """
+    return job_timeout + timedelta(hours=2) + mappings * timedelta(seconds=3)
 
 
 def after_look(interval: timedelta, name: str, now: datetime, next_tries: Iterable[datetime]) -> timedelta:

@@ -15,6 +15,7 @@ from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.schedule import longest_pass
 from vault_autoupdate.metrics.facts import ResourceFacts, facts_of
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model.quota import is_region
@@ -73,9 +74,20 @@ class StateCollector:
         yield _single("queue_depth", self._queue.depth)
         yield _single("reconciles_running", self._queue.running)
         yield _single("queue_oldest_overdue_seconds", self._queue.oldest_overdue)
+        yield _single("reconcile_overrun_seconds", self._overrun())
         namespaces = {key.namespace for key in self._controller.resources}
         yield _single("cluster_writes_failing_seconds", self._writes.failing_for(namespaces))
         yield from _watch_series(self._watching)
+
+    def _overrun(self) -> float:
+        """Seconds for which the slowest pass has run beyond what any could take."""
+        over = 0.0
+        for key, seconds in self._queue.running_for().items():
+            tracked = self._controller.resources.get(key)
+            if tracked and tracked.resource:
+                longest = longest_pass(tracked.resource.spec.job_timeout, len(tracked.state.actions))
+                over = max(over, seconds - longest.total_seconds())
+        return over
 
 
 def _watch_series(health: WatchHealth) -> Iterable[Metric]:

@@ -234,6 +234,12 @@ SPECS: Final = (
         *_PASS_BUCKETS,
     ),
     _metric(Section.OPERATOR, Kind.GAUGE, "reconciles_running", "Passes over vaults that are under way."),
+    _metric(
+        Section.OPERATOR,
+        Kind.GAUGE,
+        "reconcile_overrun_seconds",
+        "For how long the slowest pass under way has run beyond the longest that one can take; 0 when none has.",
+    ),
     _metric(Section.OPERATOR, Kind.GAUGE, "queue_depth", "Resources that are due and not at work."),
     _metric(
         Section.OPERATOR,

@@ -192,7 +192,9 @@ async def test_depth_and_age_tell_of_keys_that_are_due_and_not_taken() -> None:
     task = asyncio.create_task(queue.run(log))
     await asyncio.sleep(1)
     assert (queue.depth, queue.oldest_overdue, queue.running) == (0, 0, 2)
+    assert queue.running_for() == {"a": 1, "b": 1}
     await queue.stop(60)
+    assert queue.running_for() == {}
     await task
 
 

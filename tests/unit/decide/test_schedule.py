@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE, NOW
-from vault_autoupdate.decide.schedule import after_error, after_look, backoff, fraction_of, jittered, poll_delay
+from vault_autoupdate.decide.schedule import (
+    after_error,
+    after_look,
+    backoff,
+    fraction_of,
+    jittered,
+    longest_pass,
+    poll_delay,
+)
 from vault_autoupdate.model.errors import Disposition
 
 SECOND = timedelta(seconds=1)
@@ -147,3 +155,8 @@ def test_a_throttled_look_comes_back_when_the_server_said_not_all_at_the_same_in
 @pytest.mark.parametrize("disposition", [Disposition.SLOW, Disposition.STALL])
 def test_what_somebody_has_to_mend_is_looked_at_at_the_interval(disposition: Disposition) -> None:
     assert _after(disposition, 7) == jittered(HOUR, "n")
+
+
+def test_a_pass_may_take_as_long_as_its_last_job_and_all_its_mappings_and_no_longer() -> None:
+    assert longest_pass(timedelta(minutes=160), 0) == timedelta(minutes=280)
+    assert longest_pass(timedelta(hours=24), 10_000) == timedelta(hours=26, seconds=30_000)
