@@ -23,6 +23,7 @@ from vault_autoupdate.cluster.connection import ClusterUnreadable, connect
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import NotWritten
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
+from workbench.kube.certificates import Authority
 
 REF = ObjectRef(ResourceKey("dr", "weu"), "uid")
 
@@ -175,6 +176,33 @@ async def test_a_plugin_that_fails_is_an_error_and_nobody_goes_on_as_nobody(
             raise AssertionError("there is nothing to log in with")
 
 
+async def test_a_certificate_of_a_plugin_that_has_ended_is_replaced_and_connections_are_made_anew(
+    tmp_path: Path, guarded: tuple[Guarded, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    pairs = [authority.client(name, "operator") for name in ("first", "second")]
+    Kubeconfig(tmp_path, guarded[1], "exec", monkeypatch)
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+
+    def hand_out(number: int) -> None:
+        status = {
+            "clientCertificateData": pairs[number].certificate.read_text(),
+            "clientKeyData": pairs[number].key.read_text(),
+        }
+        (tmp_path / "credential").write_text(json.dumps({**credential, "status": status}))
+
+    (tmp_path / "plugin").write_text(f"#!/bin/sh\nexec cat {tmp_path / 'credential'}\n")
+    hand_out(0)
+    async with connect() as api:
+        things, before = client.CustomObjectsApi(api), api.rest_client
+        hand_out(1)
+        with pytest.raises(ApiException):  # this server asks for a token, whatever the certificate
+            await things.list_cluster_custom_object("example.com", "v1", "things")
+        assert api.logins == 2
+        assert api.rest_client is not before
+        assert _content(str(api.configuration.cert_file)) == _content(pairs[1].certificate)
+
+
 async def test_another_refusal_is_no_reason_to_log_in_again(guarded: tuple[Guarded, str]) -> None:
     async def forbidden(_: web.Request) -> web.Response:
         return web.json_response({}, status=403)
@@ -187,3 +215,7 @@ async def test_another_refusal_is_no_reason_to_log_in_again(guarded: tuple[Guard
             with pytest.raises(ApiException):
                 await client.CustomObjectsApi(api).list_cluster_custom_object("example.com", "v1", "things")
             assert (api.logins, api.recognition.refused_for) == (1, 0)
+
+
+def _content(path: str | Path) -> bytes:
+    return Path(path).read_bytes()
