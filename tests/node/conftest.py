@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import namespace_name
 from tests.node.installation import Installation, Simulated, simulated
-from workbench.kube.resources import CRD_FILE, install_definition
+from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 from workbench.node.node import Node
 from workbench.node.requirements import missing
 from workbench.site import scenario
@@ -65,9 +65,10 @@ def _text(path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def definition(node: Node) -> None:
-    """The resource definition is there, whatever release comes and goes."""
+    """The resource definitions are there, whatever release comes and goes."""
     with node.connect() as rest:
-        install_definition(rest, CRD_FILE)
+        for file in (CRD_FILE, POLICY_CRD_FILE):
+            install_definition(rest, file)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.node.installation import Installation, Simulated, simulated
-from workbench.kube.resources import ROOT, load_definition
+from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, ROOT, load_definition
 from workbench.node.node import Node
 from workbench.site import scenario, vault
 
@@ -40,8 +40,9 @@ def azure(node: Node, tmp_path: Path) -> Iterator[Simulated]:
 
 
 def test_from_nothing_to_the_first_vault(node: Node, azure: Simulated, tmp_path: Path) -> None:
-    kubectl, definition = node.kubectl, load_definition()["metadata"]["name"]
-    kubectl("delete", "crd", definition, "--ignore-not-found", "--timeout=60s", timeout=70).check()
+    kubectl = node.kubectl
+    definitions = [load_definition(file)["metadata"]["name"] for file in (CRD_FILE, POLICY_CRD_FILE)]
+    kubectl("delete", "crd", *definitions, "--ignore-not-found", "--timeout=60s", timeout=70).check()
     kubectl("create", "namespace", NAMESPACE).check()
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted").check()
     installation = Installation(node, NAMESPACE, azure)
