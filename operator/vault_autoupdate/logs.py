@@ -11,7 +11,9 @@ from typing import Final
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.settings import Settings
 
-_FIELDS: Final = ("resource", "vault", "mapping", "job", "run", "request", "operation", "purpose", "reason")
+_FIELDS: Final = (
+    "resource", "vault", "mapping", "machine", "job", "run", "request", "operation", "purpose", "reason",
+)  # fmt: skip
 """Fields of ours that a line may carry, through ``extra=``."""
 
 __all__ = ["configure_logging"]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.text import clean, plural
 
 _WORDS: Final = 400
@@ -62,15 +63,15 @@ class FleetRow:
     @property
     def severity(self) -> int:
         """0 for what is worst."""
-        if self.ready == "True":
+        if self.ready == ConditionStatus.TRUE:
             return 5 if self.agents or self.account else 6
-        if self.reason == "Suspended":
+        if self.reason == Reason.SUSPENDED:
             return 4
         if self.stalled:
             return 0
         if self.failed:
             return 1
-        return 3 if self.reason == "Progressing" else 2
+        return 3 if self.reason == Reason.PROGRESSING else 2
 
 
 def fleet_rows(documents: Iterable[Mapping[str, Any]]) -> list[FleetRow]:
@@ -110,12 +111,15 @@ def _plain(value: object) -> object:
 def _row(document: Mapping[str, Any]) -> FleetRow:
     metadata, spec, status = (_mapping(document.get(part)) for part in ("metadata", "spec", "status"))
     conditions = {each.get("type"): each for each in _list(status.get("conditions"))}
-    ready, counts = conditions.get("Ready", {}), _mapping(status.get("mappings"))
+    ready, counts = conditions.get(ConditionType.READY, {}), _mapping(status.get("mappings"))
     failures = _list(status.get("failures"))
     worst = failures[0] if failures else {}
     message = clean(ready.get("message") or "Not looked at yet: does the operator run?", _WORDS)
-    is_ready = ready.get("status") == "True"
-    account, agents = _unmet(conditions.get("AutomationAccountHealthy")), _unmet(conditions.get("AgentsCurrent"))
+    is_ready = ready.get("status") == ConditionStatus.TRUE
+    account, agents = (
+        _unmet(conditions.get(ConditionType.AUTOMATION_ACCOUNT_HEALTHY)),
+        _unmet(conditions.get(ConditionType.AGENTS_CURRENT)),
+    )
     updates = _mapping(status.get("agentUpdates"))
     words = (worst.get("recommendedAction"), worst.get("message"), "" if is_ready else message, account[1], agents[1])
     return FleetRow(
@@ -125,7 +129,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         desired=clean(spec.get("autoUpdate"), 20),
         mode=clean(spec.get("mode") or "Enforce", 20),
         region=clean(status.get("location"), 64),
-        ready=clean(ready.get("status") or "Unknown", 20),
+        ready=clean(ready.get("status") or ConditionStatus.UNKNOWN, 20),
         reason=clean(ready.get("reason"), 128),
         message=message,
         since=_time(ready.get("lastTransitionTime")),
@@ -138,7 +142,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         account=account[0],
         updates=clean(updates.get("phase"), 20),
         next_window=_time(_mapping(updates.get("nextWindow")).get("opensAt")),
-        stalled="Stalled" in conditions,
+        stalled=ConditionType.STALLED in conditions,
         worst_mapping=clean(worst.get("mapping"), _WORDS),
         worst_reason=clean(worst.get("code") or worst.get("reason"), 128),
         action=next((said for each in words if (said := clean(each, _WORDS))), ""),
@@ -148,7 +152,11 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
 
 def _unmet(condition: Mapping[str, Any] | None) -> tuple[str, str]:
     """Reason and message of a condition that is not met; empty texts if it is, or if waiting is enough."""
-    if condition is None or condition.get("status") != "False" or condition.get("reason") == "UpdatesWaiting":
+    if (
+        condition is None
+        or condition.get("status") != ConditionStatus.FALSE
+        or condition.get("reason") == "UpdatesWaiting"
+    ):
         return "", ""
     return clean(condition.get("reason"), 128), clean(condition.get("message"), _WORDS)
 

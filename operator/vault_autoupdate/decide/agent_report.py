@@ -23,7 +23,6 @@ SOON: Final = timedelta(days=60)
 MOST_RELEASES_BEHIND: Final = 4
 """Microsoft supports the newest release and the four before it (its page on service updates)."""
 
-_NEVER_YEAR: Final = 9999
 _VERSION: Final = re.compile(r"\d{1,9}(\.\d{1,9}){1,5}", re.ASCII)
 _TEXT_BYTES: Final = 400
 _NAME_BYTES: Final = 120
@@ -190,19 +189,14 @@ def _releases_behind(version: str, newest: str) -> int:
     return newer[1] - older[1] if older and newer and older[0] == newer[0] else 0
 
 
-def _ends(end: datetime) -> bool:
-    """Whether ``end`` is not what Site Recovery writes for never."""
-    return end.year < _NEVER_YEAR
-
-
 def _ends_by(end: datetime | None, moment: datetime) -> bool:
-    return end is not None and _ends(end) and end <= moment
+    return end is not None and end <= moment
 
 
 def _how_bad(machine: Machine, concerns: tuple[Concern, ...]) -> tuple[int, float, str, str]:
     """For sorting: the worst first, of those the one that expires first."""
     expires_at = machine.agent_expires_at
-    expires = expires_at.timestamp() if expires_at is not None and _ends(expires_at) else math.inf
+    expires = expires_at.timestamp() if expires_at is not None else math.inf
     return list(Concern).index(concerns[0]), expires, machine.name.casefold(), machine.key
 
 
@@ -254,7 +248,7 @@ def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:
             )
         case Concern.CERTIFICATE_UPDATE:
             ends = machine.certificate_expires_at
-            until = f": it ends on {_day(ends)}" if ends is not None and _ends(ends) else ""
+            until = f": it ends on {_day(ends)}" if ends is not None else ""
             return Explanation(
                 message=f"The agent's certificate has to be renewed{until}.",
                 recommended_action="Renew it from the machine's page among the vault's replicated items in the portal.",

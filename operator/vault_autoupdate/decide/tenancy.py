@@ -22,6 +22,7 @@ from vault_autoupdate.model.arm_id import (
     parse_automation_account_id,
     parse_vault_id,
 )
+from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.resource import CredentialSource, VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 
@@ -105,21 +106,21 @@ class TenancyRules:
             named["spec.automationAccountResourceId"] = spec.automation_account_resource_id
         outside = [field for field, named_id in named.items() if not self.scopes.allows(namespace, named_id.text)]
         if outside:
-            return Refusal("ScopeNotAllowed", _outside(self.scopes, namespace, outside))
+            return Refusal(Reason.SCOPE_NOT_ALLOWED, _outside(self.scopes, namespace, outside))
         return self.credential_refusal(spec.credential)
 
     def credential_refusal(self, credential: CredentialSource | None) -> Refusal | None:
         """Why something may not log in by this credential, or without one; None if it may."""
         if credential and self.credentials is ResourceCredentials.REFUSED:
             return Refusal(
-                "CredentialNotAllowed",
+                Reason.CREDENTIAL_NOT_ALLOWED,
                 "Nothing is done: this operator takes no credentials from resources. Remove spec.credential to have "
                 "its own identity used, or ask those who run it for VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS=allowed "
                 "(resourceCredentials.mode in the chart).",
             )
         if not credential and self.credentials is ResourceCredentials.REQUIRED:
             return Refusal(
-                "CredentialRequired",
+                Reason.CREDENTIAL_REQUIRED,
                 "Nothing is done: this operator does not lend its own identity. Name a credential of this namespace "
                 "in spec.credential: a Secret (secretName) or a ServiceAccount (serviceAccountName).",
             )

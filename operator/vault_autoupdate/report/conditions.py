@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import SOON, AgentReport, Concern
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
@@ -19,8 +20,6 @@ from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.values import format_time
 
 _REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
-AGENTS_CURRENT: Final = "AgentsCurrent"
-ACCOUNT_HEALTHY: Final = "AutomationAccountHealthy"
 _NAMED: Final = 3
 """Machines that the condition names."""
 _MESSAGE_BYTES: Final = 1000
@@ -33,8 +32,9 @@ class ConditionValue:
     """What one condition says, apart from its times."""
 
     type: str
+    """A `ConditionType`."""
     status: str
-    """``True``, ``False`` or ``Unknown``."""
+    """A `ConditionStatus`."""
     reason: str
     message: str
 
@@ -48,14 +48,22 @@ def agents_current(report: AgentReport | None, problem: Explanation | None, *, a
         auto_update: whether Site Recovery is to update the agents by itself.
     """
     if problem is not None or report is None:
-        return not_known("AgentsCurrent", problem, "The agents have not been looked at yet.")
+        return not_known(ConditionType.AGENTS_CURRENT, problem, "The agents have not been looked at yet.")
     if not report.total:
-        return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", "No machine is replicated.")
+        return ConditionValue(
+            ConditionType.AGENTS_CURRENT,
+            ConditionStatus.TRUE,
+            "AgentsCurrent",
+            "No machine is replicated.",
+        )
     counts = Counter({**report.concerns, Concern.UPDATE_REQUIRED: report.behind})
     found = [(finding, counts[concern]) for concern, finding in _CONDITION.items() if counts[concern]]
     if found:
         return ConditionValue(
-            "AgentsCurrent", "False", found[0][0].reason, _message(report, found, auto_update=auto_update)
+            ConditionType.AGENTS_CURRENT,
+            ConditionStatus.FALSE,
+            found[0][0].reason,
+            _message(report, found, auto_update=auto_update),
         )
     machines = plural(report.total, "machine")
     if report.unknown:
@@ -63,8 +71,13 @@ def agents_current(report: AgentReport | None, problem: Explanation | None, *, a
             f"Site Recovery does not say of {report.unknown:,} of {machines} whether there is a newer agent: look at "
             "the vault's page of replicated items in the portal."
         )
-        return ConditionValue("AgentsCurrent", "Unknown", "NotReported", message)
-    return ConditionValue("AgentsCurrent", "True", "AgentsCurrent", f"No agent of {machines} has to be updated.")
+        return ConditionValue(ConditionType.AGENTS_CURRENT, ConditionStatus.UNKNOWN, "NotReported", message)
+    return ConditionValue(
+        ConditionType.AGENTS_CURRENT,
+        ConditionStatus.TRUE,
+        "AgentsCurrent",
+        f"No agent of {machines} has to be updated.",
+    )
 
 
 def not_known(kind: str, problem: Explanation | None, not_looked: str) -> ConditionValue:
@@ -76,10 +89,10 @@ def not_known(kind: str, problem: Explanation | None, not_looked: str) -> Condit
         not_looked: the message before the first look.
     """
     if problem is None:
-        return ConditionValue(kind, "Unknown", "NotLookedAt", not_looked)
+        return ConditionValue(kind, ConditionStatus.UNKNOWN, "NotLookedAt", not_looked)
     reason = problem.code if _REASON.fullmatch(problem.code) else "NotReadable"
     said = " ".join(filter(None, (problem.message, problem.recommended_action)))
-    return ConditionValue(kind, "Unknown", reason, clean(said, _MESSAGE_BYTES) or not_looked)
+    return ConditionValue(kind, ConditionStatus.UNKNOWN, reason, clean(said, _MESSAGE_BYTES) or not_looked)
 
 
 class _Finding(NamedTuple):
@@ -133,19 +146,33 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
         problem: why nothing is known; None when there is a report, or before the first look.
     """
     if problem is not None or report is None:
-        return not_known("AutomationAccountHealthy", problem, "The Automation account has not been looked at yet.")
+        return not_known(
+            ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
+            problem,
+            "The Automation account has not been looked at yet.",
+        )
     name = report.name
     if report.problems:
         said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
-        return ConditionValue("AutomationAccountHealthy", "False", report.problems[0].reason, said)
+        return ConditionValue(
+            ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
+            ConditionStatus.FALSE,
+            report.problems[0].reason,
+            said,
+        )
     if report.healthy is None:
         return ConditionValue(
-            "AutomationAccountHealthy",
-            "Unknown",
+            ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
+            ConditionStatus.UNKNOWN,
             "NotReported",
             f"Azure does not say in what state Automation account {name} is: look at its page in the portal.",
         )
-    return ConditionValue("AutomationAccountHealthy", "True", "Healthy", _healthy(name, report))
+    return ConditionValue(
+        ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
+        ConditionStatus.TRUE,
+        "Healthy",
+        _healthy(name, report),
+    )
 
 
 def _healthy(name: str, report: AccountReport) -> str:
@@ -192,20 +219,29 @@ def conditions(
 def _document(value: ConditionValue, before: Mapping[str, Any], now: datetime, generation: int) -> dict[str, Any]:
     is_same = before.get("status") == value.status and "lastTransitionTime" in before
     return {
-        "type": value.type,
-        "status": value.status,
+        "type": str(value.type),
+        "status": str(value.status),
         "observedGeneration": generation,
         "lastTransitionTime": before["lastTransitionTime"] if is_same else format_time(now),
-        "reason": value.reason,
+        "reason": str(value.reason),
         "message": value.message,
     }
 
 
 def _wanted(resource: VaultAutoUpdate | None, state: VaultState, readiness: Readiness) -> list[ConditionValue]:
     """The conditions that there is something to say about."""
-    kinds = ["Ready", *(["Reconciling"] if readiness.reconciling else []), *(["Stalled"] if readiness.stalled else [])]
+    kinds = [
+        ConditionType.READY,
+        *([ConditionType.RECONCILING] if readiness.reconciling else []),
+        *([ConditionType.STALLED] if readiness.stalled else []),
+    ]
     wanted = [
-        ConditionValue(kind, readiness.ready if kind == "Ready" else "True", readiness.reason, readiness.message)
+        ConditionValue(
+            kind,
+            readiness.ready if kind == ConditionType.READY else ConditionStatus.TRUE,
+            readiness.reason,
+            readiness.message,
+        )
         for kind in kinds
     ]
     if state.agents.seen:
@@ -221,8 +257,8 @@ def _kept(
 ) -> list[dict[str, Any]]:
     """The conditions that an earlier process has seen to, as long as this one has not."""
     kinds = [
-        *([AGENTS_CURRENT] if not state.agents.seen else []),
-        *([ACCOUNT_HEALTHY] if not state.account.seen and account_matters(resource) else []),
+        *([ConditionType.AGENTS_CURRENT] if not state.agents.seen else []),
+        *([ConditionType.AUTOMATION_ACCOUNT_HEALTHY] if not state.account.seen and account_matters(resource) else []),
     ]
     return [dict(before[kind]) for kind in kinds if kind in before]
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.report.readiness import Readiness
 
 BURST: Final = 10
@@ -63,7 +64,7 @@ class EventAggregator:
         if told is None:
             self._remember(uid, _Told(readiness.reason, now))
             return Emission()
-        if readiness.reason == "Progressing" and not was_ready:
+        if readiness.reason == Reason.PROGRESSING and not was_ready:
             return None
         told.tokens = min(float(BURST), told.tokens + (now - (told.filled_at or told.at)) / _REFILL)
         told.filled_at = now

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.report.values import read_time
 
 __all__ = ["ReadyHistory"]
@@ -29,7 +30,7 @@ class ReadyHistory:
         Of a vault that was Ready, the last look went well, whenever that was: a status is not written anew just to
         say so, but a look that fails is, with the last one that did not.
         """
-        was_ready = _ready(status).get("status") == "True"
+        was_ready = _ready(status).get("status") == ConditionStatus.TRUE
         last_success = now if was_ready else read_time(status.get("lastSuccessTime"))
         history = cls(created_at or now, last_success)
         history.status_is(status, _changed_at(status) or now)
@@ -51,7 +52,7 @@ class ReadyHistory:
         The transition time of the condition does not do: it begins anew with each change between False and Unknown.
         """
         ready = _ready(status)
-        if ready.get("status") == "True" or ready.get("reason") == "Suspended":
+        if ready.get("status") == ConditionStatus.TRUE or ready.get("reason") == Reason.SUSPENDED:
             self.not_ready_since = None
         elif self.not_ready_since is None:
             self.not_ready_since = now
@@ -63,7 +64,7 @@ class ReadyHistory:
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
     for condition in status.get("conditions") or ():
-        if isinstance(condition, Mapping) and condition.get("type") == "Ready":
+        if isinstance(condition, Mapping) and condition.get("type") == ConditionType.READY:
             return condition
     return {}
 

@@ -14,6 +14,7 @@ from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import Refusal
+from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
@@ -41,7 +42,7 @@ class Readiness:
     """What the conditions say."""
 
     ready: str
-    """``True``, ``False`` or ``Unknown``."""
+    """A `ConditionStatus`."""
     reason: str
     message: str
     reconciling: bool = False
@@ -54,24 +55,30 @@ class Readiness:
     @property
     def is_warning(self) -> bool:
         """Whether an Event about it is a warning."""
-        return self.ready != "True" and not (self.reconciling and self.reason == "Progressing") and not self.is_pause
+        return (
+            self.ready != ConditionStatus.TRUE
+            and not (self.reconciling and self.reason == Reason.PROGRESSING)
+            and not self.is_pause
+        )
 
     @property
     def is_pause(self) -> bool:
         """Whether somebody wanted it like this."""
-        return self.reason == "Suspended"
+        return self.reason == Reason.SUSPENDED
 
 
 def invalid(error: InvalidSpec) -> Readiness:
     """The resource cannot be acted on."""
-    return Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True)
+    return Readiness(
+        ConditionStatus.FALSE, Reason.INVALID_SPEC, clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True
+    )
 
 
 def already_managed(owner: ResourceKey) -> Readiness:
     """Another, older resource names the same vault."""
     return Readiness(
-        "False",
-        "VaultAlreadyManaged",
+        ConditionStatus.FALSE,
+        Reason.VAULT_ALREADY_MANAGED,
         f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
         stalled=True,
         related=owner,
@@ -80,14 +87,14 @@ def already_managed(owner: ResourceKey) -> Readiness:
 
 def not_allowed(refusal: Refusal) -> Readiness:
     """The operator's settings do not let the resource's namespace have this done."""
-    return Readiness("False", refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
+    return Readiness(ConditionStatus.FALSE, refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
 
 
 def not_held(why: str) -> Readiness:
     """The finalizer that ``deletionPolicy: Disable`` needs cannot be set."""
     return Readiness(
-        "False",
-        "FinalizerNotSet",
+        ConditionStatus.FALSE,
+        Reason.FINALIZER_NOT_SET,
         clean(
             f"Nothing is done: the finalizer for deletionPolicy Disable could not be set ({why}). Allow the operator "
             "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain.",
@@ -100,7 +107,9 @@ def not_held(why: str) -> Readiness:
 def suspended(state: VaultState) -> Readiness:
     """``spec.suspend`` is set."""
     seen = f" When last seen, {_compliant(state)}." if state.actions else ""
-    return Readiness("Unknown", "Suspended", f"The vault is left alone.{seen} Set spec.suspend to false to go on.")
+    return Readiness(
+        ConditionStatus.UNKNOWN, Reason.SUSPENDED, f"The vault is left alone.{seen} Set spec.suspend to false to go on."
+    )
 
 
 def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> Readiness:
@@ -110,8 +119,8 @@ def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> 
     if deleting:
         tracked += " To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
     return Readiness(
-        "Unknown" if waiting else "False",
-        "Throttled" if error.disposition is Disposition.WAIT else error.reason,
+        ConditionStatus.UNKNOWN if waiting else ConditionStatus.FALSE,
+        Reason.THROTTLED if error.disposition is Disposition.WAIT else error.reason,
         clean(error, _MESSAGE_BYTES - len(tracked)) + tracked,
         reconciling=waiting,
         stalled=not waiting,
@@ -127,14 +136,16 @@ def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> 
         parts.append(f"{counts[Action.WAIT]:,} failed")
     what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
     said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {note}".strip()
-    return Readiness("False", "Progressing", clean(said, _MESSAGE_BYTES), reconciling=True)
+    return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, clean(said, _MESSAGE_BYTES), reconciling=True)
 
 
 def updating_agents(state: VaultState) -> Readiness:
     """Updates of agents that were asked for on the command line: how far they are."""
     rollout, decision = state.rollout, state.rollout_decision
     if rollout is None or decision is None:
-        return Readiness("Unknown", "Progressing", "Reading the machines of the vault.", reconciling=True)
+        return Readiness(
+            ConditionStatus.UNKNOWN, Reason.PROGRESSING, "Reading the machines of the vault.", reconciling=True
+        )
     failed = rollout.failed + rollout.timed_out
     parts = [
         f"{rollout.succeeded:,} updated",
@@ -145,17 +156,19 @@ def updating_agents(state: VaultState) -> Readiness:
         parts.append(f"{failed:,} failed")
     message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), _MESSAGE_BYTES)
     if rollout.updates or decision.phase is Phase.ROLLING:
-        return Readiness("False", "Progressing", message, reconciling=True)
+        return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, message, reconciling=True)
     if failed or decision.phase is not Phase.DONE:
-        return Readiness("False", "AgentUpdatesFailed" if failed else "AgentUpdatesWaiting", message)
-    return Readiness("True", "AgentsUpdated", message)
+        return Readiness(
+            ConditionStatus.FALSE, Reason.AGENT_UPDATES_FAILED if failed else Reason.AGENT_UPDATES_WAITING, message
+        )
+    return Readiness(ConditionStatus.TRUE, Reason.AGENTS_UPDATED, message)
 
 
 def looking(resource: VaultAutoUpdate) -> Readiness:
     """A generation of the resource is looked at for the first time."""
     return Readiness(
-        "Unknown",
-        "Progressing",
+        ConditionStatus.UNKNOWN,
+        Reason.PROGRESSING,
         f"Reading the mappings of vault {resource.spec.vault_resource_id.name}.",
         reconciling=True,
     )
@@ -170,8 +183,8 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
     if only_reported and differing + counts[Action.WAIT] + counts[Action.TRACK]:
         examples = "; ".join(f"{path}: {reason}" for path, reason in state.samples.items())
         return Readiness(
-            "False",
-            "DriftDetected",
+            ConditionStatus.FALSE,
+            Reason.DRIFT_DETECTED,
             clean(
                 f"{plural(differing + counts[Action.WAIT], 'mapping')} of {in_scope:,} would be changed. "
                 f"Mode Audit changes nothing; set spec.mode to Enforce to mend it. {examples}",
@@ -185,8 +198,12 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
     wanted = AutoUpdate.DISABLED if resource.deleting else resource.spec.auto_update
     if not in_scope:
         none = "The vault has no paired Azure-to-Azure mapping, so there is nothing to set."
-        return Readiness("True", "Compliant", f"{none} New ones are found at the interval.")
-    return Readiness("True", "Compliant", f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.")
+        return Readiness(ConditionStatus.TRUE, Reason.COMPLIANT, f"{none} New ones are found at the interval.")
+    return Readiness(
+        ConditionStatus.TRUE,
+        Reason.COMPLIANT,
+        f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.",
+    )
 
 
 def severity_key(attempt: Attempt) -> tuple[bool, float]:
@@ -197,7 +214,9 @@ def severity_key(attempt: Attempt) -> tuple[bool, float]:
 def _some_failed(state: VaultState, in_scope: int) -> Readiness:
     waiting = {key: attempt for key, attempt in state.attempts.items() if state.actions.get(key) is Action.WAIT}
     if not waiting:
-        return Readiness("False", "MappingsFailed", "Some mappings could not be set.", reconciling=True)
+        return Readiness(
+            ConditionStatus.FALSE, Reason.MAPPINGS_FAILED, "Some mappings could not be set.", reconciling=True
+        )
     key, worst = min(waiting.items(), key=lambda item: severity_key(item[1]))
     explanation = worst.explanation
     said = " ".join(text for text in (explanation.code, explanation.message) if text) or str(worst.reason)
@@ -205,8 +224,8 @@ def _some_failed(state: VaultState, in_scope: int) -> Readiness:
     action += f" Activity id {explanation.activity_id}." if explanation.activity_id else ""
     soonest = min(attempt.next_at for attempt in waiting.values())
     return Readiness(
-        "False",
-        "MappingsFailed",
+        ConditionStatus.FALSE,
+        Reason.MAPPINGS_FAILED,
         clean(
             f"{len(waiting):,} of {plural(in_scope, 'mapping')} in scope failed. "
             f"{state.paths.get(key, key)}: {said.rstrip('.')}.{action} Next try at {soonest:%Y-%m-%dT%H:%M:%SZ}.",
