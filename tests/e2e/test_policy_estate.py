@@ -27,6 +27,9 @@ _SUBSCRIPTIONS, _VAULTS = 200, 25
 _ALL = _SUBSCRIPTIONS * _VAULTS
 _OTHER = subscription_of(7)
 _GRAPH = {"kind": "status", "route": "resource_graph"}
+_RESETS_SOON = {"x-ms-user-quota-resets-after": "00:00:01"}
+
+pytestmark = pytest.mark.timeout(300)  # the simulator answers thousands of calls from the same process
 
 
 class _Cluster:
@@ -165,7 +168,7 @@ def test_a_discovery_is_few_queries_and_a_check_two_lists_of_each_subscription(
         pytest.param("Auto", [{"kind": "graph_rows_shift"}], id="rows-shift"),
         pytest.param("Auto", [{"kind": "graph_truncated"}], id="truncated"),
         pytest.param("Auto", [{"kind": "graph_limit_hit"}], id="limit-hit"),
-        pytest.param("Auto", [{**_GRAPH, "status": 429, "code": "RateLimiting"}], id="quota"),
+        pytest.param("Auto", [{**_GRAPH, "status": 429, "code": "RateLimiting", "headers": _RESETS_SOON}], id="quota"),
         pytest.param("Auto", [{**_GRAPH, "status": 403, "code": "AccessDenied"}], id="graph-denied"),
         pytest.param(
             "List",
