@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -414,12 +415,43 @@ class TestMonitoring:
         assert "Service" in render({"metrics": {"serviceMonitor": {"enabled": True}}}).kinds
 
     def test_alerts(self) -> None:
-        alerts = {alert["alert"]: alert for alert in _alerts(helm.value_set("monitored"))}
+        alerts = {alert["alert"]: alert for alert in _alerts(helm.value_set("monitored")) if "alert" in alert}
         assert "VaultAutoUpdateThrottled" not in alerts
         for alert in alerts.values():
             assert {"summary", "description"} <= alert["annotations"].keys()
             assert alert["labels"]["team"] == "recovery"
             assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+
+    def test_alerts_are_about_the_series_of_the_release_alone(self) -> None:
+        values = {"metrics": {"prometheusRule": {"enabled": True, "renderMode": "alwaysRender"}}}
+        for alert in _alerts(values):
+            names = re.findall(r"vault_autoupdate_\w+", alert["expr"])
+            own = re.findall(
+                r'vault_autoupdate_\w+\{job=~"\(\w+/\)\?vau-vault-autoupdate\(-metrics\)\?"', alert["expr"]
+            )
+            assert len(names) == len(own), alert["expr"]
+        values["metrics"]["prometheusRule"]["selector"] = 'cluster="b"'
+        assert all('{cluster="b",' in alert["expr"] for alert in _alerts(values))
+
+    def test_alerts_about_resources_go_on_for_a_while_where_so_wished(self) -> None:
+        rule = {"enabled": True, "renderMode": "alwaysRender", "keepFiringFor": "15m"}
+        kept = {
+            each["alert"]: each.get("keep_firing_for")
+            for each in _alerts({"metrics": {"prometheusRule": rule}})
+            if "alert" in each
+        }
+        assert kept["VaultAutoUpdateNotReady"] == "15m"
+        assert kept["VaultAutoUpdateAbsent"] is None
+
+    def test_each_release_has_a_dashboard_of_its_own_and_its_alerts_lead_there(self) -> None:
+        rule = {"enabled": True, "renderMode": "alwaysRender", "grafanaUrl": "https://grafana.example.com/"}
+        rendered = render({"metrics": {"prometheusRule": rule, "dashboard": {"enabled": True}}})
+        (text,) = rendered.one("ConfigMap")["data"].values()
+        uid = json.loads(text)["uid"]
+        assert re.fullmatch("vau-[0-9a-f]{12}", uid)
+        groups = rendered.one("PrometheusRule")["spec"]["groups"]
+        urls = [each["annotations"]["dashboard_url"] for group in groups for each in group["rules"] if "alert" in each]
+        assert all(url.startswith(f"https://grafana.example.com/d/{uid}/vault-autoupdate") for url in urls)
 
     def test_monitors_come_with_what_the_metrics_ask_for(self) -> None:
         rendered = render(helm.value_set("monitored"))
@@ -667,4 +699,5 @@ def _selects(selector: Mapping[str, str], metadata: Mapping[str, Any]) -> bool:
 
 
 def _alerts(values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [rule for group in render(values).one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    groups = render(values).one("PrometheusRule")["spec"]["groups"]
+    return [rule for group in groups for rule in group["rules"]]

@@ -52,10 +52,10 @@ EXPECTED: Final = frozenset(
     {
         "VaultAutoUpdateAccessDenied",
         "VaultAutoUpdateAgentRolloutStopped",
-        "VaultAutoUpdateAgentUpdatesFailing",
         "VaultAutoUpdateAgentsBehind",
         "VaultAutoUpdateAgentsExpiring",
         "VaultAutoUpdateAgentsFarBehind",
+        "VaultAutoUpdateAgentsLeftBehind",
         "VaultAutoUpdateAutomationAccountUnhealthy",
         "VaultAutoUpdateCredentialFailing",
         "VaultAutoUpdateDriftReturns",
@@ -63,6 +63,7 @@ EXPECTED: Final = frozenset(
         "VaultAutoUpdateJobsTimingOut",
         "VaultAutoUpdateNotReady",
         "VaultAutoUpdateRepairNotCuring",
+        "VaultAutoUpdateStalled",
         "VaultAutoUpdateThrottled",
     }
 )

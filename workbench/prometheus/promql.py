@@ -9,8 +9,8 @@ from typing import Final
 from vault_autoupdate.metrics.spec_types import Kind
 from vault_autoupdate.metrics.specs import SPECS
 
-_TARGET: Final = frozenset({"job", "instance", "namespace"})
-"""Labels that scraping adds to each series."""
+_TARGET: Final = frozenset({"job", "instance", "namespace", "cluster", "exported_namespace"})
+"""Labels that scraping adds to each series, or moves, and that a Prometheus above several clusters has."""
 _FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
     "process_resident_memory_bytes": frozenset(),

@@ -546,3 +546,8 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{/* What tells the release's dashboard from those of others in the same Grafana, which takes 40 characters. */}}
+{{- define "vault-autoupdate.dashboardUid" -}}
+{{- printf "vau-%s" (printf "%s/%s" .Release.Namespace (include "vault-autoupdate.fullname" .) | sha256sum | trunc 12) -}}
+{{- end }}

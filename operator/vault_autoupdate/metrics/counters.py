@@ -62,6 +62,7 @@ class Metrics:
         self._kube_calls = self._counter("kube_requests_total")
         self._statuses_skipped = self._counter("interim_statuses_skipped_total")
         self._leading = self._gauge("leading")
+        self._gauge("start_timestamp_seconds").set_to_current_time()
         self._gauge("build_info").labels(__version__).set(1)
         self._initialise()
 

@@ -181,6 +181,7 @@ SPECS: Final = (
         "1, with the version of the operator.",
         {"version": "of the operator"},
     ),
+    _metric(Section.OPERATOR, Kind.GAUGE, "start_timestamp_seconds", "When this process began."),
     _metric(Section.OPERATOR, Kind.GAUGE, "leading", "1 if this replica is the one that works."),
     _metric(
         Section.OPERATOR,

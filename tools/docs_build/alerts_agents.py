@@ -1,0 +1,150 @@
+"""Alerts about agents, their updates in windows, and Automation accounts."""
+
+from __future__ import annotations
+
+from tools.docs_build.alerts_promql import (
+    KEY,
+    Alert,
+    count_of_last,
+    matching,
+    most,
+    of_resource,
+    present,
+    series,
+    unless_suspended,
+)
+
+_BEHIND = of_resource(series("agents", 'state="behind"'))
+_BY_HAND = of_resource(series("resource_auto_update")) + " == 0"
+_NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
+_MACHINES = "{{ $value | humanize }} machines in the vault of " + _NAME
+
+
+def _concern(concerns: str) -> str:
+    return of_resource(series("agents_concern", f'concern=~"{concerns}"'))
+
+
+__all__ = ["AGENT_ALERTS"]
+
+AGENT_ALERTS = (
+    Alert(
+        "AgentsBehind",
+        unless_suspended(
+            f"{_BEHIND} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '7d', '1h')} >= 160 "
+            f"unless on ({KEY}) {_BY_HAND}"
+        ),
+        "1h",
+        "warning",
+        "Agents are not updated although auto-update is on.",
+        f"{_MACHINES} run an agent for which there is an update, and for more than a week there have been such machines.",
+        why="Site Recovery looks once a day, and a machine may be off or busy: a new version takes days to be everywhere. "
+        "Counted by the hour, so that a restart of the operator does not begin the week anew.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsLeftBehind",
+        unless_suspended(
+            f"{_BEHIND} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '14d', '6h')} >= 50 and on ({KEY}) "
+            f"{most('resource_auto_update', '[1h]')} == 0"
+        ),
+        "18d",
+        "warning",
+        "Agents wait for an update for a month, and no window brings it.",
+        f"{_MACHINES} run an agent for which there is an update, and for a month there have been such machines. Windows are "
+        "paused, too short or too rare, or nobody updates them by hand.",
+        why="For vaults with autoUpdate: Disabled. A month, since windows may be that far apart.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsExpiring",
+        unless_suspended(f"{_concern('expiring')} > 0 unless on ({KEY}) {_concern('expired')} > 0"),
+        "1h",
+        "warning",
+        "Agents are about to expire.",
+        f"{_MACHINES} run an agent that expires within 60 days. status.agents names the worst and says what to do.",
+        why="With expired ones there is the critical alert instead.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsExpiring",
+        unless_suspended(f"{_concern('expired')} > 0"),
+        "1h",
+        "critical",
+        "Agents have expired.",
+        f"{_MACHINES} run an agent that has expired. Do not count on their replication. status.agents names the worst and "
+        "says what to do.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsFarBehind",
+        unless_suspended(f"{_concern('far_behind')} > 0 unless on ({KEY}) {_concern('expired|expiring')} > 0"),
+        "1h",
+        "warning",
+        "Agents are so old that Microsoft does not support them.",
+        f"{_MACHINES} run an agent that is more than four releases behind the newest one that is known here. To update it "
+        "takes a reboot.",
+        why="Agents that expire are behind as well: one alert about them is enough.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsNeedHands",
+        unless_suspended(f"{_concern('reinstall_required|retries_exhausted|certificate_update')} > 0"),
+        "1d",
+        "warning",
+        "Agents are not going to be updated by anybody but a person.",
+        f"{_MACHINES} need their agent installed anew or its certificate renewed, or Site Recovery has given up on them. "
+        "status.agents names the worst and says what to do.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentsUnknown",
+        unless_suspended(
+            of_resource(series("resource_condition", 'type="AgentsCurrent",status="Unknown"'))
+            + f" == 1 and on ({KEY}) {of_resource(series('agent_next_window_timestamp_seconds'))}"
+        ),
+        "2h",
+        "warning",
+        "Agents are to be updated in windows, but nobody can tell which ones need it.",
+        f"{_NAME} has windows for updates of agents. For two hours it has not been known which agents need one, so its "
+        "next window would pass unused. The condition AgentsCurrent says why.",
+        why="Elsewhere an identity may do without the right to read them: only windows depend on it.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentRolloutStopped",
+        unless_suspended(
+            present(f"{most('agent_updates_phase', '[1h]', matching('phase', 'Stopped'))} == 1", "agent_updates_phase")
+        ),
+        "5m",
+        "warning",
+        "A rollout of agents has stopped because too many updates failed.",
+        f"In a window for updates of agents, {_NAME} has reached maxFailures, so that no more updates start in it. "
+        "status.agentUpdates.failures has what Azure says about them.",
+        why="Looks back, since a window may close soon after.",
+        of_resource=True,
+    ),
+    Alert(
+        "AgentUpdatesFailing",
+        unless_suspended(
+            of_resource(series("agent_updates_failed_machines"))
+            + f" > 0 and on ({KEY}) {of_resource(series('agent_updates_attempts_most'))} > 1"
+        ),
+        "1h",
+        "warning",
+        "Agents are not updated in their windows, again and again.",
+        f"The agents of {{{{ $value | humanize }}}} machines of {_NAME} could not be updated, and that of one of them not "
+        "for the second time in a row. status.agentUpdates.failures has what Azure says about them.",
+        why="The number of tries tells, not the time: windows are a day or a month apart.",
+        of_resource=True,
+    ),
+    Alert(
+        "AutomationAccountUnhealthy",
+        unless_suspended(f"{of_resource(series('automation_account_healthy'))} == 0"),
+        "30m",
+        "warning",
+        "The Automation account cannot update the agents.",
+        f"The Automation account of {_NAME} cannot do its daily run, or soon will not. The condition "
+        "AutomationAccountHealthy says what to do.",
+        of_resource=True,
+    ),
+)

@@ -1,0 +1,121 @@
+"""Alerts about the operator itself."""
+
+from __future__ import annotations
+
+from tools.docs_build.alerts_promql import OPERATOR, PROCESS, Alert, grown, matching, series
+
+_BUILD = series("build_info")
+_LEADING = series("leading")
+_SEEN = f"group by ({OPERATOR}) (present_over_time({series('build_info', window='[1d]')}))"
+_HERE = f"group by ({OPERATOR}) ({_BUILD})"
+_LEADS = f"max by ({PROCESS}, instance) ({_LEADING})"
+
+__all__ = ["OPERATOR_ALERTS"]
+
+OPERATOR_ALERTS = (
+    Alert(
+        "Absent",
+        f"absent({_BUILD}) or group by (cluster) ({_SEEN} unless on ({OPERATOR}) {_HERE})",
+        "10m",
+        "critical",
+        "The operator does not run, or is not scraped.",
+        "There have been no metrics of vault-autoupdate for ten minutes, so nobody looks after the vaults.{{ range query "
+        f'"{_SEEN} unless on ({OPERATOR}) {_HERE}" }}}} Gone: the one in namespace {{{{ .Labels.namespace }}}}.'
+        "{{ end }}",
+        why="Where several operators are in sight, the others must not hide the one that has gone: one that was there "
+        "within a day and is not any more counts. Of a release's own, the first part goes on telling for ever.",
+    ),
+    Alert(
+        "NotLeading",
+        f"max by ({OPERATOR}) (max by ({PROCESS}) ({_LEADING}) == 0)",
+        "5m",
+        "critical",
+        "The operator runs, but no replica leads.",
+        "For five minutes no replica of vault-autoupdate in namespace {{ $labels.namespace }} has held the Lease, so "
+        "nobody looks after the vaults.",
+    ),
+    Alert(
+        "MostlyDown",
+        f"sum_over_time((max by ({OPERATOR}) ({_LEADING}))[30m:1m]) < 15",
+        "20m",
+        "critical",
+        "The operator has led for less than half of the last half hour.",
+        "The operator in namespace {{ $labels.namespace }} has led for {{ $value }} of the last 30 minutes: it ends "
+        "again and again, or keeps losing the Lease.",
+        why="A crash loop is never absent for ten minutes nor without a leader for five: each start ends the one, each "
+        "gap the other. A fresh installation has led for long enough before this has held for 20 minutes.",
+    ),
+    Alert(
+        "Restarting",
+        f"changes((max by ({OPERATOR}) ({series('start_timestamp_seconds')}))[1h:1m]) > 3",
+        "5m",
+        "warning",
+        "The operator restarts again and again.",
+        "The operator in namespace {{ $labels.namespace }} has started {{ $value }} times within an hour.",
+    ),
+    Alert(
+        "TwoLeaders",
+        f"max by ({OPERATOR}) (sum by ({PROCESS}) ({_LEADS}) > 1)",
+        "3m",
+        "critical",
+        "Two replicas believe that they lead.",
+        "{{ $value }} replicas of vault-autoupdate in namespace {{ $labels.namespace }} work on the same vaults: they may "
+        "send a change twice.",
+    ),
+    Alert(
+        "WatchStale",
+        f"time() - max by ({PROCESS}, instance) ({series('watch_last_contact_timestamp_seconds')}) > 600 "
+        f"or {_LEADS} == 1 unless max by ({PROCESS}, instance) ({series('watching')}) == 1",
+        "5m",
+        "warning",
+        "The operator does not see changes of its resources.",
+        "{{ $labels.instance }} has not heard of the API server, or does not watch the VaultAutoUpdate resources. It goes "
+        "on with those that it knows; new ones and changes go unnoticed.",
+        why="A watch is renewed every five minutes, so twice that is too long. A replica that leads and does not watch "
+        "at all is no better.",
+    ),
+    Alert(
+        "QueueOverdue",
+        f"max by ({OPERATOR}) (max_over_time("
+        f"(min_over_time({series('queue_oldest_overdue_seconds', window='[2m]')}))[15m:1m])) > 60",
+        "5m",
+        "warning",
+        "Resources are due and are not worked on.",
+        "For two minutes and more, a resource has been due for {{ $value | humanizeDuration }} without being worked on.",
+        why="Two minutes, so that one late moment is none; looked back at, since the kubelet restarts a process that is "
+        "overdue for five minutes.",
+    ),
+    Alert(
+        "PassHanging",
+        f"max by ({OPERATOR}) ({series('reconcile_overrun_seconds')}) > 0",
+        "15m",
+        "warning",
+        "A look at a vault does not end.",
+        "A pass over a vault has run for {{ $value | humanizeDuration }} longer than any could take.",
+    ),
+    Alert(
+        "StatusNotWritten",
+        grown("reconcile_total", "[15m]", matching("result", "not_written"))
+        + " > 0 or "
+        + grown(
+            "kube_requests_total",
+            "[15m]",
+            'operation=~"write_status|write_finalizers|post_event",code=~"401|403"',
+        )
+        + " > 0",
+        "10m",
+        "warning",
+        "What the operator finds out cannot be written.",
+        "The API server refuses statuses, finalizers or Events of the operator in namespace {{ $labels.namespace }}. A "
+        "vault is not changed before that is written, so repairs stop while every status looks as it did.",
+    ),
+    Alert(
+        "PassesCrash",
+        grown("reconcile_total", "[1h]", matching("result", "crashed")) + " > 0",
+        "5m",
+        "warning",
+        "Passes over a vault end by a defect of the operator.",
+        '{{ $value | printf "%.0f" }} passes of the operator in namespace {{ $labels.namespace }} have ended by an error '
+        "that should not be, within an hour. The log has a line of level error for each.",
+    ),
+)

@@ -1,0 +1,251 @@
+"""Alerts about vaults: the mappings and what keeps them from being as declared."""
+
+from __future__ import annotations
+
+from tools.docs_build.alerts_promql import (
+    KEY,
+    PROCESS,
+    Alert,
+    Record,
+    count_of_last,
+    matching,
+    most,
+    of_resource,
+    present,
+    series,
+    unless_suspended,
+)
+
+_NOT_READY = of_resource(series("resource_not_ready_seconds"))
+_LAST = of_resource(series("resource_last_success_timestamp_seconds"))
+_INTERVAL = of_resource(series("resource_interval_seconds"))
+_READY = of_resource(series("resource_ready"))
+_SUSPENDED = of_resource(series("resource_suspended"))
+_AUDITED = of_resource(series("resource_audited"))
+_IN_FLIGHT = of_resource(series("jobs_in_flight"))
+_UNREADY = (
+    "count by (cluster) (" + of_resource(series("resource_not_ready_seconds", 'reason!="Progressing"')) + " > 900)"
+)
+
+
+def _interval(like: str) -> str:
+    """The interval, and that of the default where the spec cannot be acted on."""
+    return f"({_INTERVAL} or 0 * {like} + 3600)"
+
+
+def _total(metric: str, matchers: str = "") -> str:
+    return f"sum by (cluster) (max by ({PROCESS}) ({series(metric, matchers)}))"
+
+
+def _resources() -> str:
+    """All resources; the replicas that stand by have none."""
+    return f"sum by (cluster) (max by ({PROCESS}) (sum by ({PROCESS}, instance) ({series('resources')})))"
+
+
+def _while_failing(expression: str, *metrics: str) -> str:
+    """``expression`` of resources that are there, are not suspended, and have not become Ready since."""
+    return f"{unless_suspended(present(expression, *metrics))} unless on ({KEY}) {_READY} == 1"
+
+
+_NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
+_FRESH = f"({_total('resources_fresh')} / ({_total('resources_expected_fresh')} > 0))"
+_STALE_VAULTS = f"({_total('resources_expected_fresh')} - {_total('resources_fresh')})"
+_UNREADY_TOTAL = _total("resources_in_trouble", 'trouble="unready"')
+_STALE = f"time() - {_LAST} > 3 * {_interval(_LAST)} unless on ({KEY}) {most('resource_suspended', '[1h]')} == 1"
+_TOO_OLD = (
+    f"(time() - {series('resource_last_success_timestamp_seconds')} > 1.5 * {series('resource_interval_seconds')}) "
+    f"unless {series('resource_suspended')} == 1"
+)
+_RARELY = f"(time() - {_LAST}) and on ({KEY}) {of_resource(count_of_last(_TOO_OLD, '6h', '10m'))} > 8"
+_NOT_UNREADY = 'trouble!="unready"'
+_FAILED = 'reason=~"FailedToStart|JobFailed"'
+_REVERTS = "sum by ({key}) (max by ({key}, instance) ({renamed}))"
+
+
+def _reverts(window: str) -> str:
+    grown = f"increase({series('resource_reverts_total', window=window)})"
+    renamed = f'label_replace({grown}, "namespace", "$1", "exported_namespace", "(.+)")'
+    return _REVERTS.format(key=KEY, renamed=renamed)
+
+
+__all__ = ["RECORDS", "SLOW_VAULT_ALERTS", "VAULT_ALERTS"]
+
+RECORDS = (
+    Record(
+        "vault_autoupdate:fresh:ratio",
+        _FRESH,
+        "The service level: the share of vaults that were seen within their last two intervals. The goal is 0.99 over "
+        "30 days; see docs/observability.md.",
+    ),
+    Record(
+        "vault_autoupdate:ready:ratio",
+        f"sum by (cluster) (max by ({PROCESS}) (sum by ({PROCESS}, instance) ({series('resources', matching('ready', 'True'))}))) "
+        f"/ ({_resources()} > 0)",
+        "The share of resources that are Ready.",
+    ),
+)
+
+VAULT_ALERTS = (
+    Alert(
+        "MostlyNotReady",
+        f"({_UNREADY} / count by (cluster) ({_READY}) > 0.2 and {_UNREADY} > 5) or "
+        f"({_UNREADY_TOTAL} / {_resources()} > 0.2 and {_UNREADY_TOTAL} > 5)",
+        "5m",
+        "critical",
+        "Many vaults have come to be not Ready at the same time: one cause is behind it.",
+        "{{ $value | humanizePercentage }} of all resources{{ with $labels.cluster }} of cluster {{ . }}{{ end }} have not "
+        'been Ready for a quarter of an hour. Most often:{{ range query "topk(3, sum by (reason) ('
+        + series("resources", "ready!='True'")
+        + '))" }} {{ .Labels.reason }} ({{ .Value }}){{ end }}.',
+        why="What is at work is not counted: a first run over a fleet takes hours and is nothing to be called for.",
+    ),
+    Alert(
+        "NotReady",
+        unless_suspended(f"{_NOT_READY} > 2 * {_interval(_NOT_READY)}") + f" unless on ({KEY}) {_AUDITED} == 1",
+        "5m",
+        "warning",
+        "A vault has not been as declared for more than two intervals.",
+        f"{_NAME} has not been Ready for {{{{ $value | humanizeDuration }}}}. The Ready condition of its status says why.",
+        why="Without a spec that can be acted on there is no interval: then it is that of the default. Mode Audit finds "
+        "differences on purpose.",
+        of_resource=True,
+    ),
+    Alert(
+        "Unchecked",
+        f"(({_STALE}) or ({_RARELY})) unless on ({KEY}) {_IN_FLIGHT} > 0",
+        "5m",
+        "warning",
+        "A vault has not been looked at for more than three intervals, or only now and then.",
+        f"No look at the vault of {_NAME} has gone well for {{{{ $value | humanizeDuration }}}}. Whatever its status says "
+        "is as old as that.",
+        why="While jobs are tracked nothing else is read. The second part is for looks that come too rarely, though none "
+        "is missing for long: for more than 80 minutes of the last six hours, the last one was older than one and a half "
+        "intervals.",
+        of_resource=True,
+    ),
+    Alert(
+        "Stalled",
+        unless_suspended(
+            of_resource(series("resource_condition", 'type="Stalled",status="True"'), "reason")
+            + " == 1 or "
+            + of_resource(series("resource_not_ready_seconds", 'reason=~"AuthenticationFailed|Credential.+"'), "reason")
+            + " > 900"
+        ),
+        "15m",
+        "warning",
+        "Nothing goes on for a vault until somebody changes something.",
+        f"{_NAME} is stalled{{{{ with $labels.reason }}}}: {{{{ . }}}}{{{{ end }}}}. It waits for a right, a credential, or "
+        "a change of its spec; the message of its Ready condition says which.",
+        why="A state and not an event: at whatever interval, also when the first answer of all was a refusal, and with "
+        "the name of whom it concerns.",
+        of_resource=True,
+    ),
+    Alert(
+        "JobsFailing",
+        _while_failing(
+            f"({most('resource_failures', '[15m]', _FAILED, 'reason')} > 0 or "
+            f"{most('resource_failures', '[3h]', _FAILED, 'reason')} > 0 and on ({KEY}) "
+            f"{of_resource(series('resource_attempts_most'))} > 1) "
+            f"unless on ({KEY}) {most('resource_attempts_most', '[15m]')} == 1",
+            "resource_failures",
+        ),
+        "30m",
+        "warning",
+        "Changes of mappings keep failing.",
+        "{{ $value | humanize }} mappings of "
+        + _NAME
+        + " could not be changed ({{ $labels.reason }}), also when tried "
+        "again. status.failureCodes says with which of Azure's codes, status.failures what Azure says about them.",
+        why="Looks back over the tries, during which nothing counts as failed. A mapping that failed once is tried again "
+        "within minutes.",
+        of_resource=True,
+    ),
+    Alert(
+        "JobsTimingOut",
+        _while_failing(
+            f"{most('resource_failures', '[25h]', matching('reason', 'TimedOut'))} > 0", "resource_failures"
+        ),
+        "5m",
+        "warning",
+        "Jobs of Site Recovery do not come to an end.",
+        "{{ $value | humanize }} jobs of " + _NAME + " were still running after spec.jobTimeout.",
+        why="The next try takes spec.jobTimeout again, up to a day, during which nothing counts as failed.",
+        of_resource=True,
+    ),
+    Alert(
+        "DriftReturns",
+        unless_suspended(present(f"{_reverts('[1d]')} > 2.5 or {_reverts('[7d]')} > 3.5", "resource_reverts_total")),
+        "",
+        "warning",
+        "Somebody or something keeps undoing what is declared.",
+        'In {{ $value | printf "%.0f" }} looks, mappings of ' + _NAME + " had been changed by somebody else, and were "
+        "changed back: three times within a day, or every other night.",
+        of_resource=True,
+    ),
+    Alert(
+        "RepairNotCuring",
+        _while_failing(
+            f"{most('resource_failures', '[30m]', matching('reason', 'StillDiffers|Unhealthy'))} > 0",
+            "resource_failures",
+        ),
+        "2h",
+        "warning",
+        "Jobs succeed, but mappings do not become right.",
+        "{{ $value | humanize }} mappings of " + _NAME + " have health errors, or are not as declared, after jobs that "
+        "succeeded. Sending the same again does not cure them.",
+        why="Longer than two tries at the default interval of an hour.",
+        of_resource=True,
+    ),
+    Alert(
+        "InTrouble",
+        f"max by (cluster, trouble) ({series('resources_in_trouble', _NOT_UNREADY)}) > 0 "
+        f"unless on (cluster) count by (cluster) ({series('resource_ready')})",
+        "30m",
+        "warning",
+        "Resources need somebody, and there are no metrics that name them.",
+        "{{ $value }} resources are counted under {{ $labels.trouble }}. Series about single resources are switched off: "
+        "vault-autoupdate status names them.",
+        why="For fleets without series about each resource, where the alerts beside this one have nothing to look at.",
+    ),
+)
+
+SLOW_VAULT_ALERTS = (
+    Alert(
+        "FreshnessLow",
+        f"{_FRESH} < 0.8 and on (cluster) {_STALE_VAULTS} > 5",
+        "15m",
+        "critical",
+        "One vault in five has not been seen for more than two intervals.",
+        "Only {{ $value | humanizePercentage }} of the vaults have been seen right within their last two intervals. "
+        "Whatever is said of the others is older than that.",
+    ),
+    Alert(
+        "FreshnessLow",
+        f"{_FRESH} < 0.98 >= 0.8 and on (cluster) {_STALE_VAULTS} > 5",
+        "1h",
+        "warning",
+        "Vaults have not been seen for more than two intervals.",
+        "Only {{ $value | humanizePercentage }} of the vaults have been seen right within their last two intervals; the "
+        "goal is 99 %.",
+    ),
+    Alert(
+        "SuspendedForLong",
+        f"{count_of_last(f'{_SUSPENDED} == 1', '7d', '1h')} >= 160 and on ({KEY}) {_SUSPENDED} == 1",
+        "1h",
+        "info",
+        "A vault has been suspended for more than a week.",
+        f"Nobody looks after the vault of {_NAME} since spec.suspend was set, more than a week ago.",
+        of_resource=True,
+    ),
+    Alert(
+        "AuditDiffers",
+        unless_suspended(
+            f"{of_resource(series('mappings', matching('state', 'drifted')))} > 0 and on ({KEY}) {_AUDITED} == 1"
+        ),
+        "1d",
+        "info",
+        "A vault in mode Audit differs from what is declared.",
+        "{{ $value | humanize }} mappings of " + _NAME + " would be changed if its mode were Enforce.",
+        of_resource=True,
+    ),
+)

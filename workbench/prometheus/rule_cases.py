@@ -1,0 +1,156 @@
+"""Cases of alerts: short to write, made into what promtool wants, and varied as whatever happens to any alert would.
+
+A file has a list of cases: ``case`` (what happens, in words), ``every`` (time between two samples), ``series`` (their
+values in promtool's notation), and when the alert is ``firing`` and ``silent``. ``evaluated`` is the time between two
+evaluations, where it is not that between the samples; ``labels`` are those of the alert when it fires first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from vault_autoupdate.metrics.spec_types import PREFIX
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_VALUE: Final = re.compile(r"(?P<first>_|-?[0-9.e]+)(?:(?P<step>[+-][0-9.e]+))?x(?P<count>\d+)")
+_GONE: Final = ("stale",)
+_MINUTE: Final = 60
+_TAIL: Final = 90
+"""Samples by which a case goes on after it has fired, with its last values."""
+
+__all__ = ["Case", "read_cases", "rule_file_of"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of one alert."""
+
+    alert: str
+    words: str
+    every: int
+    """Seconds."""
+    evaluated: int
+    series: Mapping[str, tuple[str, ...]]
+    """By selector: one value for each sample."""
+    firing: tuple[int, ...] = ()
+    """Seconds after the first sample."""
+    silent: tuple[int, ...] = ()
+    labels: Mapping[str, str] | None = None
+
+    def document(self, rules: Path) -> dict[str, Any]:
+        """The test as promtool reads it."""
+        count = f'(count(ALERTS{{alertstate="firing",alertname="{self.alert}"}}) or vector(0)) > bool 0'
+        wanted = sorted([(at, 1) for at in self.firing] + [(at, 0) for at in self.silent])
+        tests = [
+            {"expr": count, "eval_time": f"{at}s", "exp_samples": [{"labels": "{}", "value": value}]}
+            for at, value in wanted
+        ]
+        if self.labels is not None and self.firing:
+            found = "".join(f',{name}="{value}"' for name, value in sorted(self.labels.items()))
+            exact = f'ALERTS{{alertname="{self.alert}",alertstate="firing"{found}}}'
+            expr = f'ALERTS{{alertstate="firing",alertname="{self.alert}"}}'
+            at = f"{self.firing[0]}s"
+            tests.append({"expr": expr, "eval_time": at, "exp_samples": [{"labels": exact, "value": 1}]})
+        return {
+            "rule_files": [str(rules)],
+            "evaluation_interval": f"{self.evaluated}s",
+            "tests": [
+                {
+                    "name": self.words,
+                    "interval": f"{self.every}s",
+                    "input_series": [
+                        {"series": name, "values": " ".join(values)} for name, values in self.series.items()
+                    ],
+                    "promql_expr_test": tests,
+                }
+            ],
+        }
+
+    def variations(self) -> Iterator[Case]:
+        """What may happen to the first time that it fires."""
+        at, begin = self.firing[0], self._lengthened()
+        resources = {
+            match[0] for name in self.series if (match := re.search(r'namespace="[^"]*", ?name="[^"]*"', name))
+        }
+        in_cluster = {_labelled(name, 'cluster="b"'): values for name, values in self.series.items()}
+        yield replace(self, words="in a cluster of its own", series=in_cluster, firing=(at,), silent=(), labels=None)
+        if self.every <= _MINUTE:
+            thin = {name: _thinned(values) for name, values in begin.items()}
+            yield replace(self, words="scraped half as often", series=thin, firing=(at + 600,), silent=(), labels=None)
+        for resource in resources if len(resources) == 1 else ():
+            after = at // self.every + 1
+            gone = {name: (*values[:after], *_GONE) if resource in name else values for name, values in begin.items()}
+            yield replace(self, words="deleted", series=gone, firing=(at,), silent=(at + 660,), labels=None)
+            if "suspended" not in " ".join(self.series):
+                suspended = f"{PREFIX}_resource_suspended{{{resource}}}"
+                held = {**self.series, suspended: ("1",) * len(next(iter(begin.values())))}
+                yield replace(self, words="suspended", series=held, firing=(), silent=(at,), labels=None)
+
+    def _lengthened(self) -> dict[str, tuple[str, ...]]:
+        return {name: _lengthened(values) for name, values in self.series.items()}
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of one file, which is named after its alert."""
+    return [
+        Case(
+            alert=path.stem,
+            words=each["case"],
+            every=_seconds(each["every"]),
+            evaluated=_seconds(each.get("evaluated", each["every"])),
+            series={name: tuple(_expanded(str(values))) for name, values in each["series"].items()},
+            firing=tuple(_seconds(at) for at in each.get("firing", ())),
+            silent=tuple(_seconds(at) for at in each.get("silent", ())),
+            labels=each.get("labels"),
+        )
+        for each in yaml.load(path.read_text(), yaml.BaseLoader)  # 0x60 is no number here
+    ]
+
+
+def rule_file_of(rules: Path, alert: str, folder: Path) -> Path:
+    """A rule file with one alert alone, so that its cases cost nothing for the others."""
+    groups: Sequence[Mapping[str, Any]] = yaml.safe_load(rules.read_text())["groups"]
+    wanted = [rule for group in groups for rule in group["rules"] if rule.get("alert") == alert]
+    path = folder / f"{alert}.rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": alert, "rules": wanted}]}))
+    return path
+
+
+def _seconds(text: str) -> int:
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", str(text)))
+
+
+def _expanded(values: str) -> Iterator[str]:
+    """One value for each sample, from promtool's notation."""
+    for part in values.split():
+        if (match := _VALUE.fullmatch(part)) is None:
+            yield part
+        elif match["first"] == "_":
+            yield from ("_",) * int(match["count"])
+        else:
+            first, step = float(match["first"]), float(match["step"] or 0)
+            yield from (f"{first + step * n:g}" if step else match["first"] for n in range(int(match["count"]) + 1))
+
+
+def _lengthened(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Goes on as it ended: a line that rose goes on rising."""
+    if len(values) < 2 or values[-1] in {"_", "stale"} or values[-2] in {"_", "stale"}:
+        return values
+    step = float(values[-1]) - float(values[-2])
+    return (*values, *(f"{float(values[-1]) + step * n:g}" for n in range(1, _TAIL + 1)))
+
+
+def _thinned(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value if number % 2 == 0 or value == "stale" else "_" for number, value in enumerate(values))
+
+
+def _labelled(selector: str, label: str) -> str:
+    if "{" not in selector:
+        return f"{selector}{{{label}}}"
+    return selector if "cluster=" in selector else selector.replace("{", f"{{{label}, ", 1)
