@@ -106,7 +106,10 @@ FAULTS: Final = (
             "status",
             {"status": 429, "message": _WORDS, "headers": {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}},
         ),
-        _throttled(),
+        {
+            **_throttled(),
+            Group.OBSERVE: Expected("Throttled", "Unknown", _WORDS, absorbed=False),
+        },
     ),
     Fault(
         "429-with-an-absurd-retry-after",
@@ -118,26 +121,26 @@ FAULTS: Final = (
         },
     ),
     _refused(500, "InternalServerError"),
-    Fault("502", "502 with an HTML page", Simulated("html"), _passing("Http502", "ARM answered 502")),
+    Fault("502", "502 with an HTML page", Simulated("html"), _passing("Http502", "Bad Gateway")),
     _refused(503, "ServiceUnavailable"),
     _refused(504, "GatewayTimeout"),
     Fault(
         "html",
         "200 with an HTML page",
         Simulated("html", {"status": 200}),
-        _passing("MalformedReply", "ARM answered 200 with", in_place=False),
+        _passing("MalformedReply", "ARM answered 200 with"),
     ),
     Fault(
         "truncated-json",
         "JSON that stops half-way",
         Simulated("truncated_json"),
-        _passing("MalformedReply", "ARM answered 200 with", in_place=False),
+        _passing("MalformedReply", "ARM answered 200 with"),
     ),
     Fault(
         "wrong-shape",
         "JSON of another shape",
         Simulated("wrong_shape"),
-        _passing("MalformedReply", "ARM's answer is not a", in_place=False),
+        _passing("MalformedReply", "ARM's answer is not a"),
         injections={Call.UPDATE_MAPPING: Simulated("status", _SHAPELESS)},
     ),
     Fault(
@@ -206,7 +209,7 @@ FAULTS: Final = (
         "next-link-elsewhere",
         "`nextLink` to another host",
         Simulated("next_link_host", {"url": LISTENER}),
-        _to_mend("UntrustedLink", "which is not followed"),
+        _to_mend("UntrustedLink", "is not followed"),
     ),
     Fault(
         "next-link-loop",

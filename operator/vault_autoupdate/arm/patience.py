@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _LONGEST: Final = 3600.0
+_SHORTEST: Final = 0.1
+"""Seconds from which a pause grows, where the server asks for none."""
 _UNTOLD: Final = 10.0
 """Seconds, where the server does not say how long; ARM itself was seen to ask for about as many."""
 _MOST_REMEMBERED: Final = 1000
@@ -50,7 +52,7 @@ class Patience:
         seconds = _UNTOLD if asked is None else asked
         if last:
             seconds = min(max(seconds, 2 * last.seconds), _LONGEST)
-        self._pauses[key] = _Pause(self._now() + seconds, max(seconds, 1.0))
+        self._pauses[key] = _Pause(self._now() + seconds, max(seconds, _SHORTEST))
         while len(self._pauses) > _MOST_REMEMBERED:
             self._pauses.popitem(last=False)
         return seconds if last or asked is not None else None

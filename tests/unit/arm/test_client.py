@@ -294,7 +294,7 @@ async def test_a_pause_that_was_not_long_enough_grows(client: ArmClient, arm: Ar
     began = time.monotonic()
     await client.read(CONTEXT, "list", "/x", _whole)
 
-    assert time.monotonic() - began >= 2
+    assert time.monotonic() - began >= 0.2
 
 
 class _Identity:
