@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from vault_autoupdate.model.text import printable
@@ -16,7 +18,11 @@ _FIELDS: Final = (
 )  # fmt: skip
 """Fields of ours that a line may carry, through ``extra=``."""
 
-__all__ = ["configure_logging"]
+_TOLD_AGAIN: Final = 3600.0
+"""Seconds after which the same warning is told again."""
+_MOST_TOLD: Final = 20_000
+
+__all__ = ["Repeats", "configure_logging"]
 
 
 class _Console(logging.Formatter):
@@ -42,6 +48,38 @@ class _Json(logging.Formatter):
         return json.dumps(document, ensure_ascii=False, default=str)
 
 
+class Repeats(logging.Filter):
+    """Lets a warning through once an hour, and says then how often it was kept back.
+
+    The same is what has the same words, before anything is filled in, about the same resource and mapping, for the
+    same reason. Whatever fails again and again is one line and a number; all of it is in the log at level debug.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+        """When each was told last, and how often it was kept back since."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to tell this one."""
+        if record.levelno < logging.WARNING or logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+            return True
+        about = (getattr(record, name, "") for name in ("resource", "mapping", "machine", "reason"))
+        key, now = (record.name, record.msg, *about), self._clock()
+        told_at, kept_back = self._told.get(key, (float("-inf"), 0))
+        if now - told_at < _TOLD_AGAIN:
+            self._told[key] = (told_at, kept_back + 1)
+            return False
+        self._told[key] = (now, 0)
+        self._told.move_to_end(key)
+        while len(self._told) > _MOST_TOLD:
+            self._told.popitem(last=False)
+        if kept_back:
+            record.msg, record.args = f"{record.getMessage()} (and {kept_back} times since it was told last)", ()
+        return True
+
+
 def configure_logging(settings: Settings) -> None:
     """Send all log lines to standard error in the configured form.
 
@@ -49,6 +87,7 @@ def configure_logging(settings: Settings) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if settings.log_format == "json" else _Console())
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

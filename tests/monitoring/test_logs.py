@@ -78,7 +78,7 @@ def test_every_transition_is_a_line(scenario: Monitored, lines: list[dict[str, A
     told = {
         line["reason"]
         for line in lines
-        if line["logger"] == "vault_autoupdate.controller.controller" and "reason" in line
+        if line["logger"].startswith("vault_autoupdate.controller.") and "reason" in line
     }
     assert {"Progressing", "Compliant", "MappingsFailed", "AuthorizationFailed"} <= told
 

@@ -184,12 +184,12 @@ class ArmClient:
                 error.request_id = call.request_id
                 code = str(error.status) if isinstance(error, ArmError) else error.reason
                 self._observer.call_finished(operation, code, time.monotonic() - began)
-                level = logging.DEBUG if error.disposition is Disposition.WAIT else logging.INFO
-                log.log(level, "%s was answered %s", operation, code, extra=_fields(call, error.reason))
+                log.debug("%s was answered %s", operation, code, extra=_fields(call, error.reason))
                 if error.disposition is Disposition.WAIT:
                     self._observer.call_throttled(kind)
                     asked_for = error.retry_after if isinstance(error, ArmError) else None
                     pause = self._patience.pause((context.scope, kind), asked_for, sent_at=began)
+                    self._tell_of_pause(context, kind, pause, call)
                     self.throttle.refused(context.scope, kind, pause)
                     self._note_refusal(context.scope, kind, error)
                 raise
@@ -201,6 +201,14 @@ class ArmClient:
         self._patience.served((context.scope, kind), sent_at=began)
         return result
 
+    def _tell_of_pause(self, context: CallContext, kind: CallKind, pause: float | None, call: ArmCall) -> None:
+        """One line for each pause, however many calls were refused when it began."""
+        if self.throttle.paused_for(context.scope, kind) > 0:
+            return
+        scope = "/".join(filter(None, (context.scope.subscription, context.scope.region)))
+        until = "for a while" if pause is None else f"for {pause:.0f} s"
+        log.info("Azure refuses %ss about %s (429): none %s", kind, scope, until, extra=_fields(call, "Throttled"))
+
     async def _log_in(self, call: ArmCall) -> None:
         """Have a token of the resource's own identity at hand before the call takes a turn, or a thread."""
         if call.tokens is None:
@@ -211,7 +219,7 @@ class ArmClient:
         except AzureError as error:
             error.request_id = call.request_id
             self._observer.call_finished(call.operation, error.reason, time.monotonic() - began)
-            log.info("%s got no token: %s", call.operation, error.reason, extra=_fields(call, error.reason))
+            log.debug("%s got no token: %s", call.operation, error.reason, extra=_fields(call, error.reason))
             raise
 
     def _note_refusal(self, scope: QuotaScope, kind: CallKind, error: AzureError) -> None:

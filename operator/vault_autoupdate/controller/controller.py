@@ -289,7 +289,8 @@ class Controller:
         if tracked.generation != resource.generation and not outcome.readiness.reconciling:
             return 0.0  # it is settled as it was declared before, which says nothing of how it is declared now
         handled = None if outcome.superseded else requested
-        await self._publisher.publish(tracked, outcome.readiness, final=True, handled=handled)
+        logged = outcome.error is not None
+        await self._publisher.publish(tracked, outcome.readiness, final=True, handled=handled, logged=logged)
         return 0.0 if outcome.superseded else self._next_delay(resource, state, outcome)
 
     def _prepare(self, tracked: TrackedResource) -> None:

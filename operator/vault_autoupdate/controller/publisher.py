@@ -37,6 +37,7 @@ class Publisher:
         final: bool = False,
         emit: bool = True,
         handled: str | None = None,
+        logged: bool = False,
     ) -> None:
         """Write the status if it says anything new, and post an Event if Ready or its reason changed.
 
@@ -46,6 +47,7 @@ class Publisher:
             final: whether this is the last word of a pass.
             emit: whether a transition is worth an Event.
             handled: the value of the annotation ``requestedAt`` that this status answers.
+            logged: whether the log has been told already, by whoever met the error that it is about.
 
         Raises:
             ObjectGone: the resource is no longer there.
@@ -74,14 +76,19 @@ class Publisher:
         tracked.status = status
         tracked.history.status_is(status, self._now())
         if emit and before != ready_condition(status):
+            self._log(tracked, current, logging.DEBUG if logged else None)
             await self._emit_event(tracked, current, was_ready=before[0] == ConditionStatus.TRUE)
 
-    async def _emit_event(self, tracked: TrackedResource, current: Readiness, *, was_ready: bool) -> None:
-        """Tell of a transition: always in the log, and in an Event unless that would be one too many."""
-        level = logging.WARNING if current.is_warning else logging.INFO
+    @staticmethod
+    def _log(tracked: TrackedResource, current: Readiness, level: int | None) -> None:
+        """Tell of a transition in the log, at the level that it deserves or at ``level``."""
+        deserved = logging.WARNING if current.is_warning else logging.INFO
         vault = tracked.resource.spec.vault_resource_id.name if tracked.resource else ""
         fields = {"resource": str(tracked.ref.key), "vault": vault, "reason": current.reason}
-        log.log(level, "%s is %s: %s", tracked.ref.key, current.reason, current.message, extra=fields)
+        log.log(level or deserved, "%s is %s: %s", tracked.ref.key, current.reason, current.message, extra=fields)
+
+    async def _emit_event(self, tracked: TrackedResource, current: Readiness, *, was_ready: bool) -> None:
+        """Tell of a transition in an Event, unless that would be one too many."""
         emission = self._events.consider(tracked.ref.uid, current, self._now(), was_ready=was_ready)
         if emission:
             await self._writer.emit_event(tracked.ref, current, count=emission.count)

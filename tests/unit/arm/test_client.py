@@ -270,6 +270,24 @@ async def test_logs_tell_what_was_called_and_what_for(
     ]
 
 
+async def test_refusals_of_many_calls_at_once_are_one_line_and_a_refusal_of_another_kind_is_none(
+    client: ArmClient, arm: Arm, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="vault_autoupdate")
+    together = threading.Barrier(4)
+    arm.before = lambda: together.wait(5)
+    arm.answers = [_error(Disposition.WAIT, status=429, retry_after=90) for _ in range(4)]
+
+    await asyncio.gather(*(client.read(CONTEXT, "list", "/x", _whole) for _ in range(4)), return_exceptions=True)
+    arm.before = lambda: None
+    arm.answers = [_error(Disposition.STALL, status=403)]
+    with pytest.raises(ArmError):
+        await client.write(CONTEXT, "update", "/x", {})
+
+    assert len(caplog.records) == 1
+    assert "(429): none for 90 s" in caplog.text
+
+
 @pytest.mark.parametrize(
     "broken", [b'{"value": [', b"<html>log in</html>", b"", b'{"error": {"code": "Busy"}}', b"null"]
 )
