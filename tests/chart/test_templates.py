@@ -256,9 +256,10 @@ class TestPod:
         assert of["spec"]["template"]["metadata"]["labels"]["example.com/tier"] == "control"
         assert of["metadata"]["labels"]["cost-centre"] == "4711"
         assert {item["metadata"]["name"] for item in rendered.of("ConfigMap")} == {"vau-map", "dr-updates-text"}
-        assert rendered.one("CustomResourceDefinition")["metadata"]["annotations"] == {
-            "argocd.argoproj.io/sync-options": "Prune=false,Delete=false"
-        }
+        definitions = rendered.of("CustomResourceDefinition")
+        assert {each["spec"]["names"]["kind"] for each in definitions} == {"VaultAutoUpdate", "VaultAutoUpdatePolicy"}
+        for each in definitions:
+            assert each["metadata"]["annotations"] == {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
         assert "ServiceAccount" not in rendered.kinds
 
 
@@ -701,3 +702,22 @@ def _selects(selector: Mapping[str, str], metadata: Mapping[str, Any]) -> bool:
 def _alerts(values: dict[str, Any]) -> list[dict[str, Any]]:
     groups = render(values).one("PrometheusRule")["spec"]["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+class TestPolicies:
+    def test_without_them_nothing_of_them_is_there(self) -> None:
+        rendered = render()
+
+        assert "vaultautoupdatepolicies" not in json.dumps(rendered.all)
+        assert "VAULT_AUTOUPDATE_POLICIES" not in json.dumps(rendered.all)
+
+    @pytest.mark.parametrize(
+        ("release", "verbs"), [(False, ["create", "patch"]), (True, ["create", "patch", "delete"])]
+    )
+    def test_resources_can_be_deleted_only_where_that_is_wanted(self, release: bool, verbs: list[str]) -> None:
+        rendered = render({"policies": {"enabled": True, "release": release}})
+
+        rules = [rule for role in rendered.of("ClusterRole") for rule in role["rules"] if "create" in rule["verbs"]]
+        own = [rule["verbs"] for rule in rules if rule["resources"] == ["vaultautoupdates"]]
+        assert verbs in own
+        assert '"VAULT_AUTOUPDATE_POLICIES"' in json.dumps(rendered.all)
