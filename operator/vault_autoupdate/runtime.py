@@ -124,40 +124,13 @@ def open_core(
         may_write=may_write,
     )
     throttle = Throttle({CallKind.WRITE: settings.write_limit, CallKind.READ: settings.read_limit})
-    client = ArmClient(
-        session,
-        throttle,
-        calls,
-        connections=settings.max_connections,
-        retry_pause=settings.retry_pause.total_seconds(),
+    client = _client(settings, session, throttle, calls, settings.max_connections)
+    lists, graph = (
+        _client(settings, session, Throttle({CallKind.READ: limits}), calls, connections)
+        for limits, connections in ((arm_discovery.DISCOVERY_READS, _DISCOVERY_CONNECTIONS), (arm_discovery.QUERIES, 1))
     )
-    timing = Timing(
-        poll_min=settings.job_poll_min,
-        poll_max=settings.job_poll_max,
-        retry_pause=settings.retry_pause,
-        retry_min=settings.retry_min,
-        retry_max=settings.retry_max,
-        status_interval=settings.status_interval,
-        agent_interval=settings.agent_interval,
-        request_interval=settings.request_interval,
-        changes_at_once=settings.max_connections,
-    )
-    site_recovery = SiteRecovery(client)
+    timing, site_recovery = _timing(settings), SiteRecovery(client)
     reconciler = Reconciler(site_recovery, timing, runs, scope=settings.quota_scope, now=utc_now)
-    lists = ArmClient(
-        session,
-        Throttle({CallKind.READ: arm_discovery.DISCOVERY_READS}),
-        calls,
-        connections=_DISCOVERY_CONNECTIONS,
-        retry_pause=settings.retry_pause.total_seconds(),
-    )
-    graph = ArmClient(
-        session,
-        Throttle({CallKind.READ: arm_discovery.QUERIES}),
-        calls,
-        connections=1,
-        retry_pause=settings.retry_pause.total_seconds(),
-    )
     reader = EstateReader(arm_discovery.ArmDiscovery(lists, graph), utc_now)
     has_graph = settings.cloud in _CLOUDS_WITH_GRAPH
     policies = PolicyReconciler(reader, site_recovery, has_graph=has_graph, now=utc_now)
@@ -168,6 +141,27 @@ def open_core(
         for each in (client, lists, graph):
             each.close()
         session.close()
+
+
+def _client(
+    settings: Settings, session: ArmSession, throttle: Throttle, calls: CallObserver, connections: int
+) -> ArmClient:
+    pause = settings.retry_pause.total_seconds()
+    return ArmClient(session, throttle, calls, connections=connections, retry_pause=pause)
+
+
+def _timing(settings: Settings) -> Timing:
+    return Timing(
+        poll_min=settings.job_poll_min,
+        poll_max=settings.job_poll_max,
+        retry_pause=settings.retry_pause,
+        retry_min=settings.retry_min,
+        retry_max=settings.retry_max,
+        status_interval=settings.status_interval,
+        agent_interval=settings.agent_interval,
+        request_interval=settings.request_interval,
+        changes_at_once=settings.max_connections,
+    )
 
 
 def utc_now() -> datetime:
@@ -192,23 +186,12 @@ async def run_operator(settings: Settings) -> None:
             metrics = Metrics()
             api = await stack.enter_async_context(connect(metrics.kube_call_finished))
             identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-            leadership = Leadership(
-                api,
-                namespace=settings.lease_namespace or own_namespace(),
-                name=settings.lease_name,
-                identity=identity,
-            )
+            leadership = _leadership(settings, api, identity)
             may_write = leadership.holds if settings.leader_elect else lambda: True
             metrics.leading_when(may_write)
+            fetched = metrics.token_fetched
             core = stack.enter_context(
-                open_core(
-                    settings,
-                    os.environ,
-                    calls=metrics,
-                    runs=metrics,
-                    token_fetched=metrics.token_fetched,
-                    may_write=may_write,
-                )
+                open_core(settings, os.environ, calls=metrics, runs=metrics, token_fetched=fetched, may_write=may_write)
             )
             if expiry := certificate_expiry(settings, os.environ):
                 metrics.credential_expires(expiry)
@@ -239,6 +222,11 @@ async def run_operator(settings: Settings) -> None:
                 # has to show that it can.
                 standing_by=leadership.follows,
             )
+
+
+def _leadership(settings: Settings, api: Connection, identity: str) -> Leadership:
+    namespace = settings.lease_namespace or own_namespace()
+    return Leadership(api, namespace=namespace, name=settings.lease_name, identity=identity)
 
 
 def _policy_work(

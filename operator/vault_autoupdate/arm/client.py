@@ -148,7 +148,7 @@ class ArmClient:
             try:
                 return await self._once(context, CallKind.READ, make_call(), parse)
             except AzureError as error:
-                if attempt == _TRIES or error.disposition not in {Disposition.RETRY, Disposition.WAIT}:
+                if attempt == _TRIES or not error.will_pass:
                     raise
                 if error.disposition is Disposition.RETRY:
                     asked = (error.retry_after if isinstance(error, ArmError) else None) or 0.0

@@ -79,44 +79,11 @@ async def watch(
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
     health.begin()
-    used_logins: int | None = None
     others = (policies,) if policies else ()
     registry = kopf.OperatorRegistry()
-
-    @kopf.on.startup(registry=registry)
-    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.scanning.disabled = True  # no list of all CRDs and namespaces: less to grant
-        settings.watching.server_timeout = 300
-        settings.watching.client_timeout = 310
-        settings.watching.connect_timeout = 30
-        settings.networking.request_timeout = 60
-        settings.networking.connect_timeout = 10
-        settings.networking.error_backoffs = _Backoffs()
-        settings.queueing.idle_timeout = 0.1
-        settings.posting.enabled = False  # Events are ours
-        settings.process.ultimate_exiting_timeout = _LAST_RESORT
-
-    @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        # kopf asks at the start, and whenever the API server does not know the last session any longer.
-        nonlocal used_logins
-        if used_logins is not None:
-            try:
-                await connection.log_in_again(used_logins)
-            except ClusterUnreadable as error:
-                raise kopf.TemporaryError(str(error), delay=_LOGIN_PAUSE) from error
-        used_logins = connection.logins
-        return await _session(connection, health, calls)
-
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
-        health.contact(body["metadata"]["namespace"])
-        if event["type"] == "DELETED":
-            metadata = body["metadata"]
-            controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
-        else:
-            controller.on_change(dict(body), initial=event["type"] is None)
-
+    kopf.on.startup(registry=registry)(_configure)
+    _log_in_by(registry, connection, health, calls)
+    _watch_resources(registry, controller, health)
     if policies:
         _watch_policies(registry, policies.controller, health)
 
@@ -135,15 +102,7 @@ async def watch(
         *(asyncio.create_task(each.queue.run(each.controller.work), name="policies") for each in others),
     ]
     try:
-        await kopf.operator(
-            registry=registry,
-            # For peering, which is not used. Without, kopf asks for the user's name, and a uid may have none.
-            identity=cast("Any", "vault-autoupdate"),
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            ready_flag=health.ready,
-        )
+        await _run_kopf(registry, namespaces, health)
     except Exception as error:
         log.debug("kopf ended", exc_info=True)
         raise WatchLost(f"the watch of {PLURAL} ended for good: {type(error).__name__}: {error}") from error
@@ -151,6 +110,60 @@ async def watch(
         health.ready.clear()
         for task in working:
             task.cancel()
+
+
+async def _run_kopf(registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], health: WatchHealth) -> None:
+    await kopf.operator(
+        registry=registry,
+        # For peering, which is not used. Without, kopf asks for the user's name, and a uid may have none.
+        identity=cast("Any", "vault-autoupdate"),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=health.ready,
+    )
+
+
+async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    settings.scanning.disabled = True  # no list of all CRDs and namespaces: less to grant
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 60
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = _Backoffs()
+    settings.queueing.idle_timeout = 0.1
+    settings.posting.enabled = False  # Events are ours
+    settings.process.ultimate_exiting_timeout = _LAST_RESORT
+
+
+def _log_in_by(
+    registry: kopf.OperatorRegistry, connection: Connection, health: WatchHealth, calls: KubeCallObserver
+) -> None:
+    """Have kopf log in as ``connection`` does. It asks at the start, and when its session is refused."""
+    used_logins: int | None = None
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        nonlocal used_logins
+        if used_logins is not None:
+            try:
+                await connection.log_in_again(used_logins)
+            except ClusterUnreadable as error:
+                raise kopf.TemporaryError(str(error), delay=_LOGIN_PAUSE) from error
+        used_logins = connection.logins
+        return await _session(connection, health, calls)
+
+
+def _watch_resources(registry: kopf.OperatorRegistry, controller: Controller, health: WatchHealth) -> None:
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
+        health.contact(body["metadata"]["namespace"])
+        if event["type"] == "DELETED":
+            metadata = body["metadata"]
+            controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+        else:
+            controller.on_change(dict(body), initial=event["type"] is None)
 
 
 def _watch_policies(registry: kopf.OperatorRegistry, controller: PolicyController, health: WatchHealth) -> None:

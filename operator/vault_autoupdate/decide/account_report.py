@@ -87,27 +87,17 @@ def build_account_report(
             "Create it, or set spec.automationAccountResourceId to one that exists.",
         )
         return AccountReport(name, healthy=False, problems=(gone,))
-    ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
-    unscheduled: list[ContainerMapping] = []
-    scheduled: list[tuple[ContainerMapping, Schedule]] = []
-    for mapping in (each for each in ours if each.schedule_name):
-        if schedule := facts.schedules.get(fold(mapping.schedule_name)):
-            scheduled.append((mapping, schedule))
-        else:
-            unscheduled.append(mapping)
-    unbound = [
-        each for each in ours if each.job_schedule_name and fold(each.job_schedule_name) not in facts.job_schedules
-    ]
-    disabled = [(mapping, schedule) for mapping, schedule in scheduled if schedule.enabled is False]
-    next_runs = [schedule.next_run for _, schedule in scheduled if schedule.enabled is not False and schedule.next_run]
+    artifacts = _artifacts(facts, account, mappings)
     found = (
         _state_problem(name, facts.account),
         _identity_problem(name, facts.account),
-        _missing_problem("ScheduleMissing", name, [(each, f"Schedule {each.schedule_name}") for each in unscheduled]),
         _missing_problem(
-            "JobScheduleMissing", name, [(each, f"Job schedule {each.job_schedule_name}") for each in unbound]
+            "ScheduleMissing", name, [(each, f"Schedule {each.schedule_name}") for each in artifacts.unscheduled]
         ),
-        _disabled_problem(name, disabled),
+        _missing_problem(
+            "JobScheduleMissing", name, [(each, f"Job schedule {each.job_schedule_name}") for each in artifacts.unbound]
+        ),
+        _disabled_problem(name, artifacts.disabled),
         _run_problem(name, facts.runs),
         _minutes_problem(name, facts),
     )
@@ -117,17 +107,53 @@ def build_account_report(
         healthy=False if problems else (True if facts.account.state else None),
         problems=problems,
         state=clean(facts.account.state, _NAME_BYTES),
-        next_run=min((run for run in next_runs if run >= now), default=None),
+        next_run=artifacts.next_run(now),
         last_run=facts.runs[0] if facts.runs else None,
         minutes_used=facts.minutes_used,
         minutes_limit=_limit(facts),
-        schedules=len({fold(schedule.name) for _, schedule in scheduled}),
-        schedules_missing=len({fold(each.schedule_name) for each in unscheduled}),
-        schedules_disabled=len({fold(schedule.name) for _, schedule in disabled}),
-        missing={
-            **{each.key: _lost("job schedule", each.job_schedule_name) for each in unbound},
-            **{each.key: _lost("schedule", each.schedule_name) for each in unscheduled},
-        },
+        schedules=len({fold(schedule.name) for _, schedule in artifacts.scheduled}),
+        schedules_missing=len({fold(each.schedule_name) for each in artifacts.unscheduled}),
+        schedules_disabled=len({fold(schedule.name) for _, schedule in artifacts.disabled}),
+        missing=artifacts.missing,
+    )
+
+
+@dataclass(frozen=True)
+class _Artifacts:
+    """What the account has of what the mappings that it updates name."""
+
+    scheduled: Sequence[tuple[ContainerMapping, Schedule]]
+    unscheduled: Sequence[ContainerMapping]
+    """Those whose schedule is gone."""
+    unbound: Sequence[ContainerMapping]
+    """Those whose job schedule, the link of schedule and runbook, is gone."""
+
+    @property
+    def disabled(self) -> list[tuple[ContainerMapping, Schedule]]:
+        return [(mapping, schedule) for mapping, schedule in self.scheduled if schedule.enabled is False]
+
+    @property
+    def missing(self) -> dict[str, LostArtifact]:
+        """By mapping key; where both are gone, the schedule, without which no job schedule can be."""
+        return {
+            **{each.key: _lost("job schedule", each.job_schedule_name) for each in self.unbound},
+            **{each.key: _lost("schedule", each.schedule_name) for each in self.unscheduled},
+        }
+
+    def next_run(self, now: datetime) -> datetime | None:
+        runs = (schedule.next_run for _, schedule in self.scheduled if schedule.enabled is not False)
+        return min((run for run in runs if run and run >= now), default=None)
+
+
+def _artifacts(facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping]) -> _Artifacts:
+    ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
+    named = [(each, facts.schedules.get(fold(each.schedule_name))) for each in ours if each.schedule_name]
+    return _Artifacts(
+        scheduled=[(mapping, schedule) for mapping, schedule in named if schedule],
+        unscheduled=[mapping for mapping, schedule in named if not schedule],
+        unbound=[
+            each for each in ours if each.job_schedule_name and fold(each.job_schedule_name) not in facts.job_schedules
+        ],
     )
 
 

@@ -114,7 +114,7 @@ def suspended(state: VaultState) -> Readiness:
 
 def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> Readiness:
     """A call without which nothing can be done has failed."""
-    waiting = error.disposition in {Disposition.RETRY, Disposition.WAIT}
+    waiting = error.will_pass
     tracked = f" {plural(len(state.operations), 'job')} in flight." if state.operations else ""
     if deleting:
         tracked += " To delete the resource without switching auto-update off, set spec.deletionPolicy to Retain."
