@@ -88,7 +88,9 @@ async def test_without_the_right_to_read_them_all_else_goes_on(azure: AzureFacto
     assert reads(arm) == 1, "not asked again at each look"
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503, "times": 4}, {"kind": "truncated_json"}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 503, "times": 4}, {"kind": "truncated_json", "times": 4}]
+)
 async def test_an_answer_that_does_not_come_is_asked_for_again_at_the_next_look(
     azure: AzureFactory, fault: dict[str, Any]
 ) -> None:

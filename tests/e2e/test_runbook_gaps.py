@@ -97,7 +97,7 @@ async def test_gap_run_as_account_is_drift_though_all_else_is_right(azure: Azure
 
 
 async def test_gap_failed_to_start_is_tried_again_when_its_time_has_come(azure: AzureFactory) -> None:
-    arm, state = azure(settings={"retry_min": "0.05s"}), VaultState()
+    arm, state = azure(settings={"retry_min": "2s"}), VaultState()
     arm.control.add_fault("status", method="PATCH", status=500, times=12)
     first = await arm.reconcile(resource(), state)
     assert first.readiness.reason == "MappingsFailed"

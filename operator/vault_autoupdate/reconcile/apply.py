@@ -27,8 +27,6 @@ class Apply:
         self._context = work.context
         self._pending = deque(decisions)
         self._blocked: AzureError | None = None
-        self._is_first = True
-        """Whether no change of this pass has been answered yet. The first goes alone: it may concern all alike."""
         self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -44,7 +42,8 @@ class Apply:
             AzureError: one that concerns all mappings alike, so that no further change makes sense now.
         """
         self.tasks = {task for task in self.tasks if not _ended(task)}
-        at_once = 1 if self._is_first else self._context.timing.changes_at_once
+        # The first goes alone: its answer may concern all of them.
+        at_once = self._context.timing.changes_at_once if self._work.has_tried else 1
         while self._pending and not self._blocked and len(self.tasks) < at_once:
             self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
         self._expect_calls()
@@ -68,8 +67,6 @@ class Apply:
         except AzureError as error:
             self._blocked = error
             return
-        finally:
-            self._is_first = False
         if not is_dealt_with:
             self._pending.appendleft(decision)
         refusal = self._work.last_refusal

@@ -40,6 +40,8 @@ class MappingWork(Work[Decision]):
 
     def __init__(self, context: ReconcileContext) -> None:
         super().__init__(context)
+        self.has_tried = False
+        """Whether a change was tried, and what came of it is known to be about that one or about all."""
         self.refusals_in_a_row = 0
         self.last_refusal: AzureError | None = None
         self._mappings: Sequence[ContainerMapping] | None = None
@@ -66,7 +68,10 @@ class MappingWork(Work[Decision]):
 
     async def send(self, target: Decision) -> Started:
         """See `Work`."""
-        return await self.context.site_recovery.update(self.context.call_context, target.mapping, self.context.goal)
+        try:
+            return await self.context.site_recovery.update(self.context.call_context, target.mapping, self.context.goal)
+        finally:
+            self.has_tried = True
 
     async def look(self, target_id: str) -> Standing:
         """See `Work`."""
