@@ -67,7 +67,8 @@ def _check_one_after_the_other(site: Site, first: OperatorProcess, second: Opera
     """Each mapping was patched once, and from the first PATCH of the second replica on all PATCHes are its own."""
     assert set(site.patched().values()) == {1}
     requests = site.requests(method="PATCH")
-    assert {each["status"] for each in requests} == {202}
+    # 0: whoever sent it was killed before the answer came.
+    assert {each["status"] for each in requests} - {0} == {202}
     names = [each["mapping"] for each in requests]
     second.stop()  # whatever it has sent, it has logged now
     of_second = _changed_by(second)
@@ -134,7 +135,7 @@ def test_a_leader_that_was_frozen_writes_nothing_more_when_it_wakes_up(
     before = _status_writes(site, first)
     first.thaw()
 
-    assert first.child.wait(within=5) not in {0, None}, "it lost the Lease, so it is to start anew"
+    assert first.child.wait(within=TAKE_OVER) not in {0, None}, "it lost the Lease, so it is to start anew"
     _wait_patches(site, 10)
     assert _status_writes(site, first) == before
     _check_one_after_the_other(site, first, second)
