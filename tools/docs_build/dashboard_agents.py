@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tools.docs_build.dashboard_queries import P, of
+from tools.docs_build.dashboard_queries import FEW, NONE, of, own
 from tools.docs_build.grafana import Panel, heatmap, series, stat, table
 
 _HEALTHY: Final = of("automation_account_healthy")
-_NEXT_RUN: Final = f"{P}_automation_account_next_run_timestamp_seconds"
+_NEXT_RUN: Final = own("automation_account_next_run_timestamp_seconds")
 _UNDER_WAY: Final = of("agent_updates_in_flight")
 _WAITING: Final = of("agent_updates_waiting")
 _NOT_UPDATED: Final = of("agent_updates_failed_machines")
@@ -30,35 +30,40 @@ __all__ = ["agents_row"]
 
 def agents_row() -> list[Panel]:
     """Agents, their updates in windows, and the Automation accounts."""
-    by_state, by_version = of("agents", 'state=~".+"'), f"{P}_agent_versions"
+    by_state, by_version = of("agents", 'state=~".+"'), own("agent_versions")
     by_concern, by_phase = of("agents_concern", 'concern=~".+"'), of("agent_updates_phase", 'phase=~".+"')
     return [
         stat(
             "Expired, or within 60 days",
-            f"sum({_EXPIRING})",
+            f"sum({_EXPIRING}) or {NONE}",
             width=4,
             steps=[("green", None), ("red", 1)],
             text="Machines whose agent Site Recovery supports no longer, or not for long.",
         ),
         stat(
             "More than four releases behind",
-            f"sum({_FAR_BEHIND})",
+            f"sum({_FAR_BEHIND}) or {NONE}",
             width=4,
             steps=[("green", None), ("orange", 1)],
             text="Machines whose agent Microsoft does not support.",
         ),
-        stat("Updates under way", f"sum({_UNDER_WAY})", width=3, text="In windows: spec.agentUpdates."),
-        stat("Waiting for a window", f"sum({_WAITING})", width=3, text="Machines that a window would still update."),
+        stat("Updates under way", f"sum({_UNDER_WAY}) or {NONE}", width=3, text="In windows: spec.agentUpdates."),
+        stat(
+            "Waiting for a window",
+            f"sum({_WAITING}) or {NONE}",
+            width=3,
+            text="Machines that a window would still update.",
+        ),
         stat(
             "Updates failed",
-            f"sum({_NOT_UPDATED})",
+            f"sum({_NOT_UPDATED}) or {NONE}",
             width=3,
             steps=[("green", None), ("red", 1)],
             text="Machines whose last update in a window failed.",
         ),
         stat(
             "Accounts unhealthy",
-            f"count({_HEALTHY} == 0) or vector(0)",
+            f"count({_HEALTHY} == 0) or {NONE}",
             width=3,
             steps=[("green", None), ("red", 1)],
             text="Automation accounts that cannot update agents. The condition AutomationAccountHealthy says why.",
@@ -68,10 +73,17 @@ def agents_row() -> list[Panel]:
             f"min({_NEXT_RUN}) - time()",
             width=4,
             unit="s",
-            text="Of all accounts, the run that comes first, as it was when the account was last looked at.",
+            steps=[("red", None), ("blue", 0)],
+            text="Negative: it is missing. Of all accounts, the run that comes first, as it was when the account was last looked at.",
         ),
         series(
-            "Machines by state", [(f"sum by (state) ({by_state})", "{{state}}")], stacked=True, width=8, colours=_STATES
+            "Machines by state",
+            [(f"sum by (state) ({by_state})", "{{state}}")],
+            stacked=True,
+            width=8,
+            colours=_STATES,
+            text="behind: an update waits.",
+            book="AgentsBehind",
         ),
         series(
             "Machines by version",
@@ -79,6 +91,7 @@ def agents_row() -> list[Panel]:
             stacked=True,
             width=8,
             colours={},
+            text="Of all vaults where that is known.",
         ),
         series(
             "What is wrong with agents",
@@ -90,23 +103,33 @@ def agents_row() -> list[Panel]:
         series(
             "Updates in windows",
             [
-                (f"sum({_UNDER_WAY})", "under way"),
-                (f"sum({_WAITING})", "waiting"),
-                (f"sum({_NOT_UPDATED})", "failed"),
+                (f"sum({_UNDER_WAY}) or {NONE}", "under way"),
+                (f"sum({_WAITING}) or {NONE}", "waiting"),
+                (f"sum({_NOT_UPDATED}) or {NONE}", "failed"),
             ],
             width=8,
             colours=_UPDATES,
+            text="Machines.",
+            book="AgentUpdatesFailing",
         ),
         series(
             "Updates by outcome",
-            [(f"sum by (outcome) (increase({P}_agent_updates_total[$__rate_interval]))", "{{outcome}}")],
+            [
+                (
+                    f"sum by (outcome) (increase({own('agent_updates_total', window='[$__rate_interval]')}))",
+                    "{{outcome}}",
+                )
+            ],
             bars=True,
             stacked=True,
             width=8,
+            text="In windows, or asked for by the annotation.",
+            book="AgentRolloutStopped",
         ),
         heatmap(
             "Duration of updates",
-            f"sum by (le) (increase({P}_agent_update_duration_seconds_bucket[$__rate_interval]))",
+            f"sum by (le) (increase({own('agent_update_duration_seconds_bucket', window='[$__rate_interval]')}))",
+            text="From the start of an agent's update to the end of its job as it was seen.",
             width=8,
         ),
         series(
@@ -120,16 +143,13 @@ def agents_row() -> list[Panel]:
         table(
             "Windows and accounts",
             [
-                ("Window open", of("agent_window_open")),
-                ("Next window in", f"{of('agent_next_window_timestamp_seconds')} - time()"),
-                ("Waiting", _WAITING),
-                ("Failed", _NOT_UPDATED),
-                ("Account healthy", _HEALTHY),
-                ("Run time used", of("automation_account_run_time_used_seconds")),
-                ("Run time limit", of("automation_account_run_time_limit_seconds")),
+                ("Failed", f"topk({FEW}, {_NOT_UPDATED})"),
+                ("Waiting", f"topk({FEW}, {_WAITING})"),
+                ("Account healthy", f"topk({FEW}, {_HEALTHY} == 0)"),
+                ("Next window in", f"topk({FEW}, {of('agent_next_window_timestamp_seconds')} - time())"),
             ],
             width=16,
-            sort="Account healthy",
-            text="Windows of vaults with autoUpdate: Disabled, Automation accounts of those with Enabled.",
+            sort="Failed",
+            text="The worst of each: updates that failed or wait, accounts that cannot work, windows that are far away.",
         ),
     ]

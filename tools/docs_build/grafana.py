@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+RUNBOOKS: Final = "https://github.com/vault-autoupdate/vault-autoupdate/blob/main/docs/runbooks"
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _COLOURS: Final = {
     "compliant": "green",
@@ -22,14 +23,18 @@ _COLOURS: Final = {
 
 Panel = dict[str, Any]
 
-__all__ = ["DATASOURCE", "Panel", "heatmap", "series", "stat", "table"]
+__all__ = ["DATASOURCE", "RUNBOOKS", "Panel", "bars_of", "heatmap", "series", "stat", "table"]
 
 
-def _panel(kind: str, title: str, targets: list[Panel], size: tuple[int, int], text: str, **more: Any) -> Panel:
+def _panel(
+    kind: str, title: str, targets: list[Panel], size: tuple[int, int], *, text: str, book: str, **more: Any
+) -> Panel:
+    page = f"VaultAutoUpdate{book}" if book else "README"
     return {
         "type": kind,
         "title": title,
-        **({"description": text} if text else {}),
+        "description": text,
+        "links": [{"title": "What to do", "url": f"{RUNBOOKS}/{page}.md", "targetBlank": True}],
         "datasource": DATASOURCE,
         "gridPos": {"w": size[0], "h": size[1]},
         "targets": [{**target, "refId": chr(ord("A") + number)} for number, target in enumerate(targets)],
@@ -49,19 +54,26 @@ def stat(
     height: int = 4,
     unit: str = "short",
     steps: Sequence[tuple[str, float | None]] = (("blue", None),),
-    text: str = "",
+    words: Mapping[int, tuple[str, str]] | None = None,
+    text: str,
+    book: str = "",
 ) -> Panel:
-    """One big number."""
+    """One big number, or by ``words`` what each number means and its colour; ``book`` is the alert to read about."""
+    mappings = [
+        {"type": "value", "options": {str(value): {"text": word, "color": colour, "index": value}}}
+        for value, (word, colour) in (words or {}).items()
+    ]
     thresholds = {"mode": "absolute", "steps": [{"color": colour, "value": value} for colour, value in steps]}
     return _panel(
         "stat",
         title,
         [_target(expression, instant=True, range=False)],
         (width, height),
-        text,
-        fieldConfig={"defaults": {"unit": unit, "thresholds": thresholds}, "overrides": []},
+        text=text,
+        book=book,
+        fieldConfig={"defaults": {"unit": unit, "thresholds": thresholds, "mappings": mappings}, "overrides": []},
         options={
-            "colorMode": "value",
+            "colorMode": "background" if words else "value",
             "graphMode": "none",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         },
@@ -77,7 +89,8 @@ def series(
     stacked: bool = False,
     bars: bool = False,
     colours: Mapping[str, str] = _COLOURS,
-    text: str = "",
+    text: str,
+    book: str = "",
 ) -> Panel:
     """Lines or bars over time; ``colours`` are by legend."""
     custom = {
@@ -92,9 +105,16 @@ def series(
         title,
         [_target(expression, legend) for expression, legend in targets],
         (width, 8),
-        text,
+        text=text,
+        book=book,
         fieldConfig={
-            "defaults": {"unit": unit, "min": 0, "custom": custom, "color": {"mode": "palette-classic"}},
+            "defaults": {
+                "unit": unit,
+                "min": 0,
+                "decimals": 0 if bars else None,
+                "custom": custom,
+                "color": {"mode": "palette-classic"},
+            },
             "overrides": [
                 {
                     "matcher": {"id": "byName", "options": name},
@@ -110,14 +130,42 @@ def series(
     )
 
 
-def heatmap(title: str, expression: str, *, width: int = 12) -> Panel:
+def bars_of(title: str, expression: str, legend: str, *, width: int, text: str, book: str = "") -> Panel:
+    """What there is most of now, as bars with names."""
+    return _panel(
+        "bargauge",
+        title,
+        [_target(expression, legend, instant=True, range=False)],
+        (width, 6),
+        text=text,
+        book=book,
+        fieldConfig={
+            "defaults": {
+                "unit": "short",
+                "min": 0,
+                "thresholds": {"mode": "absolute", "steps": [{"color": "orange", "value": None}]},
+                "noValue": "nothing",
+            },
+            "overrides": [],
+        },
+        options={
+            "orientation": "horizontal",
+            "displayMode": "basic",
+            "showUnfilled": False,
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        },
+    )
+
+
+def heatmap(title: str, expression: str, *, width: int = 12, text: str) -> Panel:
     """A histogram over time."""
     return _panel(
         "heatmap",
         title,
         [_target(expression, "{{le}}", format="heatmap")],
         (width, 8),
-        "",
+        text=text,
+        book="",
         options={
             "calculate": False,
             "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64},
@@ -126,7 +174,7 @@ def heatmap(title: str, expression: str, *, width: int = 12) -> Panel:
             "legend": {"show": True},
             "tooltip": {"mode": "single", "yHistogram": False},
         },
-        fieldConfig={"defaults": {}, "overrides": []},
+        fieldConfig={"defaults": {"unit": "s"}, "overrides": []},
     )
 
 
@@ -137,13 +185,16 @@ def table(
     width: int,
     height: int = 8,
     columns: Sequence[str] = ("namespace", "name"),
-    sort: str = "Ready",
-    text: str = "",
+    sort: str = "",
+    descending: bool = False,
+    text: str,
+    book: str = "",
 ) -> Panel:
     """A table with a column for each query, joined by labels; ``sort`` is the column whose least values come first."""
-    names = {f"Value #{chr(ord('A') + number)}": name for number, (name, _) in enumerate(columns_of)}
-    if len(columns_of) == 1:
-        names = {}
+    alone = len(columns_of) == 1
+    names = {
+        "Value" if alone else f"Value #{chr(ord('A') + number)}": name for number, (name, _) in enumerate(columns_of)
+    }
     shown = [*columns, *names]
     units = {
         "As declared": "percentunit",
@@ -159,7 +210,8 @@ def table(
         title,
         [_target(expression, instant=True, range=False, format="table") for _, expression in columns_of],
         (width, height),
-        text,
+        text=text,
+        book=book,
         transformations=[
             {"id": "merge", "options": {}},
             {"id": "filterFieldsByName", "options": {"include": {"names": shown}}},
@@ -171,7 +223,7 @@ def table(
                 },
             },
         ],
-        options={"showHeader": True, "sortBy": [{"displayName": sort, "desc": False}] if names else []},
+        options={"showHeader": True, "sortBy": [{"displayName": sort, "desc": descending}] if sort else []},
         fieldConfig={
             "defaults": {"custom": {"align": "auto"}},
             "overrides": [

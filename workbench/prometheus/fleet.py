@@ -60,6 +60,7 @@ class Fleet:
     def __init__(self, count: int) -> None:
         self._count = count
         self.metrics = Metrics()
+        self.metrics.leading_when(lambda: True)
         unused: Any = None
         self.controller = Controller(
             reconciler=unused,
@@ -73,15 +74,16 @@ class Fleet:
         )
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]})
 
-    def become(self, mood: Mood, *, looked: bool = True) -> None:
+    def become(self, mood: Mood, *, looked: bool = True, since: timedelta = timedelta()) -> None:
         """Let all resources be like that.
 
         Args:
             mood: how they are.
             looked: whether this process has looked at their vaults; else it knows what their status says.
+            since: how long ago that began.
         """
         for number in range(self._count):
-            self.controller.on_change(_object(number, mood))
+            self.controller.on_change(_object(number, mood, since))
             if looked and mood is Mood.WELL:
                 self._look(number)
 
@@ -126,7 +128,7 @@ def _key(number: int) -> ResourceKey:
     return ResourceKey(f"team-{number % _TEAMS:02}", f"vault-{number:04}")
 
 
-def _object(number: int, mood: Mood) -> dict[str, Any]:
+def _object(number: int, mood: Mood, since: timedelta) -> dict[str, Any]:
     key = _key(number)
     group = f"/subscriptions/6f3b9f5e-8a3c-4c7e-9a53-{number:012}/resourceGroups/rg-dr/providers"
     document = manifest(
@@ -136,11 +138,11 @@ def _object(number: int, mood: Mood) -> dict[str, Any]:
         automationAccountResourceId=f"{group}/Microsoft.Automation/automationAccounts/aa-{key.name}",
     )
     document["metadata"] |= {"uid": f"uid-{number}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {**document, "status": _status(mood)}
+    return {**document, "status": _status(mood, since)}
 
 
-def _status(mood: Mood) -> dict[str, Any]:
-    at = _now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _status(mood: Mood, since: timedelta) -> dict[str, Any]:
+    at = (_now() - since).strftime("%Y-%m-%dT%H:%M:%SZ")
     said = {
         Mood.WELL: {"Ready": ("True", "Compliant"), "AgentsCurrent": ("True", "AgentsCurrent")},
         Mood.REFUSED: {"Ready": ("False", "AuthorizationFailed"), "Stalled": ("True", "AuthorizationFailed")},
@@ -158,7 +160,8 @@ def _status(mood: Mood) -> dict[str, Any]:
 
 async def _serve(chosen: argparse.Namespace) -> None:
     fleet = make_fleet(chosen.resources)
-    fleet.become(Mood(chosen.mood), looked=not chosen.restarted)
+    since = timedelta(seconds=chosen.since or 0)
+    fleet.become(Mood(chosen.mood), looked=chosen.since is None, since=since)
     await fleet.meet_scopes()
     settings = load_settings({"metrics_address": f"127.0.0.1:{chosen.metrics_port}"}, {})
     async with (
@@ -182,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metrics-port", type=int, required=True)
     parser.add_argument("--health-port", type=int, required=True)
     parser.add_argument("--mood", default=Mood.WELL, choices=[str(mood) for mood in Mood])
-    parser.add_argument("--restarted", action="store_true", help="begin like a process that has not looked yet")
+    parser.add_argument("--since", type=float, help="seconds since that began; the process has not looked itself yet")
     asyncio.run(_serve(parser.parse_args(arguments)))
 
 

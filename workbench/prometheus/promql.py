@@ -12,7 +12,7 @@ from vault_autoupdate.metrics.specs import SPECS
 _TARGET: Final = frozenset({"job", "instance", "namespace", "cluster", "exported_namespace"})
 """Labels that scraping adds to each series, or moves, and that a Prometheus above several clusters has."""
 _FOREIGN: Final[Mapping[str, frozenset[str]]] = {
-    "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
+    "ALERTS": frozenset({"alertname", "alertstate", "severity", "namespace", "name"}),
     "process_resident_memory_bytes": frozenset(),
     "process_cpu_seconds_total": frozenset(),
 }

@@ -68,15 +68,17 @@ def without_waiting(rules: Path) -> dict[str, Any]:
 
 
 class PrometheusServer:
-    """A Prometheus that scrapes one target twice a second."""
+    """A Prometheus that scrapes one target, twice a second if not told otherwise."""
 
-    def __init__(self, program: str, work_dir: Path, *, target: str, rules: Mapping[str, Any]) -> None:
+    def __init__(
+        self, program: str, work_dir: Path, *, target: str, rules: Mapping[str, Any], period: str = "500ms"
+    ) -> None:
         (port,) = free_ports(1)
         work_dir.mkdir(parents=True, exist_ok=True)
         (work_dir / "rules.yaml").write_text(yaml.safe_dump(dict(rules)))
         address = urllib.parse.urlsplit(target)
         document = {
-            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+            "global": {"scrape_interval": period, "scrape_timeout": period, "evaluation_interval": period},
             "rule_files": ["rules.yaml"],
             "scrape_configs": [
                 {

@@ -1,0 +1,285 @@
+"""Draws the dashboard from a real Prometheus: ``python -m tools.docs_build.dashboard_picture``.
+
+No Grafana is needed: what it draws are the panels of the shipped file, where they lie, with their titles, units,
+thresholds, words and legends, and what each query gives. Scenes: fleets of 5 and of 5,000 resources, while all is
+well, while Azure refuses all of them, and after a restart amid that.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tools.docs_build.dashboard import PAGE as DASHBOARD
+from workbench.process.ports import free_ports
+from workbench.process.waiting import wait_until
+from workbench.prometheus.monitored import ALERTS
+from workbench.prometheus.server import HOW_TO_ENABLE, PrometheusServer, find_program, without_waiting
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/dashboard"
+
+_SPAN: Final = 120.0
+"""Seconds that a picture shows."""
+_STAGE: Final = 70.0
+"""Seconds for which a scene lasts before it is drawn."""
+_FILLED_IN: Final = {
+    "$cluster": ".*", "$job": ".*", "$namespace": ".+", "$resource": ".+", "$__rate_interval": "10s", "$__range": "1m",
+}  # fmt: skip
+_SIZES: Final = (5, 5000)
+_COLUMN, _LINE = 0.62, 0.36
+"""Inches of one column and one line of the grid."""
+_COLOURS: Final = {
+    "green": "#56a64b", "red": "#e02f44", "orange": "#ff780a", "yellow": "#e0b400", "blue": "#3274d9",
+    "dark-red": "#ad0317", "purple": "#8f3bb8",
+}  # fmt: skip
+_PALETTE: Final = ("#56a64b", "#e0b400", "#3274d9", "#ff780a", "#e02f44", "#8f3bb8", "#37872d", "#806eb7")
+
+Panel = Mapping[str, Any]
+
+
+def main() -> int:
+    """Draw all scenes."""
+    if (program := find_program("prometheus")) is None:
+        sys.stderr.write(f"{HOW_TO_ENABLE}\n")
+        return 1
+    FOLDER.mkdir(exist_ok=True)
+    for count in _SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            _draw_scenes(program, Path(folder), count)
+    return 0
+
+
+def _draw_scenes(program: str, folder: Path, count: int) -> None:
+    metrics, health = free_ports(2)
+    target = f"http://127.0.0.1:{metrics}/metrics"
+    with PrometheusServer(program, folder / "prometheus", target=target, rules=_rules(), period="5s") as server:
+        with _fleet(count, metrics, health, "well") as fleet:
+            _let(server, _STAGE)
+            draw(server, FOLDER / f"{count}-well.png", f"{count:,} resources, all is well")
+            if fleet.stdin is not None:
+                fleet.stdin.write(b"refused\n")
+                fleet.stdin.flush()
+            _let(server, _STAGE)
+            draw(server, FOLDER / f"{count}-refused.png", f"{count:,} resources, Azure refuses the identity")
+        with _fleet(count, metrics, health, "refused", "--since", str(_STAGE)):
+            _let(server, _STAGE / 2)
+            draw(server, FOLDER / f"{count}-restarted.png", f"{count:,} resources, after a restart amid that")
+
+
+def _rules() -> dict[str, Any]:
+    """The alerts, without waiting, as often as there are scrapes."""
+    rules = without_waiting(ALERTS)
+    for group in rules["groups"]:
+        group["interval"] = "10s"
+    return rules
+
+
+@contextmanager
+def _fleet(count: int, metrics: int, health: int, mood: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with that many resources, which are like that."""
+    command = [sys.executable, "-m", "workbench.prometheus.fleet", "--resources", str(count), "--mood", mood, *more]
+    ports = ["--metrics-port", str(metrics), "--health-port", str(health)]
+    with subprocess.Popen([*command, *ports], stdin=subprocess.PIPE) as process:  # noqa: S603 - our own program
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _let(server: PrometheusServer, seconds: float) -> None:
+    """Let a scene go on for a while, and until there is something to see of it."""
+    wait_until(lambda: server.gives("up == 1"), within=120, what="a first scrape")
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= end, within=seconds + 1, what="the end of a scene", every=0.5)
+
+
+def draw(server: PrometheusServer, path: Path, title: str) -> None:
+    """Draw the rows that are open, and the last one, as they are now."""
+    import matplotlib as mpl  # noqa: PLC0415 - a second of start-up that only this needs
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    lines = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 1
+    figure = plt.figure(figsize=(24 * _COLUMN, lines * _LINE), facecolor="#f4f5f5")
+    figure.text(0.01, 1 - 0.5 / lines, title, va="center", fontsize=13, weight="bold")
+    now = time.time()
+    for panel in panels:
+        place = panel["gridPos"]
+        box = (
+            (place["x"] + 0.15) / 24,
+            1 - (place["y"] + place["h"] + 0.85) / lines,
+            (place["w"] - 0.3) / 24,
+            (place["h"] - 0.3) / lines,
+        )
+        _draw_panel(figure, box, panel, server, now)
+    figure.savefig(path, dpi=70)
+    plt.close(figure)
+    sys.stderr.write(f"wrote {path.name}\n")
+
+
+def _draw_panel(
+    figure: Any, box: tuple[float, float, float, float], panel: Panel, server: PrometheusServer, now: float
+) -> None:
+    left, bottom, width, height = box
+    if panel["type"] == "row":
+        closed = f"  ({len(panel['panels'])} panels, closed)" if panel["collapsed"] else ""
+        figure.text(left, bottom + height / 2, f"{'>' if closed else 'v'} {panel['title']}{closed}", va="center")
+        return
+    frame = figure.add_axes(box, facecolor="white")
+    frame.set_xticks([])
+    frame.set_yticks([])
+    for spine in frame.spines.values():
+        spine.set_color("#d8d9da")
+    on_colour = panel.get("options", {}).get("colorMode") == "background"
+    figure.text(
+        left + 0.004, bottom + height - 0.012, panel["title"], va="center", fontsize=9, weight="bold",
+        color="white" if on_colour else "black",
+    )  # fmt: skip
+    drawers = {"stat": _draw_stat, "bargauge": _draw_bars, "table": _draw_table, "timeseries": _draw_lines}
+    inside = (left + 0.03, bottom + 0.035, width - 0.04, height - 0.065)
+    drawers[panel["type"]](figure, frame, inside, panel, server, now)
+
+
+def _now(panel: Panel, server: PrometheusServer, now: float) -> list[tuple[dict[str, str], float]]:
+    """What the panel's queries give at this moment."""
+    found: list[tuple[dict[str, str], float]] = []
+    for target in panel["targets"]:
+        result = server.query(_filled_in(target["expr"]), at=now)
+        found += [(each["metric"], float(each["value"][1])) for each in result]
+    return found
+
+
+def _draw_stat(_figure: Any, frame: Any, _inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:
+    values = _now(panel, server, now)
+    defaults = panel["fieldConfig"]["defaults"]
+    value = values[0][1] if values else None
+    colour = _threshold_colour(value, defaults["thresholds"]["steps"])
+    text = "no data" if value is None else _with_unit(value, defaults["unit"])
+    for mapping in defaults["mappings"]:
+        if value is not None and (option := mapping["options"].get(f"{value:.0f}")):
+            text, colour = option["text"], _COLOURS[option["color"]]
+    on_background = panel["options"]["colorMode"] == "background"
+    if on_background:
+        frame.set_facecolor(colour)
+    size = 17 if on_background else 22
+    frame.text(
+        0.5, 0.42, text, ha="center", va="center", fontsize=size, weight="bold",
+        color="white" if on_background else colour, transform=frame.transAxes,
+    )  # fmt: skip
+
+
+def _draw_bars(_figure: Any, frame: Any, _inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:
+    values = sorted(_now(panel, server, now), key=lambda each: -each[1])
+    if not values:
+        frame.text(0.5, 0.4, "nothing", ha="center", va="center", color="#8e8e8e", transform=frame.transAxes)
+        return
+    legend, most = panel["targets"][0]["legendFormat"], max(value for _, value in values) or 1.0
+    step = 0.78 / max(len(values), 4)
+    for number, (labels, value) in enumerate(values):
+        y = 0.80 - step * (number + 0.5)
+        frame.barh(y, 0.55 * value / most, height=step * 0.6, left=0.34, color=_COLOURS["orange"])
+        frame.text(0.33, y, _named(legend, labels), ha="right", va="center", fontsize=7)
+        frame.text(0.35 + 0.55 * value / most, y, f" {value:,.0f}", va="center", fontsize=7)
+    frame.set_xlim(0, 1)
+    frame.set_ylim(0, 1)
+
+
+def _draw_table(_figure: Any, frame: Any, _inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:
+    names = panel["transformations"][1]["options"]["include"]["names"]
+    renamed = panel["transformations"][2]["options"]["renameByName"]
+    units = {each["matcher"]["options"]: each["properties"][0]["value"] for each in panel["fieldConfig"]["overrides"]}
+    values = sorted(_now(panel, server, now), key=lambda each: -each[1])[:7]
+    head = [renamed.get(name, name) for name in names]
+    rows = [
+        [labels.get(name, _with_unit(value, units.get(renamed.get(name, ""), "short"))) for name in names]
+        for labels, value in values
+    ]
+    for line, cells in enumerate([head, *rows]):
+        for column, cell in enumerate(cells):
+            frame.text(
+                0.02 + column / len(cells), 0.84 - line * 0.105, cell, fontsize=7.5, va="center",
+                weight="bold" if line == 0 else "normal", transform=frame.transAxes,
+            )  # fmt: skip
+    if not rows:
+        frame.text(0.5, 0.4, "nothing", ha="center", va="center", color="#8e8e8e", transform=frame.transAxes)
+
+
+def _draw_lines(figure: Any, _frame: Any, inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:
+    axes = figure.add_axes(inside, facecolor="white")
+    defaults = panel["fieldConfig"]["defaults"]
+    fixed = {
+        each["matcher"]["options"]: each["properties"][0]["value"]["fixedColor"]
+        for each in panel["fieldConfig"]["overrides"]
+    }
+    lines: list[tuple[str, dict[int, float]]] = []
+    for target in panel["targets"]:
+        for each in server.query_range(_filled_in(target["expr"]), now - _SPAN, now, 1):
+            points = {round(float(at) - now): float(value) for at, value in each["values"]}
+            lines.append((_named(target["legendFormat"], each["metric"]), points))
+    below = dict.fromkeys(range(-int(_SPAN), 1), 0.0)
+    stacked = defaults["custom"]["stacking"]["mode"] == "normal"
+    for number, (name, points) in enumerate(lines):
+        colour = _COLOURS.get(fixed.get(name, ""), fixed.get(name, "") or _PALETTE[number % len(_PALETTE)])
+        times = sorted(points)
+        low = [below.get(at, 0.0) if stacked else 0.0 for at in times]
+        high = [base + points[at] for base, at in zip(low, times, strict=True)]
+        axes.plot(times, high, color=colour, linewidth=1.1, label=name)
+        axes.fill_between(times, low, high, color=colour, alpha=0.25 if stacked else 0.05)
+        if stacked:
+            below.update(zip(times, high, strict=True))
+    axes.set_xlim(-_SPAN, 0)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _: _with_unit(value, defaults["unit"]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} s")
+    axes.tick_params(labelsize=6.5)
+    axes.grid(color="#e6e6e6", linewidth=0.5)
+    if lines:
+        axes.legend(fontsize=6.5, loc="upper left", ncols=3, frameon=False)
+
+
+def _filled_in(expression: str) -> str:
+    """An expression as Grafana sends it with everything chosen."""
+    for name, value in _FILLED_IN.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+def _named(legend: str, labels: Mapping[str, str]) -> str:
+    for name, value in labels.items():
+        legend = legend.replace("{{" + name + "}}", value)
+    return legend
+
+
+def _threshold_colour(value: float | None, steps: Sequence[Mapping[str, Any]]) -> str:
+    colour = "#8e8e8e"
+    for step in steps:
+        if value is not None and (step["value"] is None or value >= step["value"]):
+            colour = _COLOURS[step["color"]]
+    return colour
+
+
+def _with_unit(value: float, unit: str) -> str:
+    """A value as Grafana writes it, near enough."""
+    if unit == "percentunit":
+        return f"{value:.0%}"
+    if unit == "s":
+        for seconds, name in ((86400, "d"), (3600, "h"), (60, "min")):
+            if abs(value) >= seconds:
+                return f"{value / seconds:.1f} {name}"
+        return f"{value:.3g} s"
+    if abs(value) >= 1e4:
+        return f"{value / 1e3:.3g} K"
+    return f"{value:,.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
