@@ -41,7 +41,7 @@ _REWRITE_SECONDS: Final = 5.0
 """How long after a write that did not come off, also after several tries, it is tried again."""
 _TELL_SECONDS: Final = 0.02
 """Between two of those who are told that a vault has another owner: there may be thousands, and none is in a hurry."""
-_PRESENT_FOR: Final = timedelta(minutes=1)
+_PRESENT_FOR: Final = timedelta(seconds=5)
 """So long is an owner taken to be there, after the API server has said so."""
 
 log = logging.getLogger(__name__)
