@@ -79,7 +79,9 @@ class ControlPlane:
                         raise
             self.rest = self.connect()
             wait_until(
-                lambda: self.rest.get_or_none("/api/v1/namespaces/default"), within=_START_DEADLINE, what="the default namespace"
+                lambda: self.rest.get_or_none("/api/v1/namespaces/default"),
+                within=_START_DEADLINE,
+                what="the default namespace",
             )
             self.admin_kubeconfig = self._kubeconfig(self.directory / "admin.kubeconfig", self._admin)
         except BaseException:

@@ -206,27 +206,34 @@ class Controller:
         await self._publisher.publish(tracked, why, final=True)
 
     async def _stand_back(self, tracked: TrackedResource, owner: ResourceKey, resource: VaultAutoUpdate) -> float:
-        """Leave the vault to its owner, and find out now and then whether that is still there."""
+        """Leave the vault to its owner, and find out now and then, or when asked, whether that is still there."""
         tracked.state.settled_until = None
+        requested, why = tracked.requested_at, readiness.already_managed(owner)
         await self._publisher.remove_finalizer(tracked)
-        await self._publisher.publish(tracked, readiness.already_managed(owner), final=True)
+        await self._publisher.publish(tracked, why, final=True)
         tracked.told_owner = owner
         known = self.resources.get(owner)
         if known is None or self.owner(tracked) != owner:
             return 0.0  # it went while the status was written that names it
-        return await self._look_out_for(known, resource)
-
-    async def _look_out_for(self, owner: TrackedResource, resource: VaultAutoUpdate) -> float:
-        """Find out whether the owner of a vault is still there: the news of its deletion may have been missed."""
         now = self._now()
-        if owner.seen_present_at is None or now - owner.seen_present_at >= _PRESENT_FOR:
-            owner.seen_present_at = now
-            try:
-                await self._publisher.check_present(owner)
-            except ObjectGone:
-                self.on_delete(owner.ref.key, owner.ref.uid)
-                return 0.0
-        return after_look(resource.spec.interval, str(resource.key), now, ()).total_seconds()
+        next_look = after_look(resource.spec.interval, str(resource.key), now, ()).total_seconds()
+        if known.seen_present_at is not None and (known_for := now - known.seen_present_at) < _PRESENT_FOR:
+            return (_PRESENT_FOR - known_for).total_seconds() if requested else next_look
+        if not await self._is_present(known, now):
+            return 0.0
+        if requested:
+            await self._publisher.publish(tracked, why, final=True, handled=requested)
+        return next_look
+
+    async def _is_present(self, owner: TrackedResource, now: datetime) -> bool:
+        """Whether the owner of a vault is still there: the news of its deletion may have been missed."""
+        owner.seen_present_at = now
+        try:
+            await self._publisher.check_present(owner)
+        except ObjectGone:
+            self.on_delete(owner.ref.key, owner.ref.uid)
+            return False
+        return True
 
     def _tell_others(self, owner: TrackedResource) -> None:
         """Wake those whose status names somebody else as the owner, or who are about to leave, one after the other."""
