@@ -141,6 +141,7 @@ def tenants(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iter
             settings={
                 "VAULT_AUTOUPDATE_WATCH_NAMESPACES": f"{namespace},{other}",
                 "VAULT_AUTOUPDATE_STATUS_INTERVAL": "0.2s",
+                "VAULT_AUTOUPDATE_REQUEST_INTERVAL": "0s",
                 "VAULT_AUTOUPDATE_AUTHORITY_HOST": entra.host,
                 **entra.environment,
             },
