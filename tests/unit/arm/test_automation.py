@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from azure.core.credentials import AccessToken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -458,11 +459,16 @@ async def test_what_was_read_for_one_vault_a_moment_ago_does_for_another_but_not
     assert len(arm.calls) == 2 * calls
 
 
+class AnotherIdentity:
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        return AccessToken("theirs", 4_102_444_800)
+
+
 async def test_what_one_identity_has_read_is_not_shown_to_another(
     arm: ScriptedArm, accounts: AutomationAccounts
 ) -> None:
     await accounts.facts(CONTEXT, ACCOUNT)
     calls = len(arm.calls)
-    theirs = TokenSource(lambda: None, "https://a/.default", failure_pause=1.0)  # type: ignore[arg-type, return-value]
+    theirs = TokenSource(AnotherIdentity, "https://a/.default", failure_pause=1.0)
     await accounts.facts(replace(CONTEXT, key="/another/vault", tokens=theirs), ACCOUNT)
     assert len(arm.calls) == 2 * calls
