@@ -1,4 +1,4 @@
-"""Set-up of the unit tests: how hypothesis looks for counterexamples."""
+"""Set-up of all tests: how hypothesis looks for counterexamples."""
 
 from __future__ import annotations
 
