@@ -77,7 +77,7 @@ bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a 
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-smoke
-bench-smoke: $(STAMP) ## Three short scenarios; fails when one is out of its bounds
+bench-smoke: $(STAMP) ## Short scenarios; fails when one is out of its bounds
 	@$(BIN)/python -m benchmarks --smoke
 
 .PHONY: mutants
