@@ -46,7 +46,7 @@ def main() -> int:
         if out:
             out.mkdir(parents=True, exist_ok=True)
             draw(results, out / "performance.png")
-    if not chosen.only and (chosen.smoke or chosen.part in {"scrapes", "all"}):
+    if not chosen.only and not chosen.smoke and chosen.part in {"scrapes", "all"}:
         document["scrapes"], found = run_scrapes()
         problems += found
     if not chosen.smoke and not chosen.only and chosen.part in {"scale", "all"}:
