@@ -214,7 +214,8 @@ class ControlClient:
 
     def _call(self, method: str, name: str, document: dict[str, Any] | None) -> dict[str, Any]:
         data = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{self._base}/_simulator/{name}", data=data, method=method)  # noqa: S310
+        url = f"{self._base}/_simulator/{name}"
+        request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 - whoever calls chose the URL
         request.add_header("Content-Type", "application/json")
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as response:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msal  # type: ignore[import-untyped]
+import msal  # type: ignore[import-untyped]  # ships no types
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError

@@ -181,7 +181,11 @@ async def test_a_failing_rollout_stops_at_max_failures(site: Callable[..., Site]
     vault = site(agent_updates={"failing": ["web-*"]})
     vault.set_clock(OPENS_AT)
     declared = wanted()
-    await vault.run(declared, lambda: vault.phase is Phase.STOPPED and not vault.state.rollout.updates)  # type: ignore[union-attr]
+
+    def is_stopped() -> bool:
+        return vault.phase is Phase.STOPPED and vault.state.rollout is not None and not vault.state.rollout.updates
+
+    await vault.run(declared, is_stopped)
 
     rollout = vault.state.rollout
     assert rollout is not None

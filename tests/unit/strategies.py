@@ -56,7 +56,7 @@ HOSTILE_TEXTS: Final = st.text(
 
 WORDS: Final = st.text(st.characters(categories=["L", "N"]), max_size=20)
 
-TIMES: Final = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+TIMES: Final = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants them naive
 SECONDS: Final = TIMES.map(lambda time: time.replace(microsecond=0))
 """Times as a status can tell them."""
 

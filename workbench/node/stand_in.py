@@ -27,7 +27,6 @@ _OPTIONS: Final = (
     # What mmdebstrap took over from this machine.
     '--customize-hook=rm -f "$1"/etc/apt/sources.list "$1"/etc/resolv.conf "$1"/etc/hostname',
 )
-_EVERYWHERE: Final = "http://deb.debian.org/debian"
 
 __all__ = ["make_stand_in", "stand_in_recipe"]
 
@@ -49,7 +48,7 @@ def make_stand_in(directory: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=directory, prefix=".base-") as scratch:
         partial = Path(scratch) / "base.tar"
         done = subprocess.run(
-            ["mmdebstrap", *_OPTIONS, _SUITE, str(partial), _mirror()],
+            ["mmdebstrap", *_OPTIONS, _SUITE, str(partial), *_mirror()],
             capture_output=True,
             text=True,
             check=False,
@@ -61,9 +60,9 @@ def make_stand_in(directory: Path) -> Path:
     return archive
 
 
-def _mirror() -> str:
-    """Where this machine gets Debian's packages from."""
+def _mirror() -> list[str]:
+    """Where this machine gets Debian's packages from; nothing where it does not say, for mmdebstrap's own choice."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     places = [line.rstrip("/") for line in done.stdout.splitlines()]
-    return next((place for place in places if place.endswith("/debian")), _EVERYWHERE)
+    return [place for place in places if place.endswith("/debian")][:1]

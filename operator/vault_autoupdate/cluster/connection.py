@@ -77,7 +77,7 @@ class Connection(client.ApiClient):
         logins, headers = self.logins, dict(header_params or {})
         answer = await super().call_api(method, url, dict(headers), *arguments, **more)
         if answer.status == UNAUTHORIZED:
-            await answer.read()  # type: ignore[no-untyped-call]
+            await answer.read()  # type: ignore[no-untyped-call]  # the client has no types
             await self.log_in_again(logins)
             settings = await self.configuration.auth_settings()
             headers |= {each["key"]: str(each["value"]) for each in settings.values()}

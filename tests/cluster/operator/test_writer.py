@@ -23,7 +23,7 @@ OTHERS = ["example.com/a", "example.com/b"]
 @pytest_asyncio.fixture
 async def api(control_plane: ControlPlane) -> AsyncIterator[client.ApiClient]:
     kubeconfig = str(control_plane.admin_kubeconfig)
-    own: client.ApiClient = await config.new_client_from_config(kubeconfig)  # type: ignore[no-untyped-call]
+    own: client.ApiClient = await config.new_client_from_config(kubeconfig)  # type: ignore[no-untyped-call]  # no types
     async with own:
         yield own
 

@@ -268,7 +268,7 @@ def test_windows_are_those_that_somebody_would_open_who_watches_the_clock_all_da
     assert following.opens_at == min(moment for moment in openings if moment > now)
 
 
-@given(_ZONES, st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(_ZONES, st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis wants them naive
 def test_the_window_that_follows_is_the_current_one_when_it_opens(zone: str, now: datetime) -> None:
     schedule = WindowSchedule("30 1,2 * * MON-FRI", zone, HOUR)
 

@@ -341,7 +341,7 @@ def test_failures_that_the_status_had_no_room_for_are_not_mistaken_for_jobs_that
         assert world.status["operationsOmitted"] >= 50
         assert world.status["failuresOmitted"] == 20
         process = Process(world)
-        process.time = lambda: NOW  # type: ignore[method-assign]
+        process.time = lambda: NOW  # type: ignore[method-assign]  # its clock stands still
         task = asyncio.create_task(process.run(resource()))
         await asyncio.wait({task}, timeout=150)  # longer than the jobs found hold the writes back
 

@@ -105,7 +105,7 @@ def _login(**changes: str) -> Login:
     return Login("blue", source, TENANT, CLIENT, **changes)
 
 
-def test_each_kind_of_login_is_a_class_of_azure_identity_at_the_configured_authority(certificate: Path) -> None:  # noqa: F811
+def test_each_kind_of_login_is_a_class_of_azure_identity_at_the_configured_authority(certificate: Path) -> None:  # noqa: F811 - the fixture
     logins = {
         azure.identity.ClientSecretCredential: _login(secret="s"),
         azure.identity.CertificateCredential: _login(certificate=certificate.read_text()),
