@@ -482,11 +482,12 @@ class TestMonitoring:
         dashboards = tmp_path / "chart" / "files" / "dashboards"
         shutil.rmtree(dashboards, ignore_errors=True)
         dashboards.mkdir()
-        text = '{\n  "title": "{{ not a template }}"\n}\n'
+        text = '{\n  "uid": "vault-autoupdate",\n  "title": "{{ not a template }}: <\\"ü\\">",\n  "step": 0.5\n}\n'
         (dashboards / "fleet.json").write_text(text)
         values = {"metrics": {"dashboard": {"enabled": True, "namespace": "grafana"}}}
         found = render(values, chart=tmp_path / "chart").one("ConfigMap")
-        assert found["data"] == {"fleet.json": text.rstrip("\n") + "\n"}
+        shipped = {name: json.loads(dashboard) for name, dashboard in found["data"].items()}
+        assert shipped == {"fleet.json": json.loads(text) | {"uid": shipped["fleet.json"]["uid"]}}
         assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert found["metadata"]["namespace"] == "grafana"
 

@@ -65,14 +65,15 @@ OPERATOR_ALERTS = (
     Alert(
         "WatchStale",
         f"time() - max by ({PROCESS}, instance) ({series('watch_last_contact_timestamp_seconds')}) > 600 "
-        f"or {_LEADS} == 1 unless max by ({PROCESS}, instance) ({series('watching')}) == 1",
+        f"or max by ({PROCESS}, instance) (min_over_time({series('leading', window='[5m]')})) == 1 "
+        f"unless max by ({PROCESS}, instance) (max_over_time({series('watching', window='[5m]')})) == 1",
         "5m",
         "warning",
         "The operator does not see changes of its resources.",
         "{{ $labels.instance }} has not heard of the API server, or does not watch the VaultAutoUpdate resources. It goes "
         "on with those that it knows; new ones and changes go unnoticed.",
         why="A watch is renewed every five minutes, so twice that is too long. A replica that leads and does not watch "
-        "at all is no better.",
+        "at all is no better; one that a list was refused to for a moment is not such a one.",
     ),
     Alert(
         "QueueOverdue",
