@@ -157,6 +157,20 @@ class PolicySite:
         found = self.plane.rest.request("GET", collection_path(self.namespace))["items"]
         return {each["metadata"]["name"].rpartition("-")[0]: each for each in found}
 
+    def wait_child(self, name: str, reason: str, *, within: float = 60.0) -> None:
+        """Wait for the reason of a child's Ready."""
+
+        def told() -> bool:
+            conditions = self.children()[name].get("status", {}).get("conditions", ())
+            return any((each["type"], each["reason"]) == ("Ready", reason) for each in conditions)
+
+        wait_until(told, within=within, what=lambda: f"{name}: {self.children()[name].get('status')}")
+
+    def settings_of(self, vault: str) -> set[str]:
+        """The settings of the mappings of one vault, by its name."""
+        (child,) = (each for each in self.sim.world.vaults.values() if each.id.endswith(f"/{vault}"))
+        return {mapping["status"] for mapping in self.sim.control.mappings(child.id)}
+
     def settings(self) -> dict[str, str]:
         """The setting of every mapping of every vault that has a resource, by its id."""
         return {

@@ -208,7 +208,11 @@ class Controller:
     async def _stand_back(self, tracked: TrackedResource, owner: ResourceKey, resource: VaultAutoUpdate) -> float:
         """Leave the vault to its owner, and find out now and then, or when asked, whether that is still there."""
         tracked.state.settled_until = None
-        requested, why = tracked.requested_at, readiness.already_managed(owner)
+        known = self.resources.get(owner)
+        yields = (
+            bool(resource.policy) and known is not None and known.resource is not None and not known.resource.policy
+        )
+        requested, why = tracked.requested_at, readiness.already_managed(owner, yields=yields)
         await self._publisher.remove_finalizer(tracked)
         await self._publisher.publish(tracked, why, final=True)
         tracked.told_owner = owner

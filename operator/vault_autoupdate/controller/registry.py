@@ -13,8 +13,10 @@ from datetime import datetime
 from vault_autoupdate.controller.tracked import Declaration, TrackedResource
 from vault_autoupdate.model.resource import ResourceKey
 
-Claim = tuple[bool, datetime, ResourceKey]
-"""A claim to a vault; the least is the best one: the oldest, but who is on the way out comes last."""
+Claim = tuple[bool, bool, datetime, ResourceKey]
+"""A claim to a vault; the least is the best one: the oldest, but what a policy made comes after what somebody wrote by
+hand, and who is on the way out comes last.
+"""
 
 __all__ = ["Registry"]
 
@@ -44,12 +46,13 @@ class Registry:
         self._withdraw(tracked.declaration)
 
     def owner(self, vault_key: str) -> ResourceKey | None:
-        """Who manages a vault: the oldest resource that names it, may do so, and is not on its way out.
+        """Who manages a vault: of those that name it and may do so, and are not on their way out, the oldest that
+        somebody wrote by hand; where there is none, the oldest that a policy made.
 
         Nobody gets hold of a vault by naming it from a namespace that may not. None where nobody may manage it.
         """
         claims = self._claims.get(vault_key)
-        return claims[0][2] if claims else None
+        return claims[0][-1] if claims else None
 
     def claimants(self, vault_key: str) -> Iterator[TrackedResource]:
         """All that name a vault and may do so, the owner first."""
@@ -73,4 +76,4 @@ def _claim(declaration: Declaration) -> Claim | None:
     resource = declaration.resource
     if resource is None or declaration.refusal is not None:
         return None
-    return (resource.deleting, resource.created_at, declaration.ref.key)
+    return (resource.deleting, bool(resource.policy), resource.created_at, declaration.ref.key)

@@ -15,6 +15,7 @@ from vault_autoupdate.decide.tenancy import Refusal, TenancyRules
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.model.resource import (
+    POLICY_LABEL,
     REQUESTED_AT,
     UPDATE_AGENTS_NOW,
     CredentialSource,
@@ -183,6 +184,7 @@ def mark_of(body: Mapping[str, Any]) -> Mark:
         tuple(metadata.get("finalizers") or ()),
         annotations.get(REQUESTED_AT),
         annotations.get(UPDATE_AGENTS_NOW),
+        (metadata.get("labels") or {}).get(POLICY_LABEL),
     )
 
 
@@ -222,7 +224,8 @@ def intent_of(declaration: Declaration) -> tuple[object, ...]:
     resource = declaration.resource
     if resource is None:
         return (declaration.generation,)
-    return (declaration.generation, resource.deleting, resource.requested_at, resource.update_agents_now)
+    wishes = (resource.requested_at, resource.update_agents_now, resource.policy)
+    return (declaration.generation, resource.deleting, *wishes)
 
 
 def ready_condition(status: Mapping[str, Any]) -> tuple[object, object]:

@@ -22,9 +22,9 @@ from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.errors import AzureError, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.estate import Child, FoundVault, Look
-from vault_autoupdate.model.policy import POLICY_LABEL, POLICY_UID, STAMPED_MODE, Source, VaultAutoUpdatePolicy
+from vault_autoupdate.model.policy import POLICY_UID, STAMPED_MODE, Source, VaultAutoUpdatePolicy
 from vault_autoupdate.model.quota import QuotaScope
-from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate, ObjectRef, ResourceKey
+from vault_autoupdate.model.resource import API_VERSION, KIND, POLICY_LABEL, AutoUpdate, ObjectRef, ResourceKey
 
 WRITES_AT_ONCE: Final = 16
 

@@ -45,8 +45,6 @@ from vault_autoupdate.model.resource import (
 
 POLICY_KIND: Final = "VaultAutoUpdatePolicy"
 POLICY_PLURAL: Final = "vaultautoupdatepolicies"
-POLICY_LABEL: Final = f"{GROUP}/policy"
-"""Label of a child: the policy, in the same namespace, that made it."""
 POLICY_UID: Final = f"{GROUP}/policy-uid"
 """Annotation of a child: that very policy, and not a later namesake."""
 STAMPED_MODE: Final = f"{GROUP}/stamped-mode"
@@ -57,7 +55,7 @@ APPROVE: Final = f"{GROUP}/approve"
 """Annotation of a policy: the hash of the plan that may go beyond the limits, once."""
 
 __all__ = [
-    "ADOPT", "APPROVE", "POLICY_KIND", "POLICY_LABEL", "POLICY_PLURAL", "POLICY_UID", "STAMPED_MODE", "AccountWay",
+    "ADOPT", "APPROVE", "POLICY_KIND", "POLICY_PLURAL", "POLICY_UID", "STAMPED_MODE", "AccountWay",
     "Discovery", "Exclusion", "Limits", "OnUnmatched", "PolicySpec", "Replication", "Rule", "Scope", "Selector",
     "Source", "Template", "VaultAutoUpdatePolicy", "VaultSelector", "Waves", "parse_policy",
 ]  # fmt: skip

@@ -44,6 +44,8 @@ REQUESTED_AT: Final = f"{GROUP}/requestedAt"
 """Annotation: any change of its value means "look now"."""
 UPDATE_AGENTS_NOW: Final = f"{GROUP}/updateAgentsNow"
 """Annotation: any change of its value opens a window for updates of agents now, once."""
+POLICY_LABEL: Final = f"{GROUP}/policy"
+"""Label of a resource that a policy made: the policy, in the same namespace."""
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
@@ -55,6 +57,7 @@ __all__ = [
     "KIND",
     "LONG_AGO",
     "PLURAL",
+    "POLICY_LABEL",
     "REQUESTED_AT",
     "UPDATE_AGENTS_NOW",
     "VERSION",
@@ -284,6 +287,8 @@ class VaultAutoUpdate:
     """Value of the `REQUESTED_AT` annotation, cut to what the status can answer with."""
     update_agents_now: str | None = None
     """Value of the `UPDATE_AGENTS_NOW` annotation, cut likewise."""
+    policy: str = ""
+    """Value of the `POLICY_LABEL`; empty when somebody wrote it by hand."""
 
 
 class Metadata(BaseModel):
@@ -298,6 +303,7 @@ class Metadata(BaseModel):
     creation_timestamp: datetime = LONG_AGO
     deletion_timestamp: datetime | None = None
     annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class _Manifest(BaseModel):
@@ -331,6 +337,7 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
         deleting=metadata.deletion_timestamp is not None,
         requested_at=request_of(annotations.get(REQUESTED_AT)),
         update_agents_now=request_of(annotations.get(UPDATE_AGENTS_NOW)),
+        policy=(metadata.labels or {}).get(POLICY_LABEL, ""),
     )
 
 

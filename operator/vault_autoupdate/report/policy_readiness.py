@@ -64,8 +64,8 @@ def _ready(
         _part(len(plan.without_account), "vault has no account", "vaults have no account"),
         _part(len(plan.conflicting), "vault belongs to another policy", "vaults belong to another policy"),
     ]
-    failed = sum(plan.own[key].state is ChildState.FAILED for key in plan.selection.selected if key in plan.own)
-    working = sum(plan.own[key].state is ChildState.WORKING for key in plan.selection.selected if key in plan.own)
+    own = [plan.own[key].state for key in plan.selection.selected if key in plan.own and key not in plan.foreign]
+    failed, working = own.count(ChildState.FAILED), own.count(ChildState.WORKING)
     troubles = [part for part in missing if part]
     if failed:
         troubles.append(_part(failed, "resource has failed", "resources have failed"))

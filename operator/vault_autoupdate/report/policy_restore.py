@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.model.estate import Child, ChildState
-from vault_autoupdate.model.policy import ADOPT, POLICY_LABEL, POLICY_UID, STAMPED_MODE
-from vault_autoupdate.model.resource import LONG_AGO, Mode, ObjectRef, ResourceKey, Spec
+from vault_autoupdate.model.policy import ADOPT, POLICY_UID, STAMPED_MODE
+from vault_autoupdate.model.resource import LONG_AGO, POLICY_LABEL, Mode, ObjectRef, ResourceKey, Spec
 
 __all__ = ["read_child", "read_tally", "read_time"]
 

@@ -74,12 +74,13 @@ def invalid(error: InvalidSpec) -> Readiness:
     )
 
 
-def already_managed(owner: ResourceKey) -> Readiness:
-    """Another, older resource names the same vault."""
+def already_managed(owner: ResourceKey, *, yields: bool = False) -> Readiness:
+    """Another resource names the same vault: an older one, or one written by hand, to which that of a policy yields."""
+    why = "was written by hand" if yields else "is older"
     return Readiness(
         ConditionStatus.FALSE,
         Reason.VAULT_ALREADY_MANAGED,
-        f"VaultAutoUpdate {owner} is older and manages this vault. Delete one of the two.",
+        f"VaultAutoUpdate {owner} {why} and manages this vault. Delete one of the two.",
         stalled=True,
         related=owner,
     )

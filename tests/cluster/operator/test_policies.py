@@ -11,6 +11,7 @@ import pytest
 from asr_simulator import SimulatorThread
 from tests.policy_site import SUBSCRIPTIONS, PolicySite, tenant
 from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import collection_path, manifest, resource_path
 
 
 @pytest.fixture
@@ -61,6 +62,25 @@ def test_a_new_vault_is_found_and_an_excluded_one_keeps_its_resource(site: Polic
     assert {"estate-dr-0-9", "estate-dr-1-0"} <= set(site.children())
     (sample,) = status["samples"]
     assert (sample["kind"], sample["why"]) == ("Orphaned", "excluded by its tag vault-autoupdate=exclude")
+
+
+def test_a_resource_that_somebody_writes_by_hand_takes_its_vault_from_the_policy_and_gives_it_back(
+    site: PolicySite,
+) -> None:
+    site.apply(mode="Enforce", limits={"maxFailures": 0})
+    site.wait("Covered")
+    spec = site.children()["estate-dr-0-0"]["spec"]
+    by_hand = manifest("by-hand", namespace=site.namespace, **spec | {"autoUpdate": "Disabled"})
+
+    site.plane.rest.create(collection_path(site.namespace), by_hand)
+    status = site.wait_until(lambda now: now["vaults"]["foreign"] == 1 and site.condition("Ready")["status"] == "True")
+    site.wait_child("estate-dr-0-0", "VaultAlreadyManaged")
+
+    assert status["coverage"] == "5/6"
+    assert site.settings_of("dr-0-0") == {"Disabled"}
+    site.plane.rest.request("DELETE", resource_path(site.namespace, "by-hand"))
+    site.wait_child("estate-dr-0-0", "Compliant")
+    assert site.settings_of("dr-0-0") == {"Enabled"}
 
 
 def test_a_deleted_policy_leaves_its_resources_and_azure_as_they_are(site: PolicySite) -> None:

@@ -206,6 +206,22 @@ def test_a_resource_for_a_group_of_nearly_that_name_does_not_own_the_vault() -> 
     assert owners == {"first": "first", "other": "other"}
 
 
+def test_a_label_that_comes_or_goes_hands_the_vault_over_at_once() -> None:
+    woken: list[str] = []
+    controller = _controller(RefusingWriter(), lambda key, _: woken.append(key.name))
+    controller.on_change(_object("older"))
+    controller.on_change(_object("younger", {"creationTimestamp": "2026-01-02T00:00:00Z"}))
+    woken.clear()
+
+    labelled = {"labels": {"asr.vault-autoupdate.io/policy": "estate"}}
+    controller.on_change(_object("older", labelled))
+    assert {controller.owner(each).name for each in controller.resources.values()} == {"younger"}
+    assert woken == ["older", "younger"]
+    woken.clear()
+    controller.on_change(_object("older", labelled))
+    assert woken == []
+
+
 class Reporting:
     """A pass that shows its progress once and then ends well. Implements what is used of `Reconciler`."""
 

@@ -66,6 +66,15 @@ def test_what_is_not_covered_is_said(
     assert ready.message.startswith(message)
 
 
+@pytest.mark.parametrize("state", [ChildState.FAILED, ChildState.WORKING])
+def test_a_resource_that_yields_to_one_written_by_hand_is_no_trouble(state: ChildState) -> None:
+    vault, policy = vault_of(), policy_of(limits={"maxFailures": 0})
+
+    standing = _standing(policy, estate_of([vault]), child_of(vault, policy, state=state), child_of(vault))
+
+    assert (standing.ready.reason, standing.paused and standing.paused.ready) == ("Covered", "False")
+
+
 def test_what_the_api_server_did_not_take_is_named() -> None:
     ready = _standing(policy_of(), estate_of([vault_of()]), x="403 Forbidden").ready
 

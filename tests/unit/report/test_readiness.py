@@ -80,6 +80,12 @@ def test_the_younger_of_two_resources_on_a_vault_is_stalled_and_names_the_older(
     assert readiness.message == "VaultAutoUpdate asr/older is older and manages this vault. Delete one of the two."
 
 
+def test_the_resource_of_a_policy_says_that_it_yields_to_one_written_by_hand() -> None:
+    readiness = already_managed(ResourceKey("asr", "by-hand"), yields=True)
+
+    assert readiness.message.startswith("VaultAutoUpdate asr/by-hand was written by hand and manages this vault.")
+
+
 def test_a_finalizer_that_cannot_be_set_stalls_the_resource_and_says_what_to_allow() -> None:
     readiness = not_held("forbidden")
 
