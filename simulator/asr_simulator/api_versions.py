@@ -47,8 +47,11 @@ MANAGEMENT_GROUP_VERSIONS = ("2020-02-01", "2020-05-01", "2020-10-01", "2021-04-
 SUBSCRIPTION_VERSIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
 GRAPH_VERSIONS = ("2019-04-01", "2021-03-01", "2022-10-01", "2024-04-01")
 """Stable versions of Resource Graph; what is sent has the form of the newest."""
+ACTIVITY_LOG_VERSIONS = ("2015-04-01",)
+"""The only one seen."""
 
 __all__ = [
+    "ACTIVITY_LOG_VERSIONS",
     "AUTOMATION_VERSIONS",
     "GRAPH_VERSIONS",
     "MANAGEMENT_GROUP_VERSIONS",

@@ -18,6 +18,7 @@ from asr_simulator.control_accounts import (
     apply_account,
     apply_schedules,
 )
+from asr_simulator.control_activity import ActivityRequest, apply_activity, list_activity
 from asr_simulator.control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
 from asr_simulator.control_requests import (
     ClockRequest,
@@ -76,6 +77,8 @@ class Control:
             web.get(f"{PREFIX}/mappings", get(self.mappings)),
             web.get(f"{PREFIX}/items", get(self.items)),
             web.get(f"{PREFIX}/accounts", get(lambda _query: {"accounts": account_infos(self._world)})),
+            web.get(f"{PREFIX}/activity", get(lambda query: list_activity(self._world, query.get("subscription", "")))),
+            web.post(f"{PREFIX}/activity", post(ActivityRequest, lambda wish: apply_activity(self._world, wish))),
             web.get(f"{PREFIX}/requests", get(self.requests)),
             web.get(f"{PREFIX}/patches", get(self.patches)),
             web.get(f"{PREFIX}/stats", get(lambda _query: self.stats())),

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from asr_simulator.control_types import (
     AccountInfo,
+    ActivityRecord,
     FaultState,
     ItemState,
     MappingState,
@@ -103,14 +104,19 @@ class ControlClient:
         mappings: list[str] | None = None,
         count: int | None = None,
         curable: bool = True,
+        caller: str = "",
     ) -> list[str]:
-        """Change mappings behind everybody's back; returns the names of those that were changed."""
+        """Change mappings behind everybody's back; returns the names of those that were changed.
+
+        The activity log shows it where a ``caller`` is given.
+        """
         wish = {
             "vault": vault,
             "change": change,
             "mappings": mappings or [],
             "count": count,
             "curable": curable,
+            "caller": caller,
         }
         return cast("list[str]", self._post("drift", wish)["changed"])
 
@@ -174,6 +180,14 @@ class ControlClient:
         wish = {"account": account, "pattern": pattern, "change": change}
         return cast("list[str]", self._post("schedules", wish)["changed"])
 
+    def activity(self, subscription: str) -> list[ActivityRecord]:
+        """Show all of a subscription's activity log, what does not show yet included."""
+        return cast("list[ActivityRecord]", self._get("activity", subscription=subscription)["entries"])
+
+    def add_activity(self, resource: str, operation: str, **fields: Any) -> None:
+        """Write a call of somebody into the activity log: caller, object_id, http_status, request_id, ago."""
+        self._post("activity", {"resource": resource, "operation": operation, **fields})
+
     def add_vaults(self, *specs: dict[str, Any]) -> list[str]:
         """Make vaults, each described as in a scenario; returns their ids. Resource Graph learns of them later."""
         return cast("list[str]", self._post("vaults", {"add": list(specs)})["added"])
@@ -193,7 +207,7 @@ class ControlClient:
     def settings(self, **sections: Any) -> dict[str, Any]:
         """Replace sections; returns what now applies.
 
-        Sections: throttle, jobs, agent_updates, latency, patch_failure_share, time_scale.
+        Sections: throttle, jobs, agent_updates, activity_log, latency, patch_failure_share, time_scale.
         """
         return self._post("settings", sections)
 

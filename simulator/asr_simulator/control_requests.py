@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any, Self
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field, model_validator
 
+from asr_simulator.activity_log import PORTAL, Author, Written
 from asr_simulator.clock import trimmed
 from asr_simulator.generate import enabled, make_ailment, other_account
 from asr_simulator.mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, ContainerMapping
-from asr_simulator.scenario import AgentUpdates, Jobs, Mix, Range, Section, Throttling
+from asr_simulator.routes import RouteKind, action_of
+from asr_simulator.scenario import ActivityLogSettings, AgentUpdates, Jobs, Mix, Range, Section, Throttling
 from asr_simulator.vault import Vault
 from asr_simulator.world import World
 
@@ -52,7 +55,7 @@ class DriftKind(StrEnum):
 
 
 class DriftRequest(Section):
-    """Change mappings without any call; no job shows it."""
+    """Change mappings without any call; no job shows it, and the activity log only where a caller is given."""
 
     vault: str | None = None
     """Vault name or ARM id; may be left out when there is only one."""
@@ -64,6 +67,8 @@ class DriftRequest(Section):
     """Or: how many, the first in list order that the change really changes."""
     curable: bool = True
     """For health_error: whether a PATCH cures it."""
+    caller: str = ""
+    """Who the activity log names for it: a user; empty: it does not show there, like a change without a call."""
 
     @model_validator(mode="after")
     def _names_or_count(self) -> Self:
@@ -94,6 +99,8 @@ class SettingsRequest(Section):
     """How jobs run that start from now on."""
     agent_updates: AgentUpdates | None = None
     """How updates of agents go that start from now on."""
+    activity_log: ActivityLogSettings | None = None
+    """How the activity log goes on from now on."""
     latency: Range | None = None
     """Latency."""
     patch_failure_share: Share | None = None
@@ -133,7 +140,24 @@ def apply_drift(world: World, wish: DriftRequest) -> dict[str, Any]:
                 break
             if _drift(world, vault, mapping, wish):
                 changed.append(mapping)
+    if wish.caller:
+        for mapping in changed:
+            world.activity.record(_as_if_written(world, mapping, wish.caller))
     return {"changed": [mapping.name for mapping in changed]}
+
+
+def _as_if_written(world: World, mapping: ContainerMapping, caller: str) -> Written:
+    """A PATCH by which somebody may have done it."""
+    object_id = str(uuid5(NAMESPACE_URL, caller))
+    now = world.clock.now()
+    return Written(
+        resource=mapping.id,
+        action=action_of(RouteKind.MAPPING, "PATCH") or "",
+        author=Author(object_id, PORTAL, caller),
+        at=now,
+        request_id=str(uuid5(NAMESPACE_URL, f"{caller} {now} {mapping.id}")),
+        ended_at=now,
+    )
 
 
 def _by_name(vault: Vault, names: tuple[str, ...]) -> list[ContainerMapping]:
@@ -199,6 +223,8 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
         world.set_jobs(wish.jobs)
     if wish.agent_updates is not None:
         world.set_agent_updates(wish.agent_updates)
+    if wish.activity_log is not None:
+        world.activity.settings = wish.activity_log
     if wish.latency is not None:
         world.latency = wish.latency
     if wish.patch_failure_share is not None:
@@ -209,6 +235,7 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
         "throttle": world.throttle.settings.model_dump(mode="json"),
         "jobs": world.job_settings.model_dump(mode="json"),
         "agent_updates": world.agent_updates.model_dump(mode="json"),
+        "activity_log": world.activity.settings.model_dump(mode="json"),
         "latency": world.latency.model_dump(mode="json"),
         "patch_failure_share": world.patch_failure_share,
         "time_scale": world.clock.time_scale,

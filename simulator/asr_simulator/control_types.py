@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 __all__ = [
     "AccountInfo",
+    "ActivityRecord",
     "FaultState",
     "ItemState",
     "KindStats",
@@ -129,6 +130,24 @@ class ItemState(TypedDict):
     """Updates of the whole vault that run now."""
     most_running_in_vault: int
     """Most updates of the whole vault that ever ran at once."""
+
+
+class ActivityRecord(TypedDict):
+    """One entry of the activity log as it really is."""
+
+    id: str
+    operation: str
+    resource: str
+    status: str
+    caller: str
+    correlation_id: str
+    request_id: str
+    time: str
+    store: str
+    shows_at: float
+    """Simulated time from which it can be read."""
+    lost: bool
+    """It never can."""
 
 
 class ScheduleInfo(TypedDict):

@@ -110,6 +110,7 @@ _LISTS = frozenset(
         RouteKind.SCHEDULES,
         RouteKind.JOB_SCHEDULES,
         RouteKind.AUTOMATION_JOBS,
+        RouteKind.ACTIVITY_LOG,
     }
 )
 _JOB_STARTERS = frozenset({RouteKind.MAPPING, RouteKind.UPDATE_AGENT})

@@ -14,7 +14,10 @@ from uuid import UUID
 from aiohttp import web
 
 from asr_simulator import arm_errors
+from asr_simulator.activity_log import Author, Written
+from asr_simulator.activity_query import ActivityQueries
 from asr_simulator.api_versions import (
+    ACTIVITY_LOG_VERSIONS,
     AUTOMATION_VERSIONS,
     GRAPH_VERSIONS,
     MANAGEMENT_GROUP_VERSIONS,
@@ -47,12 +50,13 @@ from asr_simulator.world import World
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
 _VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS, RouteKind.REPLICATION_USAGES})
 """Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
-_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION | DIRECTORY
+_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION | DIRECTORY | {RouteKind.ACTIVITY_LOG}
 _VERSIONS = {
     RouteKind.SUBSCRIPTIONS: SUBSCRIPTION_VERSIONS,
     RouteKind.SUBSCRIPTION: SUBSCRIPTION_VERSIONS,
     RouteKind.DESCENDANTS: MANAGEMENT_GROUP_VERSIONS,
     RouteKind.RESOURCE_GRAPH: GRAPH_VERSIONS,
+    RouteKind.ACTIVITY_LOG: ACTIVITY_LOG_VERSIONS,
 } | dict.fromkeys(AUTOMATION, AUTOMATION_VERSIONS)
 _COMMON_HEADERS = {  # in user reports of real answers
     "Cache-Control": "no-cache",
@@ -74,6 +78,7 @@ class Gateway:
         self._automation = Automation(world)
         self._directory = Directory(world)
         self._graph = ResourceGraph(world)
+        self._activity = ActivityQueries(world)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, log it, and let a fault strike if one is waiting for it."""
@@ -94,7 +99,10 @@ class Gateway:
             if fault is not None and fault.is_gateway:
                 response = await instead_of_processing(fault, request, world.tokens, headers)
             else:
-                answer, code = self._process(request, route, body=body, arrived=arrived, fault=fault)
+                correlation = headers["x-ms-correlation-request-id"]
+                answer, code = self._process(
+                    request, route, body=body, arrived=arrived, fault=fault, correlation=correlation
+                )
                 headers.update(answer.headers)
                 if route.kind not in LOGIN and world.latency.max > 0:
                     await asyncio.sleep(self._world.ids.uniform(world.latency.min, world.latency.max))
@@ -125,7 +133,14 @@ class Gateway:
         return response
 
     def _process(
-        self, request: web.Request, route: Route, *, body: bytes, arrived: float, fault: Fault | None
+        self,
+        request: web.Request,
+        route: Route,
+        *,
+        body: bytes,
+        arrived: float,
+        fault: Fault | None,
+        correlation: str,
     ) -> tuple[Answer, str]:
         if route.kind in LOGIN:
             return self._answer_login(request, route, body), ""
@@ -154,7 +169,7 @@ class Gateway:
                 now=arrived,
                 fault=fault,
             )
-            answer = self._answer(call, claims)
+            answer = self._answer_and_log(request, call, claims, correlation)
         except ArmError as error:
             self._complete_details(error, request)
             answer = error.answer()
@@ -163,6 +178,37 @@ class Gateway:
         answer.headers |= extra
         return answer, ""
 
+    def _answer_and_log(self, request: web.Request, call: Call, claims: Claims, correlation: str) -> Answer:
+        """Answer a call; what writes stands in the activity log, well or not."""
+        if call.method == "GET" or call.route.kind in TENANT_WIDE:
+            return self._answer(call, claims)
+        try:
+            answer = self._answer(call, claims)
+        except ArmError as error:
+            self._log_write(request, call, claims, correlation, error.status)
+            raise
+        self._log_write(request, call, claims, correlation, answer.status)
+        return answer
+
+    def _log_write(self, request: web.Request, call: Call, claims: Claims, correlation: str, status: int) -> None:
+        course = None
+        if status == 202 and (vault := self._world.find(call.route, call.now)):
+            course = vault.jobs[-1].course
+        written = Written(
+            resource=call.route.scope,
+            action=action_of(call.route.kind, call.method) or "",
+            author=Author(claims.object_id, claims.client_id, claims.user, claims.tenant_id),
+            at=call.now,
+            status=status,
+            method=call.method,
+            # Resource Manager makes one for a client that sends none (inferred).
+            request_id=request.headers.get("x-ms-client-request-id") or correlation,
+            correlation_id=correlation,
+            ended_at=None if course is None or math.isinf(course.end) else course.end,
+            failed=course is not None and course.ending == "Failed",
+        )
+        self._world.activity.record(written)
+
     def _answer(self, call: Call, claims: Claims) -> Answer:
         def may(action: str, subscription: str) -> bool:
             return self._world.tokens.is_allowed(claims, action, "", subscription)
@@ -170,6 +216,8 @@ class Gateway:
         if call.route.kind is RouteKind.RESOURCE_GRAPH:
             read = "Microsoft.RecoveryServices/vaults/read"
             return self._graph.answer(call, lambda subscription: may(read, subscription))
+        if call.route.kind is RouteKind.ACTIVITY_LOG:
+            return self._activity.answer(call)
         if call.route.kind in DIRECTORY:
             read = "Microsoft.Resources/subscriptions/read"
             return self._directory.answer(call, lambda subscription: may(read, subscription))

@@ -92,6 +92,8 @@ class TokenAuthority:
             # Two tokens of one second differ, as real ones do.
             "uti": self.issued,
         }
+        if identity.user:
+            claims["upn"] = identity.user
         return IssuedToken(self._signer.make_token(claims), expires, lifetime)
 
     def authenticate(self, authorization: str | None) -> Claims:

@@ -25,6 +25,7 @@ class RouteKind(StrEnum):
     SUBSCRIPTION = "subscription"
     DESCENDANTS = "descendants"
     RESOURCE_GRAPH = "resource_graph"
+    ACTIVITY_LOG = "activity_log"
     VAULT = "vault"
     VAULTS = "vaults"
     MAPPINGS = "mappings"
@@ -87,6 +88,8 @@ class Route:
     @property
     def scope(self) -> str:
         """The ARM id that an access error names."""
+        if self.kind is RouteKind.ACTIVITY_LOG:
+            return f"/subscriptions/{self.subscription}/providers/microsoft.insights/eventtypes/management"
         if self.account:
             collection = _ACCOUNT_CHILDREN.get(self.kind, "")
             return "/".join(filter(None, (self.account_id, collection if self.artifact else "", self.artifact)))
@@ -153,6 +156,7 @@ _ACTIONS = {
     (RouteKind.SUBSCRIPTION, "GET"): "Microsoft.Resources/subscriptions/read",
     (RouteKind.DESCENDANTS, "GET"): "Microsoft.Management/managementGroups/descendants/read",
     (RouteKind.RESOURCE_GRAPH, "POST"): "Microsoft.ResourceGraph/resources/read",
+    (RouteKind.ACTIVITY_LOG, "GET"): "microsoft.insights/eventtypes/values/read",
     (RouteKind.AUTOMATION_ACCOUNTS, "GET"): "Microsoft.Automation/automationAccounts/read",
     (RouteKind.REPLICATION_USAGES, "GET"): "Microsoft.RecoveryServices/vaults/replicationUsages/read",
     (RouteKind.VAULT, "GET"): "Microsoft.RecoveryServices/Vaults/read",
@@ -213,6 +217,8 @@ def _match_tenant(parts: list[str], lower: list[str]) -> Route | None:
             return Route(RouteKind.RESOURCE_GRAPH)
         case ["providers", "microsoft.management", "managementgroups", _, "descendants"]:
             return Route(RouteKind.DESCENDANTS, group=parts[3])
+        case ["subscriptions", _, "providers", "microsoft.insights", "eventtypes", "management", "values"]:
+            return Route(RouteKind.ACTIVITY_LOG, parts[1])
         case ["subscriptions", _, *provider] if provider == _AUTOMATION:
             return Route(RouteKind.AUTOMATION_ACCOUNTS, parts[1])
         case _:

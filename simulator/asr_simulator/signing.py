@@ -98,6 +98,8 @@ class Claims:
     tenant_id: str
     audience: str
     expires: float
+    user: str = ""
+    """User principal name; empty for an application."""
 
 
 class TokenReader:
@@ -111,4 +113,6 @@ class TokenReader:
         claims = self._signer.read_token(token)
         if claims is None:
             return None
-        return Claims(claims["appid"], claims["oid"], claims["tid"], claims["aud"], float(claims["exp"]))
+        return Claims(
+            claims["appid"], claims["oid"], claims["tid"], claims["aud"], float(claims["exp"]), claims.get("upn", "")
+        )

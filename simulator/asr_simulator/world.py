@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from asr_simulator.accounts import Account, Accounts
+from asr_simulator.activity_log import ActivityLog
 from asr_simulator.clock import Clock
 from asr_simulator.faults import FaultBook
 from asr_simulator.graph_index import GraphIndex, Row
@@ -48,6 +49,7 @@ class World:
         self.vaults: dict[tuple[str, str, str], Vault] = {}
         self.groups: dict[str, set[str]] = {}
         """Resource groups by subscription, all in lower case."""
+        self.activity = ActivityLog(scenario.activity_log, random.Random(f"{scenario.seed} activity"))
         self.tenant = Tenant(scenario)
         self.index = GraphIndex(scenario.graph, random.Random(f"{scenario.seed} lags"))
         for account in self.accounts:

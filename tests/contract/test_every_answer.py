@@ -143,6 +143,7 @@ def test_every_route_has_a_model() -> None:
         *TENANT_WIDE,
         *DIRECTORY,
         RouteKind.AUTOMATION_ACCOUNTS,
+        RouteKind.ACTIVITY_LOG,
         RouteKind.REPLICATION_USAGES,
     }  # test_discovery_sdk
     assert {*LISTS, *ITEMS, *others, *LOGIN} == set(RouteKind)

@@ -8,6 +8,7 @@ from pathlib import Path
 from asr_simulator import Scenario
 from asr_simulator.control import PREFIX, Control
 from asr_simulator.control_accounts import AccountRequest, ScheduleChange, SchedulesRequest
+from asr_simulator.control_activity import ActivityRequest
 from asr_simulator.control_agents import ItemsRequest, ReleaseRequest
 from asr_simulator.control_requests import DriftKind
 from asr_simulator.control_tenant import SubscriptionRequest, TagsRequest, VaultsRequest
@@ -18,6 +19,7 @@ from asr_simulator.world import World
 from tests.simulator.helpers import scenario
 
 _CONTROL = (
+    ActivityRequest,
     AccountRequest,
     SchedulesRequest,
     ItemsRequest,

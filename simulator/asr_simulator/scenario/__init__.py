@@ -1,5 +1,6 @@
 """The scenario: what exists in the simulated cloud and how it behaves."""
 
+from asr_simulator.scenario.activity import ActivityLogSettings
 from asr_simulator.scenario.agents import (
     REBOOT_PENDING,
     AccountSpec,
@@ -30,6 +31,7 @@ __all__ = [
     "ROOT",
     "AccountSpec",
     "AccountState",
+    "ActivityLogSettings",
     "AgentUpdates",
     "ArmBuckets",
     "Denial",

@@ -205,6 +205,8 @@ class IdentitySpec(Section):
     """The application id by which it is asked for."""
     object_id: str = "5c0d3f0e-0000-4000-8000-000000000001"
     """The principal id that access errors name."""
+    user: str = ""
+    """User principal name of a person; empty for an application."""
     tenant_id: str | None = None
     """Tenant of its tokens when it is not the subscription's: such tokens are refused."""
     client_secret: str | None = None

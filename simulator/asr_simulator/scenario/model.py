@@ -8,6 +8,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from asr_simulator.scenario.activity import ActivityLogSettings
 from asr_simulator.scenario.agents import AccountSpec, AgentUpdates
 from asr_simulator.scenario.behaviour import Identity, Jobs, Range, Section, Share, Throttling
 from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec
@@ -69,6 +70,8 @@ class Scenario(Section):
     """Subscriptions, where something about them matters."""
     graph: Graph = Graph()
     """Resource Graph."""
+    activity_log: ActivityLogSettings = ActivityLogSettings()
+    """The activity log."""
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
