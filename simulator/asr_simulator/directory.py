@@ -1,8 +1,8 @@
-"""What Resource Manager itself tells: subscriptions, and what is in a management group."""
+"""What Resource Manager itself tells: subscriptions, what is in a management group, and what a caller may do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asr_simulator.arm_errors import Answer, ArmError, dumps, subscription_not_found
@@ -45,6 +45,11 @@ class Directory:
                 return Answer(200, dumps(self._subscription(found)))
             case _:
                 return self._descendants(call)
+
+    def permissions(self, denied: Sequence[str]) -> Answer:
+        """What the caller may do on a resource: everything but what it is denied, as one role would give it."""
+        role = {"actions": ["*"], "notActions": list(denied), "dataActions": [], "notDataActions": []}
+        return Answer(200, dumps({"value": [role]}))
 
     def _descendants(self, call: Call) -> Answer:
         group = self._world.tenant.groups.get(call.route.group.lower())

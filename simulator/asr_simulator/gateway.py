@@ -21,6 +21,7 @@ from asr_simulator.api_versions import (
     AUTOMATION_VERSIONS,
     GRAPH_VERSIONS,
     MANAGEMENT_GROUP_VERSIONS,
+    PERMISSION_VERSIONS,
     SITE_RECOVERY_VERSIONS,
     SUBSCRIPTION_VERSIONS,
     VAULT_VERSIONS,
@@ -57,6 +58,7 @@ _VERSIONS = {
     RouteKind.DESCENDANTS: MANAGEMENT_GROUP_VERSIONS,
     RouteKind.RESOURCE_GRAPH: GRAPH_VERSIONS,
     RouteKind.ACTIVITY_LOG: ACTIVITY_LOG_VERSIONS,
+    RouteKind.PERMISSIONS: PERMISSION_VERSIONS,
 } | dict.fromkeys(AUTOMATION, AUTOMATION_VERSIONS)
 _COMMON_HEADERS = {  # in user reports of real answers
     "Cache-Control": "no-cache",
@@ -218,6 +220,10 @@ class Gateway:
             return self._graph.answer(call, lambda subscription: may(read, subscription))
         if call.route.kind is RouteKind.ACTIVITY_LOG:
             return self._activity.answer(call)
+        if call.route.kind is RouteKind.PERMISSIONS:
+            return self._directory.permissions(
+                self._world.tokens.denied(claims, call.route.vault, call.route.subscription)
+            )
         if call.route.kind in DIRECTORY:
             read = "Microsoft.Resources/subscriptions/read"
             return self._directory.answer(call, lambda subscription: may(read, subscription))
@@ -298,7 +304,7 @@ class Gateway:
         action = action_of(route.kind, method)
         if action is None:
             raise arm_errors.method_not_allowed(method)
-        if route.kind in DIRECTORY - {RouteKind.DESCENDANTS}:
+        if route.kind in (RouteKind.SUBSCRIPTIONS, RouteKind.SUBSCRIPTION):
             return  # who may not see a subscription does not see it: that is no error
         if not self._world.tokens.is_allowed(claims, action, route.vault, route.subscription):
             raise arm_errors.authorization_failed(claims.client_id, claims.object_id, action, route.scope)

@@ -142,12 +142,17 @@ class TokenAuthority:
         identity = self._identities.get(claims.client_id.lower())
         if identity is None:
             return not self._identities
-        return not any(
-            fnmatchcase(subscription.lower(), denial.subscription.lower())
+        return not any(fnmatchcase(action.lower(), each.lower()) for each in self.denied(claims, vault, subscription))
+
+    def denied(self, claims: Claims, vault: str, subscription: str) -> list[str]:
+        """Patterns of the actions that the identity may not do there; everything else it may."""
+        identity = self._identities.get(claims.client_id.lower())
+        return [
+            denial.action
+            for denial in (identity.denied if identity else ())
+            if fnmatchcase(subscription.lower(), denial.subscription.lower())
             and fnmatchcase(vault.lower(), denial.vault.lower())
-            and fnmatchcase(action.lower(), denial.action.lower())
-            for denial in identity.denied
-        )
+        ]
 
     def revoked(self) -> ArmError:
         """Make the 401 of a token that has just been revoked."""

@@ -45,6 +45,7 @@ class RouteKind(StrEnum):
     REPLICATION_USAGES = "replication_usages"
     VAULT_HEALTH = "vault_health"
     VAULT_SETTINGS = "vault_settings"
+    PERMISSIONS = "permissions"
     PROTECTED_ITEMS = "protected_items"
     CONTAINER_PROTECTED_ITEMS = "container_protected_items"
     PROTECTED_ITEM = "protected_item"
@@ -126,7 +127,7 @@ AUTOMATION = frozenset(
     }
 )
 """Answered by Automation, not by Site Recovery."""
-DIRECTORY = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.SUBSCRIPTION, RouteKind.DESCENDANTS})
+DIRECTORY = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.SUBSCRIPTION, RouteKind.DESCENDANTS, RouteKind.PERMISSIONS})
 """Answered by Resource Manager itself."""
 TENANT_WIDE = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.DESCENDANTS, RouteKind.RESOURCE_GRAPH})
 """Not about one subscription."""
@@ -151,7 +152,9 @@ _VAULT_CHILDREN = {
 _CONTAINER_TYPE = "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers"
 _MAPPING_TYPE = f"{_CONTAINER_TYPE}/replicationProtectionContainerMappings"
 _ITEM_TYPE = f"{_CONTAINER_TYPE}/replicationProtectedItems"
+_PERMISSIONS = ["providers", "microsoft.authorization", "permissions"]
 _ACTIONS = {
+    (RouteKind.PERMISSIONS, "GET"): "Microsoft.Authorization/permissions/read",
     (RouteKind.SUBSCRIPTIONS, "GET"): "Microsoft.Resources/subscriptions/read",
     (RouteKind.SUBSCRIPTION, "GET"): "Microsoft.Resources/subscriptions/read",
     (RouteKind.DESCENDANTS, "GET"): "Microsoft.Management/managementGroups/descendants/read",
@@ -249,6 +252,8 @@ def _below_account(parts: list[str], lower: list[str]) -> Route:
     match lower:
         case []:
             kind = RouteKind.AUTOMATION_ACCOUNT
+        case _ if lower == _PERMISSIONS:
+            kind = RouteKind.PERMISSIONS
         case [collection]:
             kind = _ACCOUNT_ROUTES.get(collection, RouteKind.UNKNOWN)
         case [collection, _] if _ACCOUNT_ROUTES.get(collection) in _HAVE_NAMES:
@@ -264,6 +269,8 @@ def _below_vault(vault: str, place: tuple[str, str], parts: list[str], lower: li
     match lower:
         case []:
             return Route(RouteKind.VAULT, *names)
+        case _ if lower == _PERMISSIONS:
+            return Route(RouteKind.PERMISSIONS, *names)
         case [collection]:
             kind = _VAULT_CHILDREN.get(collection)
             return Route(kind, *names) if kind else unknown
