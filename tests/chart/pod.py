@@ -16,7 +16,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -58,9 +58,12 @@ class Pod:
         self.mounts = self._mounts()
         self.environment = self._environment()
 
-    def start(self, environment: Mapping[str, str] | None = None) -> ChildProcess:
-        """Start the container's command; ``environment`` changes variables."""
-        arguments = [os.fspath(_beside_python(self._container["command"][0])), *self._container["command"][1:]]
+    def start(
+        self, environment: Mapping[str, str] | None = None, *, command: Sequence[str] | None = None
+    ) -> ChildProcess:
+        """Start the container's command, or another one in its place; ``environment`` changes variables."""
+        program, *rest = command or self._container["command"]
+        arguments = [os.fspath(_beside_python(program)), *rest]
         if self.has_mounts:
             arguments = [*mount_command(), self._script(), "sh", *arguments]
         return ChildProcess(

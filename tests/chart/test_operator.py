@@ -169,6 +169,21 @@ def test_works_with_exactly_the_rights_that_it_has(
         assert _actions(sim) <= set(ROLE["Actions"])
 
 
+def test_doctor_in_the_container_checks_the_login_that_the_operator_has(
+    kubectl: Kubectl, sim: SimulatorThread, install: Install
+) -> None:
+    """`kubectl exec` runs it in the container's environment, from the chart's values alone."""
+    of = manifest()["spec"]
+    ids = ("--vault", of["vaultResourceId"], "--automation-account", of["automationAccountResourceId"])
+    with (
+        install(str(kubectl.namespace), {}) as installed,
+        installed.pod.start(command=["vault-autoupdate", "doctor", *ids]) as process,
+    ):
+        assert process.wait(within=30) == 0, process.log_tail()
+        assert f"{sim.url} answers" in process.log_tail()
+        assert "17 checks, 0 not ok, 0 not known." in process.log_tail()
+
+
 def test_reads_the_credentials_of_resources_with_exactly_the_rights_granted_for_that(
     control_plane: ControlPlane, kubectl: Kubectl, sim: SimulatorThread, install: Install, tmp_path: Path
 ) -> None:

@@ -57,6 +57,11 @@ def test_workload_identity_with_a_token_that_the_kubelet_renews(installation: In
     login = _login(azure, mode="workloadIdentity", clientId=FEDERATED, tenantId=TENANT, workloadIdentity=projected)
     installation.install(base=login)
     of = installation.declare()
+    checked = installation.kubectl(
+        "exec", f"deployment/{DEPLOYMENT}", "--", "vault-autoupdate", "doctor", "--vault", of.id
+    )
+    assert "subject system:serviceaccount:" in checked.check().stdout
+    assert f"application {FEDERATED}" in checked.stdout
     installation.wait_ready(of)
     assert _applications(azure) == {FEDERATED}
 

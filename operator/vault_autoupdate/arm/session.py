@@ -20,9 +20,11 @@ from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.deadline import DeadlineSession
+from vault_autoupdate.arm.greeting import greet, way_to
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.wire.challenge import claims_of
 from vault_autoupdate.arm.wire.errors import classify, error_in_success
+from vault_autoupdate.model.checkup import Greeting, Way
 from vault_autoupdate.model.errors import CredentialError, MalformedReply, NotLeading, Unreachable, UntrustedLink
 from vault_autoupdate.model.text import clean, whole_number
 
@@ -157,6 +159,23 @@ class ArmSession:
             return ArmReply(status, headers, body, call.request_id)
         raise classify(status, body, headers)
 
+    def way(self) -> Way:
+        """How calls leave this process."""
+        return way_to(self._session, self._endpoint)
+
+    def greet(self, target: str) -> Greeting:
+        """GET ``target`` without a token, as a stranger would.
+
+        Raises:
+            Unreachable: no answer.
+        """
+        try:
+            return greet(
+                self._session, self._url(target), timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout)
+            )
+        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
+            raise self._unreachable(error) from error
+
     def _url(self, target: str) -> str:
         """The URL to call: the endpoint as it is configured, and of ``target`` the path and query alone.
 
@@ -202,10 +221,13 @@ class ArmSession:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return response.status_code, headers, _read(response)
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
-            raise Unreachable(
-                f"No answer from {self._origin[1]}: {_cause(error)}.",
-                recommended_action="Check the network, DNS, proxy (HTTPS_PROXY) and CA bundle (REQUESTS_CA_BUNDLE).",
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"No answer from {self._origin[1]}: {_cause(error)}.",
+            recommended_action="Check the network, DNS, proxy (HTTPS_PROXY) and CA bundle (REQUESTS_CA_BUNDLE).",
+        )
 
 
 def _another(tokens: TokenSource, refused: str, headers: Mapping[str, str], body: bytes) -> str:

@@ -63,6 +63,7 @@ __all__ = [
     "on_interrupt",
     "open_quiet_core",
     "output_option",
+    "quiet_logging",
     "refuse",
     "settings_options",
 ]
@@ -132,14 +133,19 @@ def load(flags: dict[str, str | None]) -> Settings:
         refuse(error.problems)
 
 
+def quiet_logging(settings: Settings) -> None:
+    """Let the log speak only when it was asked for, or something is wrong."""
+    level = settings.log_level if settings.log_level == "debug" else "error"
+    configure_logging(settings.model_copy(update={"log_level": level}))
+
+
 @contextmanager
 def open_quiet_core(settings: Settings, watcher: Watcher) -> Iterator[Core]:
     """The core for one command: the views speak, the log only when it was asked for or something is wrong.
 
     It looks at neither agents nor the Automation account by itself: nothing here would show it.
     """
-    level = settings.log_level if settings.log_level == "debug" else "error"
-    configure_logging(settings.model_copy(update={"log_level": level}))
+    quiet_logging(settings)
     try:
         no_looks = settings.model_copy(update={"agent_interval": timedelta()})
         with open_core(no_looks, os.environ, calls=watcher, runs=watcher) as core:

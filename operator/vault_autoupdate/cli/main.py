@@ -30,6 +30,7 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.discover import discover
+from vault_autoupdate.cli.doctor import doctor
 from vault_autoupdate.cli.policy import policy
 from vault_autoupdate.cli.status import status
 from vault_autoupdate.cluster.lease import LeadershipLost
@@ -56,7 +57,7 @@ def main() -> None:
     """Keep Mobility service auto-update of Azure Site Recovery vaults as declared."""
 
 
-for command in (agents, update_agents, status, discover, policy):
+for command in (agents, update_agents, status, discover, policy, doctor):
     main.add_command(command)
 
 
