@@ -16,12 +16,12 @@ from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.core import open_core, utc_now
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import Readiness
-from vault_autoupdate.runtime import open_core, utc_now
 from vault_autoupdate.settings import load_settings
 from workbench.process.operator import scaled_settings
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from asr_simulator import SimulatorThread
 from asr_simulator.control_types import RequestRecord
 from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.core import Core, open_core
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
@@ -19,7 +20,6 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import API_VERSION, KIND, VaultAutoUpdate, parse_resource
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.readiness import Readiness
-from vault_autoupdate.runtime import Core, open_core
 from vault_autoupdate.settings import load_settings
 from workbench.process.operator import scaled_settings
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import AzureFactory
+from vault_autoupdate.core import utc_now
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.state import Look, VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
-from vault_autoupdate.runtime import utc_now
 from workbench.core import VAULT, Azure, resource
 
 MACHINES: dict[str, Any] = {

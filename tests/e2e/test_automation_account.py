@@ -10,13 +10,13 @@ import pytest
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
+from vault_autoupdate.core import utc_now
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import ArmId, parse_vault_id
 from vault_autoupdate.model.azure import AccountFacts
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.restore import restore
-from vault_autoupdate.runtime import utc_now
 from workbench.core import ACCOUNT, VAULT, Azure, resource
 
 HEALTHY: dict[str, Any] = {"mix": {"enabled_compliant": 3}}

@@ -43,7 +43,7 @@ def skippable_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     real = loop.time
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", lambda: real() + clock.skipped)
-        patch.setattr("vault_autoupdate.runtime.utc_now", clock.now)
+        patch.setattr("vault_autoupdate.core.utc_now", clock.now)
         yield clock
 
 

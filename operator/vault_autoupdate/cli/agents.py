@@ -34,6 +34,7 @@ from vault_autoupdate.cli.common import (
     refuse,
     settings_options,
 )
+from vault_autoupdate.core import Core, utc_now
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, build_report, mapping_of, newest_version
 from vault_autoupdate.decide.rollout import Phase, Rollout, decide, enter
 from vault_autoupdate.decide.state import VaultState
@@ -44,7 +45,6 @@ from vault_autoupdate.model.text import plural
 from vault_autoupdate.model.windows import WindowSchedule
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.readiness import Readiness
-from vault_autoupdate.runtime import Core, utc_now
 
 _DEFAULT_RULES: Final = RolloutRules(WindowSchedule("0 0 * * *", "UTC", timedelta(hours=24)))
 """Bounds of updates for a manifest without ``spec.agentUpdates``. The schedule does not matter: it is done now."""

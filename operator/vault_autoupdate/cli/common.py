@@ -16,12 +16,12 @@ import click
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
+from vault_autoupdate.core import Core, open_core
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import printable
-from vault_autoupdate.runtime import Core, open_core
 from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable
 
 EXIT_FAILED: Final = 1

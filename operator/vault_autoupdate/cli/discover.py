@@ -17,6 +17,7 @@ from rich.table import Table
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.cli.common import EXIT_FAILED, Watcher, load, open_quiet_core, refuse, settings_options
 from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.core import Core
 from vault_autoupdate.decide.policy_children import child_name
 from vault_autoupdate.decide.policy_selection import standing_of
 from vault_autoupdate.discovery.state import PolicyState
@@ -27,7 +28,6 @@ from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import InvalidSpec
 from vault_autoupdate.model.text import plural, printable
 from vault_autoupdate.report.policy_report import Setting, manifest_today, setting_of
-from vault_autoupdate.runtime import Core
 
 _COLUMNS: Final = ("vault", "location", "setting", "automation_account", "mappings", "trouble")
 

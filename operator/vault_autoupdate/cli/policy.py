@@ -23,6 +23,7 @@ from vault_autoupdate.cli.common import (
 )
 from vault_autoupdate.cli.discover import tell_troubles, to_csv
 from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.core import Core
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
@@ -33,7 +34,6 @@ from vault_autoupdate.model.text import printable
 from vault_autoupdate.report.policy_report import VaultRow, rows_of
 from vault_autoupdate.report.policy_restore import read_child
 from vault_autoupdate.report.policy_status import counts_of
-from vault_autoupdate.runtime import Core
 
 _COLUMNS: Final = ("vault", "location", "standing", "why", "resource", "auto_update", "automation_account")
 _SIGNS: Final = {"Missing": "+", "Changes": "~", "Leaves": "-", "Managed": "=", "Orphaned": "!"}
