@@ -102,7 +102,7 @@ def test_apply_in_audit_mode_changes_nothing(sim: SimulatorThread, tmp_path: Pat
 def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twice(
     sim: SimulatorThread, manifest: Path, tmp_path: Path
 ) -> None:
-    sim.control.settings(jobs={"duration": {"min": 1000, "max": 1000}})  # ten seconds: time to start again
+    sim.control.settings(jobs={"duration": {"min": 86_400, "max": 86_400}})
     with start("apply", manifest, sim=sim, directory=tmp_path) as process:
         wait_until(lambda: len(sim.control.patches()) == 8, within=20, what="all changes to be under way")
         process.send_signal(signal.SIGINT)
@@ -110,9 +110,12 @@ def test_ctrl_c_leaves_a_summary_and_the_next_call_goes_on_without_patching_twic
     output = (tmp_path / "output").read_text()
     assert "Interrupted. 8 jobs still running in Azure; the same command again finds them." in output
     assert "Traceback" not in (tmp_path / "errors").read_text()
-    result = run("apply", manifest, sim=sim)
-    assert result.returncode == 0
-    assert "8 succeeded" in result.stdout
+    last = max(record["sequence"] for record in sim.control.requests())
+    with start("apply", manifest, sim=sim, directory=tmp_path) as process:
+        wait_until(lambda: sim.control.requests(kind="jobs", since=last), within=20, what="the jobs to be found")
+        sim.control.advance(86_400)
+        assert process.wait(within=20) == 0, (tmp_path / "errors").read_text()
+    assert "8 succeeded" in (tmp_path / "output").read_text()
     assert {record["accepted"] for record in sim.control.patches().values()} == {1}
 
 

@@ -29,7 +29,10 @@ _OTHER = subscription_of(7)
 _GRAPH = {"kind": "status", "route": "resource_graph"}
 _RESETS_SOON = {"x-ms-user-quota-resets-after": "00:00:01"}
 
-pytestmark = pytest.mark.timeout(300)  # the simulator answers thousands of calls from the same process
+pytestmark = [
+    pytest.mark.timeout(300),  # the simulator answers thousands of calls from the same process
+    pytest.mark.xdist_group("estate"),  # which is made once
+]
 
 
 class _Cluster:
