@@ -56,7 +56,8 @@ def test_plan_as_json_is_one_document_for_programs(sim: SimulatorThread, manifes
     (document,) = json.loads(run("plan", "-o", "json", manifest, sim=sim).stdout)
     assert document["counts"]["patch"] == 6
     assert len(document["mappings"]) == 15
-    assert {"mapping", "action", "reason"} == set(document["mappings"][0])
+    has = {"autoUpdate", "automationAccountResourceId", "automationAccountAuthenticationType"}
+    assert {"mapping", "action", "reason", *has} == set(document["mappings"][0])
 
 
 def test_apply_changes_what_differs_shows_each_outcome_and_the_four_counters(

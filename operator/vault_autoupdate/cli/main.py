@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "doctor": "doctor",
     "plan": "vault",
     "policy": "policy",
+    "restore": "restore",
     "run": "run",
     "status": "status",
     "update-agents": "agents",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final, TextIO
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -21,22 +19,16 @@ from vault_autoupdate.cli.common import (
     fail,
     load,
     manifests,
-    on_interrupt,
     open_quiet_core,
     output_option,
     settings_options,
 )
-from vault_autoupdate.core import Core, utc_now
-from vault_autoupdate.decide.plan import Plan
+from vault_autoupdate.cli.runs import bring_about, look_and_plan
 from vault_autoupdate.decide.state import VaultState
-from vault_autoupdate.model.errors import AzureError, Disposition
+from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Readiness
-
-_MORE_LOOKS: Final = 4
-"""After one that failed for a reason that may pass, without anything having been achieved meanwhile."""
 
 __all__ = ["apply", "plan"]
 
@@ -56,7 +48,7 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
     with open_quiet_core(settings, Watcher()) as core:
         for resource in resources:
             try:
-                result = asyncio.run(_plan(core, resource))
+                result = asyncio.run(look_and_plan(core, resource))
             except AzureError as error:
                 fail(f"{resource.key}: {error.reason}: {error}")
             changes += len(result.actionable)
@@ -92,7 +84,7 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
             state = VaultState()
             with terminal.open_view(console) as view:
                 watcher.view = view
-                outcome = asyncio.run(_apply(core, resource, state, view, console))
+                outcome = asyncio.run(bring_about(core, resource, state, view, console))
             terminal.show_run(console, resource, state, outcome.readiness)
             documents.append(terminal.run_document(resource, state, outcome.readiness))
             if outcome.superseded:
@@ -104,60 +96,6 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
     if output == "json":
         click.echo(terminal.print_json(documents))
     sys.exit(code)
-
-
-async def _apply(
-    core: Core, resource: VaultAutoUpdate, state: VaultState, view: terminal.View, console: Console
-) -> Outcome:
-    interrupted = on_interrupt()
-
-    async def report(readiness: Readiness) -> None:
-        view.progress(readiness, state)
-
-    failures, done = 0, _work_done(state)
-    while True:
-        outcome = await core.reconciler.reconcile(resource, state, report, interrupted)
-        if outcome.superseded or outcome.error is None:
-            return outcome
-        failures, done = (failures + 1 if done == _work_done(state) else 1), _work_done(state)
-        if outcome.error.disposition is Disposition.WAIT:
-            pause = max(1.0, core.paused_for(resource, state.location))
-        elif outcome.error.disposition is Disposition.RETRY and failures <= _MORE_LOOKS:
-            pause = _pause_before_look(core, failures)
-        else:
-            return outcome
-        until = utc_now() + timedelta(seconds=pause)
-        said = f"{outcome.readiness.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
-        console.print(said, markup=False, soft_wrap=True)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(interrupted.wait(), pause)
-
-
-async def _plan(core: Core, resource: VaultAutoUpdate) -> Plan:
-    """Plan; a look that fails for a reason that may pass is taken again, within the same bounds as by `apply`.
-
-    Raises:
-        AzureError: the vault could not be read.
-    """
-    for failures in range(1, _MORE_LOOKS + 1):
-        try:
-            return await core.reconciler.plan(resource)
-        except AzureError as error:
-            if error.disposition is not Disposition.RETRY:
-                raise
-        await asyncio.sleep(_pause_before_look(core, failures))
-    return await core.reconciler.plan(resource)
-
-
-def _pause_before_look(core: Core, failures: int) -> float:
-    """Seconds before a look is taken again. The operator waits for minutes; at a terminal that would be too long."""
-    return core.settings.retry_pause.total_seconds() * float(2 ** (failures - 1))
-
-
-def _work_done(state: VaultState) -> tuple[int, ...]:
-    """What a run has come to. While it goes on, an error now and then must not add up to its end."""
-    run = state.run
-    return (run.patched, run.succeeded, run.failed, run.failed_to_start, run.timed_out) if run else ()
 
 
 def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:

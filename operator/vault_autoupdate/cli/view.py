@@ -205,7 +205,16 @@ def print_json(document: object) -> str:
 
 
 def _decision(decision: Decision) -> dict[str, str]:
-    return {"mapping": decision.mapping.path, "action": str(decision.action), "reason": decision.reason}
+    """What would be done about a mapping, and what it has: that is what `restore` goes back to."""
+    mapping = decision.mapping
+    return {
+        "mapping": mapping.path,
+        "action": str(decision.action),
+        "reason": decision.reason,
+        "autoUpdate": mapping.auto_update_status,
+        "automationAccountResourceId": mapping.automation_account_id,
+        "automationAccountAuthenticationType": mapping.authentication_type,
+    }
 
 
 _AT_REST: Final = frozenset({Action.KEEP, Action.IGNORE})

@@ -112,6 +112,8 @@ class ReconcileContext:
     """From resource and region to what shares a quota."""
     newest_agents: NewestAgents
     """Of all vaults that the process has seen."""
+    select: Callable[[ContainerMapping], bool] = lambda _: True
+    """Which of the vault's mappings the pass is about; of the others it takes no notice."""
     mappings: Sequence[ContainerMapping] = ()
     """As this pass has seen them last."""
     postponed: bool = False

@@ -47,15 +47,19 @@ async def observe(context: ReconcileContext) -> Observation:
     await _locate(context)
     context.throttle.expect_calls(context.call_context, CallKind.READ, _USUAL_READS)
     try:
-        mappings = await read_mappings(context)
+        mappings = await _read(context)
         if not _jobs_matter(context, mappings):
             return Observation(mappings, None)
         jobs = await recent_jobs(context)
         if any(may_be_about(job, WorkKind.MAPPING) for job in jobs):
-            mappings = await read_mappings(context)
+            mappings = await _read(context)
         return Observation(mappings, jobs)
     finally:
         context.throttle.expect_calls(context.call_context, CallKind.READ, 0)
+
+
+async def _read(context: ReconcileContext) -> list[ContainerMapping]:
+    return [mapping for mapping in await read_mappings(context) if context.select(mapping)]
 
 
 async def _locate(context: ReconcileContext) -> None:

@@ -14,7 +14,7 @@ from vault_autoupdate.decide.plan import Decision, Plan
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.state import VaultState
-from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
@@ -34,6 +34,10 @@ from vault_autoupdate.report.readiness import Readiness
 log = logging.getLogger(__name__)
 
 __all__ = ["Outcome", "Reconciler"]
+
+
+def _every_one(_: ContainerMapping) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Reconciler:
         report: Report,
         superseded: asyncio.Event,
         log_in: LogIn | None = None,
+        *,
+        select: Callable[[ContainerMapping], bool] = _every_one,
     ) -> Outcome:
         """Work on the vault of ``resource`` until it is as declared, or as near to that as it gets for now.
 
@@ -84,8 +90,10 @@ class Reconciler:
             report: is called now and then while work goes on.
             superseded: once it is set, nothing more is started and the pass ends as soon as it can.
             log_in: gives the identity to work as; without it, the process's own.
+            select: which mappings; the others are left as they are.
         """
         context = self._begin(resource, state, report, superseded)
+        context.select = select
         try:
             context.tokens = await log_in() if log_in else None
             finished = await _until_settled(context)
@@ -133,8 +141,12 @@ class Reconciler:
             await context.pause(requeue_after)
         return Outcome(readiness.updating_agents(state), superseded=superseded.is_set())
 
-    async def plan(self, resource: VaultAutoUpdate) -> Plan:
+    async def plan(self, resource: VaultAutoUpdate, *, select: Callable[[ContainerMapping], bool] = _every_one) -> Plan:
         """Look at the vault of ``resource`` and say what would be done, without doing it.
+
+        Args:
+            resource: what is declared.
+            select: about which mappings.
 
         Raises:
             AzureError: the vault could not be read.
@@ -144,6 +156,7 @@ class Reconciler:
             return
 
         context = self._begin(resource, VaultState(), nobody, asyncio.Event())
+        context.select = select
         return plan(context, await observe(context))
 
     def _begin(

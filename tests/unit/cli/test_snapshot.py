@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault_autoupdate.cli.manifest import InvalidManifest
+from vault_autoupdate.cli.snapshot import read_snapshots
+from workbench.core import ACCOUNT, VAULT
+
+ONE: dict[str, Any] = {"mapping": "f/c/m", "autoUpdate": "Enabled", "automationAccountResourceId": ACCOUNT}
+PLAN: dict[str, Any] = {"resource": "default/dr", "vaultResourceId": VAULT, "mappings": [ONE], "counts": {}}
+
+
+def _problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(InvalidManifest) as refused:
+        read_snapshots(io.StringIO(text))
+    return refused.value.problems
+
+
+def test_what_each_mapping_had_is_read() -> None:
+    (snapshot,) = read_snapshots(io.StringIO(json.dumps([PLAN])))
+    (recorded,) = snapshot.recorded
+    assert recorded.key.startswith(f"{VAULT.lower()}/replicationfabrics/f/")
+    assert (recorded.path, recorded.auto_update, str(recorded.automation_account)) == ("f/c/m", "Enabled", ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({}, "list"),
+        ([{**PLAN, "vaultResourceId": "dr"}], "must start with /subscriptions"),
+        ([{**PLAN, "resource": "../dr"}], "resource"),
+        ([{**PLAN, "mappings": [{"mapping": "f/c/m", "action": "patch", "reason": ""}]}], "autoUpdate: required"),
+        ([{**PLAN, "mappings": [{**ONE, "automationAccountResourceId": "aa"}]}], "must start with /subscriptions"),
+        ([{**PLAN, "mappings": [{**ONE, "mapping": "f/../m"}]}], "is no mapping of its vault"),
+        ([{**PLAN, "mappings": [{**ONE, "mapping": "/subscriptions/x"}]}], "is no mapping of its vault"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_place(document: object, said: str) -> None:
+    assert any(said in problem for problem in _problems(json.dumps(document)))
+
+
+@pytest.mark.parametrize("text", ["", "[", "null", "[" * 100_000])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    assert _problems(text)
+
+
+_VALUES: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["resource", "vaultResourceId", "mappings", "mapping", "autoUpdate"]), inner)
+    ),
+)
+
+
+@given(_VALUES)
+def test_no_document_whatever_is_another_error(document: object) -> None:
+    with suppress(InvalidManifest):
+        assert isinstance(read_snapshots(io.StringIO(json.dumps(document))), list)
