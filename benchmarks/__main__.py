@@ -29,11 +29,11 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["limits", "scrapes", "scale", "all"], default="all")
+    parser.add_argument("part", nargs="?", choices=["limits", "scrapes", "crowd", "scale", "all"], default="all")
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
-    parser.add_argument("--resources", type=int, action="append", help="for scale: how many (500, 1000 and 5000)")
+    parser.add_argument("--resources", type=int, action="append", help="for crowd and scale: how many (500, 1000 and 5000)")
     chosen = parser.parse_args()
     began = time.monotonic()
     problems: list[str] = []
@@ -48,6 +48,11 @@ def main() -> int:
             draw(results, out / "performance.png")
     if not chosen.only and not chosen.smoke and chosen.part in {"scrapes", "all"}:
         document["scrapes"], found = run_scrapes()
+        problems += found
+    if not chosen.smoke and not chosen.only and chosen.part in {"crowd", "all"}:
+        from benchmarks.crowd import CROWD, run_crowd  # noqa: PLC0415 - needs a control plane, and the rest does not
+
+        document["crowd"], found = run_crowd((chosen.resources or [CROWD])[-1])
         problems += found
     if not chosen.smoke and not chosen.only and chosen.part in {"scale", "all"}:
         from benchmarks.scale import run_scale  # noqa: PLC0415 - needs a control plane, and the rest does not
