@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
-    parser.add_argument("--resources", type=int, action="append", help="for crowd and scale: how many (500, 1000 and 5000)")
+    parser.add_argument("--resources", type=int, action="append", help="of crowd, scale: how many (500, 1000, 5000)")
     chosen = parser.parse_args()
     began = time.monotonic()
     problems: list[str] = []

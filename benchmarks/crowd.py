@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +71,7 @@ class _Watched:
     @property
     def gap(self) -> float:
         seen = list(self.renewals.values())
-        return max((after - before for before, after in zip(seen, seen[1:], strict=False)), default=0.0)
+        return max((after - before for before, after in pairwise(seen)), default=0.0)
 
 
 def run_crowd(count: int = CROWD) -> tuple[dict[str, Any], list[str]]:
