@@ -83,7 +83,8 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((each[0], each[4]) for each in found):
-            sockets.append(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
+            both = address[0] == "::" and socket.has_dualstack_ipv6()  # as everybody else understands `[::]`
+            sockets.append(socket.create_server(address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=both))
             sockets[-1].settimeout(0)
     except OSError:
         for each in sockets:

@@ -192,6 +192,12 @@ class TestPod:
         assert given["VAULT_AUTOUPDATE_LEASE_NAMESPACE"] == NAMESPACE
         assert given["VAULT_AUTOUPDATE_LEASE_NAME"] == "vau-vault-autoupdate"
 
+    def test_the_right_to_the_lease_stays_when_replicas_come_and_go(self) -> None:
+        """So that a pod that ends in an upgrade from two to one can still give the Lease back."""
+        one, two = (render({"replicas": replicas}) for replicas in (1, 2))
+        for kind in ("Role", "RoleBinding", "ServiceAccount"):
+            assert one.of(kind) == two.of(kind)
+
     def test_why_it_ended_is_told_by_its_last_lines(self) -> None:
         assert container(deployment())["terminationMessagePolicy"] == "FallbackToLogsOnError"
 

@@ -36,8 +36,8 @@ async def _served(bounds: Bounds, handler: Any = _hello, **more: Any) -> AsyncIt
         yield port
 
 
-async def _ask(port: int) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _ask(port: int, host: str = "127.0.0.1") -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
     writer.write(REQUEST)
     try:
         return await reader.read()
@@ -152,6 +152,14 @@ async def test_what_cannot_be_accepted_is_said_once_and_tried_again(
     assert [record.getMessage() for record in caplog.records] == [
         "connections cannot be accepted, tried again each second: [Errno 24] Too many open files"
     ]
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no sockets of both families")
+async def test_the_unspecified_address_of_ipv6_stands_for_both_families() -> None:
+    (port,) = free_ports(1)
+    async with listen("::", port, _hello):
+        assert (await _ask(port)).endswith(b"hello")
+        assert (await _ask(port, "::1")).endswith(b"hello")
 
 
 async def test_at_the_end_all_connections_are_closed() -> None:
