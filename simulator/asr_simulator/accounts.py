@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
 from asr_simulator.mapping import ENABLED, MANAGED_IDENTITY, ContainerMapping
-from asr_simulator.scenario import AccountSpec, RunSpec, Scenario
+from asr_simulator.scenario import AccountSpec, IdentityType, RunSpec, Scenario
 from asr_simulator.vault import Vault
 
 RUNBOOK = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
@@ -52,7 +52,7 @@ class Account:
     id: str
     location: str
     state: str = "Ok"
-    identity: str = "SystemAssigned"
+    identity: IdentityType = "SystemAssigned"
     minutes_used: float = 0.0
     minutes_limit: int = 500
     runs: tuple[Run, ...] = ()
@@ -61,6 +61,21 @@ class Account:
     disabled: set[str] = field(default_factory=set)
     """Names of schedules, in lower case."""
     tags: dict[str, str] = field(default_factory=dict)
+    identities_made: int = 0
+    """How often its own identity was made anew."""
+
+    @property
+    def principal(self) -> str:
+        """Object id of its own identity, which is another one each time that it is switched on; empty without one."""
+        if self.identity not in SYSTEM_ASSIGNED:
+            return ""
+        anew = f"#{self.identities_made}" if self.identities_made else ""
+        return str(uuid5(NAMESPACE_URL, f"{self.id.lower()}{anew}"))
+
+    def set_identity(self, identity: IdentityType) -> None:
+        """Switch identities on and off. What was off is another one when it is on again."""
+        self.identities_made += identity in SYSTEM_ASSIGNED and self.identity not in SYSTEM_ASSIGNED
+        self.identity = identity
 
     @property
     def name(self) -> str:
@@ -104,6 +119,11 @@ class Accounts:
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
+
+    def find_by_name(self, reference: str) -> Account | None:
+        """Find an account by its ARM id, or by its name where no other one has it, in any letter case."""
+        named = [each for each in self if reference.lower() in (each.id.lower(), each.name.lower())]
+        return named[0] if len(named) == 1 else None
 
     def find(self, account_id: str | None) -> Account | None:
         """Find an account by its ARM id, in any letter case."""

@@ -43,6 +43,16 @@ AUTOMATION_VERSIONS = (
 )
 """Versions of Automation; what is sent has the form of the newest."""
 
+AUTHORIZATION_VERSIONS = (
+    "2015-07-01",
+    "2018-01-01-preview",
+    "2018-07-01-preview",
+    "2020-04-01-preview",
+    "2020-10-01-preview",
+    "2022-04-01",
+)
+"""Versions of access control; what is sent has the form of the newest."""
+
 MANAGEMENT_GROUP_VERSIONS = ("2020-02-01", "2020-05-01", "2020-10-01", "2021-04-01", "2023-04-01")
 SUBSCRIPTION_VERSIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
 PERMISSION_VERSIONS = ("2015-07-01", "2018-01-01-preview", "2022-04-01")
@@ -53,6 +63,7 @@ ACTIVITY_LOG_VERSIONS = ("2015-04-01",)
 
 __all__ = [
     "ACTIVITY_LOG_VERSIONS",
+    "AUTHORIZATION_VERSIONS",
     "AUTOMATION_VERSIONS",
     "GRAPH_VERSIONS",
     "MANAGEMENT_GROUP_VERSIONS",

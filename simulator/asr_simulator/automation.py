@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
-from uuid import NAMESPACE_URL, uuid5
 
 from asr_simulator.accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
 from asr_simulator.arm_errors import Answer, ArmError, dumps, resource_not_found
@@ -151,7 +150,7 @@ def account_document(account: Account, created: datetime, tenant: str) -> dict[s
     """Build the account itself."""
     identity: dict[str, Any] = {"type": account.identity}
     if account.identity in SYSTEM_ASSIGNED:
-        identity |= {"principalId": str(uuid5(NAMESPACE_URL, account.id.lower())), "tenantId": tenant}
+        identity |= {"principalId": account.principal, "tenantId": tenant}
     return {
         "name": account.name,
         "id": account.id,

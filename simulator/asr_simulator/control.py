@@ -31,6 +31,7 @@ from asr_simulator.control_requests import (
     apply_settings,
     find_vault,
 )
+from asr_simulator.control_roles import RolesRequest, apply_roles
 from asr_simulator.control_tenant import (
     SubscriptionRequest,
     TagsRequest,
@@ -91,6 +92,7 @@ class Control:
             web.post(f"{PREFIX}/items", post(ItemsRequest, lambda wish: apply_items(self._world, wish))),
             web.post(f"{PREFIX}/release", post(ReleaseRequest, lambda wish: apply_release(self._world, wish))),
             web.post(f"{PREFIX}/accounts", post(AccountRequest, lambda wish: apply_account(self._world, wish))),
+            web.post(f"{PREFIX}/roles", post(RolesRequest, lambda wish: apply_roles(self._world, wish))),
             web.post(f"{PREFIX}/schedules", post(SchedulesRequest, lambda wish: apply_schedules(self._world, wish))),
             web.post(f"{PREFIX}/vaults", post(VaultsRequest, lambda wish: apply_vaults(self._world, wish))),
             web.post(f"{PREFIX}/tags", post(TagsRequest, lambda wish: apply_tags(self._world, wish))),

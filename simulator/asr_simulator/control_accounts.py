@@ -69,7 +69,9 @@ def apply_account(world: World, wish: AccountRequest) -> dict[str, Any]:
     account = _find(world, wish.account)
     if wish.delete:
         world.accounts.delete(account)
-    for name in ("state", "identity", "minutes_used", "minutes_limit"):
+    if wish.identity is not None:
+        account.set_identity(wish.identity)
+    for name in ("state", "minutes_used", "minutes_limit"):
         value = getattr(wish, name)
         if value is not None:
             setattr(account, name, value)
@@ -109,6 +111,7 @@ def account_infos(world: World) -> list[AccountInfo]:
             location=account.location,
             state=account.state,
             identity=account.identity,
+            principal=account.principal,
             minutes_used=account.minutes_used,
             minutes_limit=account.minutes_limit,
             runs=[run.status for run in account.runs],

@@ -164,6 +164,18 @@ class ControlClient:
         """Bring back a deleted account with all that was in it."""
         self._post("accounts", {"account": account, "restore": True})
 
+    def assign_role(self, principal: str, role: str, scope: str) -> None:
+        """Give an Automation account, a group or an object id a role; it shows, and works, after a while."""
+        self._post("roles", {"assign": [{"principal": principal, "role": role, "scope": scope}]})
+
+    def remove_roles(self, principal: str) -> int:
+        """Take all roles from somebody, which shows after a while; returns how many there were."""
+        return int(self._post("roles", {"remove": [principal]})["removed"])
+
+    def deny(self, name: str, scope: str, **fields: Any) -> None:
+        """Deny something from now on: principals, exclude, actions, not_actions, only_there, as in a scenario."""
+        self._post("roles", {"deny": [{"name": name, "scope": scope, **fields}]})
+
     def delete_schedule(self, account: str, pattern: str) -> list[str]:
         """Delete schedules by name, with wildcards; returns their names in lower case."""
         return self._change_schedules(account, pattern, "delete")

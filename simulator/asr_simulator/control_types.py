@@ -169,6 +169,8 @@ class AccountInfo(TypedDict):
     location: str
     state: str
     identity: str
+    principal: str
+    """Object id of its own identity; empty without one."""
     minutes_used: float
     minutes_limit: int
     runs: list[str]

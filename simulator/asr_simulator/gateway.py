@@ -18,6 +18,7 @@ from asr_simulator.activity_log import Author, Written
 from asr_simulator.activity_query import ActivityQueries
 from asr_simulator.api_versions import (
     ACTIVITY_LOG_VERSIONS,
+    AUTHORIZATION_VERSIONS,
     AUTOMATION_VERSIONS,
     GRAPH_VERSIONS,
     MANAGEMENT_GROUP_VERSIONS,
@@ -27,6 +28,7 @@ from asr_simulator.api_versions import (
     VAULT_VERSIONS,
 )
 from asr_simulator.arm_errors import Answer, ArmError
+from asr_simulator.authorization import Authorization
 from asr_simulator.automation import Automation
 from asr_simulator.calls import Call
 from asr_simulator.directory import Directory
@@ -35,6 +37,7 @@ from asr_simulator.faults import Fault
 from asr_simulator.request_log import LogEntry
 from asr_simulator.resource_graph import ResourceGraph
 from asr_simulator.routes import (
+    AUTHORIZATION,
     AUTOMATION,
     DIRECTORY,
     LOGIN,
@@ -51,7 +54,7 @@ from asr_simulator.world import World
 _WRITES = frozenset({"PATCH", "PUT", "POST", "DELETE"})
 _VAULT_SERVICE = frozenset({RouteKind.VAULT, RouteKind.VAULTS, RouteKind.REPLICATION_USAGES})
 """Answered by the vault service, not by Site Recovery: only Resource Manager's bucket counts them (inferred)."""
-_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION | DIRECTORY | {RouteKind.ACTIVITY_LOG}
+_BESIDE_SITE_RECOVERY = _VAULT_SERVICE | AUTOMATION | AUTHORIZATION | DIRECTORY | {RouteKind.ACTIVITY_LOG}
 _VERSIONS = {
     RouteKind.SUBSCRIPTIONS: SUBSCRIPTION_VERSIONS,
     RouteKind.SUBSCRIPTION: SUBSCRIPTION_VERSIONS,
@@ -59,7 +62,9 @@ _VERSIONS = {
     RouteKind.RESOURCE_GRAPH: GRAPH_VERSIONS,
     RouteKind.ACTIVITY_LOG: ACTIVITY_LOG_VERSIONS,
     RouteKind.PERMISSIONS: PERMISSION_VERSIONS,
-} | dict.fromkeys(AUTOMATION, AUTOMATION_VERSIONS)
+    **dict.fromkeys(AUTHORIZATION, AUTHORIZATION_VERSIONS),
+    **dict.fromkeys(AUTOMATION, AUTOMATION_VERSIONS),
+}
 _COMMON_HEADERS = {  # in user reports of real answers
     "Cache-Control": "no-cache",
     "Pragma": "no-cache",
@@ -78,6 +83,7 @@ class Gateway:
         self._world = world
         self._site_recovery = SiteRecovery(world)
         self._automation = Automation(world)
+        self._authorization = Authorization(world)
         self._directory = Directory(world)
         self._graph = ResourceGraph(world)
         self._activity = ActivityQueries(world)
@@ -229,6 +235,8 @@ class Gateway:
             return self._directory.answer(call, lambda subscription: may(read, subscription))
         if call.route.kind in AUTOMATION:
             return self._automation.answer(call)
+        if call.route.kind in AUTHORIZATION:
+            return self._authorization.answer(call)
         return self._site_recovery.answer(call)
 
     def _answer_login(self, request: web.Request, route: Route, body: bytes) -> Answer:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 __all__ = [
+    "AUTHORIZATION",
     "AUTOMATION",
     "DIRECTORY",
     "LOGIN",
@@ -42,6 +43,9 @@ class RouteKind(StrEnum):
     JOB_SCHEDULES = "job_schedules"
     AUTOMATION_JOBS = "automation_jobs"
     USAGES = "usages"
+    ROLE_ASSIGNMENTS = "role_assignments"
+    ROLE_DEFINITION = "role_definition"
+    DENY_ASSIGNMENTS = "deny_assignments"
     REPLICATION_USAGES = "replication_usages"
     VAULT_HEALTH = "vault_health"
     VAULT_SETTINGS = "vault_settings"
@@ -77,6 +81,8 @@ class Route:
     account: str = ""
     artifact: str = ""
     """A schedule or job schedule of the account."""
+    role: str = ""
+    """A role, by its GUID."""
 
     @property
     def account_id(self) -> str:
@@ -127,6 +133,8 @@ AUTOMATION = frozenset(
     }
 )
 """Answered by Automation, not by Site Recovery."""
+AUTHORIZATION = frozenset({RouteKind.ROLE_ASSIGNMENTS, RouteKind.ROLE_DEFINITION, RouteKind.DENY_ASSIGNMENTS})
+"""Answered by Azure's access control, whatever they are about."""
 DIRECTORY = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.SUBSCRIPTION, RouteKind.DESCENDANTS, RouteKind.PERMISSIONS})
 """Answered by Resource Manager itself."""
 TENANT_WIDE = frozenset({RouteKind.SUBSCRIPTIONS, RouteKind.DESCENDANTS, RouteKind.RESOURCE_GRAPH})
@@ -140,6 +148,7 @@ _ACCOUNT_CHILDREN = {
     RouteKind.USAGES: "usages",
 }
 _ACCOUNT_ROUTES = {name.lower(): kind for kind, name in _ACCOUNT_CHILDREN.items()}
+_HAVE_ROLES = (RouteKind.VAULT, RouteKind.AUTOMATION_ACCOUNT)
 _HAVE_NAMES = (RouteKind.SCHEDULES, RouteKind.JOB_SCHEDULES)
 _VAULT_CHILDREN = {
     "replicationprotectioncontainermappings": RouteKind.MAPPINGS,
@@ -183,6 +192,9 @@ _ACTIONS = {
     (RouteKind.JOB_SCHEDULES, "GET"): "Microsoft.Automation/automationAccounts/jobSchedules/read",
     (RouteKind.AUTOMATION_JOBS, "GET"): "Microsoft.Automation/automationAccounts/jobs/read",
     (RouteKind.USAGES, "GET"): "Microsoft.Automation/automationAccounts/usages/read",
+    (RouteKind.ROLE_ASSIGNMENTS, "GET"): "Microsoft.Authorization/roleAssignments/read",
+    (RouteKind.ROLE_DEFINITION, "GET"): "Microsoft.Authorization/roleDefinitions/read",
+    (RouteKind.DENY_ASSIGNMENTS, "GET"): "Microsoft.Authorization/denyAssignments/read",
     (RouteKind.VAULT_HEALTH, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultHealth/read",
     (RouteKind.VAULT_SETTINGS, "GET"): "Microsoft.RecoveryServices/vaults/replicationVaultSettings/read",
 }
@@ -207,7 +219,29 @@ def match_path(path: str) -> Route:
         case [_, "v2.0", ".well-known", "openid-configuration"]:
             return Route(RouteKind.OPENID_CONFIGURATION, tenant=parts[0])
         case _:
-            return _match_resource(parts, lower)
+            return _match_authorization(parts, lower) or _match_resource(parts, lower)
+
+
+def _match_authorization(parts: list[str], lower: list[str]) -> Route | None:
+    """What asks about the roles on something: a subscription, a group in one, a vault or an account."""
+    match lower:
+        case [*_, "providers", "microsoft.authorization", "roleassignments"]:
+            kind, names = RouteKind.ROLE_ASSIGNMENTS, 3
+        case [*_, "providers", "microsoft.authorization", "denyassignments"]:
+            kind, names = RouteKind.DENY_ASSIGNMENTS, 3
+        case [*_, "providers", "microsoft.authorization", "roledefinitions", _]:
+            kind, names = RouteKind.ROLE_DEFINITION, 4
+        case _:
+            return None
+    about, role = parts[:-names], parts[-1] if names == 4 else ""
+    match lower[:-names]:
+        case ["subscriptions", _]:
+            return Route(kind, about[1], role=role)
+        case ["subscriptions", _, "resourcegroups", _]:
+            return Route(kind, about[1], about[3], role=role)
+        case resource:
+            found = _match_resource(about, resource)
+    return replace(found, kind=kind, role=role) if found.kind in _HAVE_ROLES else None
 
 
 def _match_tenant(parts: list[str], lower: list[str]) -> Route | None:

@@ -50,10 +50,7 @@ class Vault:
         self.tags = dict(spec.tags)
         self.clock = clock
         self.rng = rng
-        self.id = (
-            f"/subscriptions/{spec.subscription}/resourceGroups/{spec.resource_group}"
-            f"/providers/Microsoft.RecoveryServices/vaults/{spec.name}"
-        )
+        self.id = spec.id
         self.path = f"/S{self.id[2:]}"
         """The id as Site Recovery prints it: with a capital S (recording)."""
         a_day_ago = clock.wall() - 86_400.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from asr_simulator.accounts import Account, Accounts
@@ -12,15 +13,22 @@ from asr_simulator.clock import Clock
 from asr_simulator.faults import FaultBook
 from asr_simulator.graph_index import GraphIndex, Row
 from asr_simulator.identity import TokenAuthority
+from asr_simulator.mapping import ContainerMapping
 from asr_simulator.oauth import OAuthEndpoint
 from asr_simulator.protected_items import count_items
 from asr_simulator.request_log import RequestLog
+from asr_simulator.roles import RoleBook
 from asr_simulator.routes import Route
 from asr_simulator.scenario import AgentUpdates, Jobs, Scenario, VaultSpec
 from asr_simulator.signing import Signer
 from asr_simulator.tenant import Tenant
 from asr_simulator.throttle import Throttle
 from asr_simulator.vault import Vault
+
+_UPDATE_AGENT = (
+    "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems"
+    "/updateMobilityService/action"
+)
 
 __all__ = ["World"]
 
@@ -51,6 +59,8 @@ class World:
         """Resource groups by subscription, all in lower case."""
         self.activity = ActivityLog(scenario.activity_log, random.Random(f"{scenario.seed} activity"))
         self.tenant = Tenant(scenario)
+        self.roles = RoleBook(scenario.roles, self.tenant, self.accounts.find_by_name)
+        self.roles.load((account, _subscriptions_of(account, scenario)) for account in self.accounts)
         self.index = GraphIndex(scenario.graph, random.Random(f"{scenario.seed} lags"))
         for account in self.accounts:
             self.groups.setdefault(account.subscription, set()).add(account.id.split("/")[4].lower())
@@ -72,10 +82,20 @@ class World:
             random.Random(f"{scenario.seed} {spec.key}"),
             background_per_hour=self.job_settings.background_per_hour,
             auto_update_after=self.agent_updates.auto_update_after,
-            can_update=self.accounts.can_update,
+            can_update=lambda mapping: self._can_update(spec, mapping),
         )
         self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
         return vault
+
+    def _can_update(self, spec: VaultSpec, mapping: ContainerMapping) -> bool:
+        """Tell whether the VMs of a mapping would get updates by themselves.
+
+        Which actions the runbook needs is not published: the one that updates an agent is the least.
+        """
+        account = self.accounts.find(mapping.auto_update.account)
+        if account is None or not self.accounts.can_update(mapping):
+            return False
+        return self.roles.is_allowed(account.principal, _UPDATE_AGENT, spec.id, self.clock.now())
 
     def add_vault(self, spec: VaultSpec) -> Vault:
         """Make a vault; Resource Graph shows it later."""
@@ -125,6 +145,12 @@ class World:
         self.agent_updates = settings
         for vault in self.vaults.values():
             vault.agents.auto_update_after = settings.auto_update_after
+
+
+def _subscriptions_of(account: Account, scenario: Scenario) -> Iterable[str]:
+    """The subscriptions of the vaults that name an account, and its own."""
+    named = [each.subscription for each in scenario.vaults if each.automation_account.lower() == account.id.lower()]
+    return {each.lower(): each for each in (*named, account.id.split("/")[2])}.values()
 
 
 def _rows_of(vault: Vault) -> list[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from azure.identity import ManagedIdentityCredential
+from azure.mgmt.authorization import AuthorizationManagementClient
 from azure.mgmt.automation import AutomationClient
 from azure.mgmt.recoveryservices import RecoveryServicesClient
 from azure.mgmt.recoveryservicessiterecovery import SiteRecoveryManagementClient
@@ -52,6 +53,14 @@ def client(sim: SimulatorThread, credential: ManagedIdentityCredential) -> Itera
 @pytest.fixture
 def automation(sim: SimulatorThread, credential: ManagedIdentityCredential) -> Iterator[AutomationClient]:
     with AutomationClient(credential, SUBSCRIPTION, base_url=sim.url, retry_total=0) as found:
+        yield found
+
+
+@pytest.fixture
+def authorization(
+    sim: SimulatorThread, credential: ManagedIdentityCredential
+) -> Iterator[AuthorizationManagementClient]:
+    with AuthorizationManagementClient(credential, SUBSCRIPTION, base_url=sim.url, retry_total=0) as found:
         yield found
 
 

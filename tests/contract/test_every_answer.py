@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asr_simulator import Scenario, parse_scenario
 from asr_simulator.api_versions import AUTOMATION_VERSIONS
-from asr_simulator.routes import DIRECTORY, LOGIN, TENANT_WIDE, RouteKind
+from asr_simulator.routes import AUTHORIZATION, DIRECTORY, LOGIN, TENANT_WIDE, RouteKind
 from tests.contract.answers import ITEMS, LISTS, Watcher
 from tests.simulator.helpers import (
     ACCOUNT,
@@ -146,6 +146,7 @@ def test_every_route_has_a_model() -> None:
         RouteKind.ACTIVITY_LOG,
         RouteKind.REPLICATION_USAGES,
     }  # test_discovery_sdk
+    others |= AUTHORIZATION  # test_authorization
     assert {*LISTS, *ITEMS, *others, *LOGIN} == set(RouteKind)
 
 

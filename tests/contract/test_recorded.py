@@ -49,6 +49,9 @@ def arm() -> Iterator[Arm]:
         "automation_page_size": 1,
         "vaults": [of],
         "automation_accounts": [{"id": ACCOUNT, "runs": [{}]}],
+        "roles": {
+            "assignments": [{"principal": ACCOUNT, "role": "Reader", "scope": VAULT_PATH.partition("/providers")[0]}]
+        },
     }
     opened = open_arm(parse_scenario(document))
     opened.time.advance(0.123456)  # so that times have fractions, as real ones nearly always do
@@ -80,6 +83,13 @@ def _first(arm: Arm, path: str, name: str | None = None) -> dict[str, Any]:
 
 def _of_account(arm: Arm, path: str = "") -> dict[str, Any]:
     found: dict[str, Any] = arm.get(ACCOUNT + path, version="2024-10-23").json()
+    return found
+
+
+def _of_roles(arm: Arm, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = arm.get(
+        f"{VAULT_PATH}/providers/Microsoft.Authorization/{path}", version="2022-04-01"
+    ).json()
     return found
 
 
@@ -158,6 +168,11 @@ BODIES: Final[dict[str, tuple[Answer, set[str]]]] = {
         {"value[].properties.jobRuntimeEnvironment: only real"},
     ),
     "published_account_usages": (lambda arm: _of_account(arm, "/usages"), set()),
+    "recorded_role_assignments": (lambda arm: _of_roles(arm, "roleAssignments"), set()),
+    "recorded_role_definition": (
+        lambda arm: _of_roles(arm, "roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c"),
+        set(),
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from asr_simulator.scenario.behaviour import (
     Throttling,
 )
 from asr_simulator.scenario.model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
+from asr_simulator.scenario.roles import DenySpec, GroupSpec, RoleAssignmentSpec, Roles, RoleSpec
 from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec, SubscriptionState
 from asr_simulator.scenario.vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
@@ -35,7 +36,9 @@ __all__ = [
     "AgentUpdates",
     "ArmBuckets",
     "Denial",
+    "DenySpec",
     "Graph",
+    "GroupSpec",
     "Identity",
     "IdentitySpec",
     "IdentityType",
@@ -47,6 +50,9 @@ __all__ = [
     "MappingSpec",
     "Mix",
     "Range",
+    "RoleAssignmentSpec",
+    "RoleSpec",
+    "Roles",
     "RunSpec",
     "Scenario",
     "ScenarioError",

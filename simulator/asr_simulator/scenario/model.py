@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from asr_simulator.scenario.activity import ActivityLogSettings
 from asr_simulator.scenario.agents import AccountSpec, AgentUpdates
 from asr_simulator.scenario.behaviour import Identity, Jobs, Range, Section, Share, Throttling
+from asr_simulator.scenario.roles import Roles
 from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec
 from asr_simulator.scenario.vaults import VaultSpec
 
@@ -68,6 +69,8 @@ class Scenario(Section):
     """Management groups below the one that is always there, which is called root here."""
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     """Subscriptions, where something about them matters."""
+    roles: Roles = Roles()
+    """Who has which role."""
     graph: Graph = Graph()
     """Resource Graph."""
     activity_log: ActivityLogSettings = ActivityLogSettings()

@@ -153,6 +153,12 @@ class VaultSpec(Section):
     """Mappings per page, if not the scenario's."""
 
     @property
+    def id(self) -> str:
+        """ARM id."""
+        group = f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+        return f"{group}/providers/Microsoft.RecoveryServices/vaults/{self.name}"
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """What makes the vault unique, in lower case."""
         return self.subscription.lower(), self.resource_group.lower(), self.name.lower()
