@@ -131,6 +131,7 @@ def _timing(settings: Settings) -> Timing:
         agent_interval=settings.agent_interval,
         request_interval=settings.request_interval,
         changes_at_once=settings.max_connections,
+        role_confirmation=settings.role_confirmation,
     )
 
 

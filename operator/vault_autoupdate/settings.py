@@ -187,6 +187,11 @@ class Settings(BaseModel):
         description="Time between two looks at the agents of a vault's machines, and at its Automation account; "
         "0s for none.",
     )
+    role_confirmation: Duration = Field(
+        timedelta(minutes=15),
+        description="Time for which no role of an Automation account's identity must have been seen before it counts "
+        "as missing; Azure takes up to ten minutes to show a new one.",
+    )
     request_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
         timedelta(seconds=30),
         description="After five looks at a resource that somebody asked for, least time between two more; 0s for none.",

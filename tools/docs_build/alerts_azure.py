@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tools.docs_build.alerts_promql import OPERATOR, Alert, matching, refused_since, series
 
-_OPTIONAL = "get_vault|list_items|get_account|list_schedules|list_job_schedules|list_account_jobs|list_usages"
+_OPTIONAL = (
+    "get_vault|list_items|get_account|list_schedules|list_job_schedules|list_account_jobs|list_usages"
+    "|list_role_assignments|get_role_definition|list_deny_assignments"
+)
 _REFUSED = f'code="403",operation!~"{_OPTIONAL}"'
 _BY = f"{OPERATOR}, operation"
 _EXPIRES = f"min by ({OPERATOR}) ({series('credential_expiry_timestamp_seconds')}) - time()"
@@ -39,8 +42,8 @@ AZURE_ALERTS = (
         "Azure refuses the operator's identity.",
         "{{ $labels.operation }} was refused (401 or 403), and has not been answered well since. The status of the "
         "resources names the action and scope that are missing.",
-        why="An identity may do without the rights to read the vault itself, its replicated items and the Automation "
-        "account: what is not known for that is Unknown in the conditions. A refusal of a single vault among others "
+        why="An identity may do without the rights to read the vault itself, its replicated items, the Automation "
+        "account and its role: what is not known for that is Unknown in the conditions. A refusal of a single vault among others "
         "that go well is VaultAutoUpdateStalled, which names it.",
     ),
     Alert(

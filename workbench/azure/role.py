@@ -33,6 +33,14 @@ _ACTIONS: Final = [
         ("GET", rf"/automationAccounts/[^/]+/{kind}", f"{_ACCOUNT}/{kind}/read")
         for kind in ("schedules", "jobSchedules", "jobs", "usages")
     ),
+    *(
+        ("GET", rf"/vaults/[^/]+/providers/Microsoft.Authorization/{path}", f"Microsoft.Authorization/{kind}/read")
+        for kind, path in (
+            ("roleAssignments", "roleAssignments"),
+            ("roleDefinitions", "roleDefinitions/[^/]+"),
+            ("denyAssignments", "denyAssignments"),
+        )
+    ),
 ]
 
 

@@ -35,6 +35,7 @@ def scaled_settings(scale: float) -> dict[str, str]:
         "VAULT_AUTOUPDATE_STATUS_INTERVAL": seconds(5),
         "VAULT_AUTOUPDATE_STARTUP_SPREAD": seconds(300),
         "VAULT_AUTOUPDATE_AGENT_INTERVAL": seconds(21_600),
+        "VAULT_AUTOUPDATE_ROLE_CONFIRMATION": seconds(900),
         "VAULT_AUTOUPDATE_REQUEST_INTERVAL": seconds(30),
     }
 

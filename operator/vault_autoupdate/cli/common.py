@@ -41,6 +41,7 @@ _OPERATOR_ONLY: Final = frozenset(
         "metrics_token_file",
         "request_interval",
         "resource_credentials",
+        "role_confirmation",
         "policies",
         "resource_metrics",
         "startup_spread",

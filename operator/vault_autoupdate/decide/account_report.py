@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from vault_autoupdate.decide.role_report import RoleReport
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import (
     RUNBOOK,
@@ -63,10 +64,16 @@ class AccountReport:
     schedules_disabled: int = 0
     missing: Mapping[str, LostArtifact] = field(default_factory=dict)
     """By mapping key: which artifact of the account is gone."""
+    role: RoleReport | None = None
+    """What its identity may do in the vault; None where it has none, or before the first look at that."""
 
 
 def build_account_report(
-    facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping], now: datetime
+    facts: AccountFacts,
+    account: ArmId,
+    mappings: Sequence[ContainerMapping],
+    now: datetime,
+    role: RoleReport | None = None,
 ) -> AccountReport:
     """Judge an Automation account by what was read of it.
 
@@ -75,9 +82,10 @@ def build_account_report(
         account: the one that the resource declares.
         mappings: all container mappings of the vault; those that the account updates count.
         now: the present.
+        role: what its identity may do in the vault; None where there is no identity.
 
     Returns:
-        The report, its problems in this order: account, identity, schedules, runs, minutes.
+        The report, its problems in this order: account, identity, role, schedules, runs, minutes.
     """
     name = clean(account.name, _NAME_BYTES)
     if facts.account is None:
@@ -91,6 +99,7 @@ def build_account_report(
     found = (
         _state_problem(name, facts.account),
         _identity_problem(name, facts.account),
+        _role_problem(role),
         _missing_problem(
             "ScheduleMissing", name, [(each, f"Schedule {each.schedule_name}") for each in artifacts.unscheduled]
         ),
@@ -104,7 +113,7 @@ def build_account_report(
     problems = tuple(problem for problem in found if problem)
     return AccountReport(
         name=name,
-        healthy=False if problems else (True if facts.account.state else None),
+        healthy=False if problems else (True if facts.account.state and not (role and role.unclear) else None),
         problems=problems,
         state=clean(facts.account.state, _NAME_BYTES),
         next_run=artifacts.next_run(now),
@@ -115,6 +124,7 @@ def build_account_report(
         schedules_missing=len({fold(each.schedule_name) for each in artifacts.unscheduled}),
         schedules_disabled=len({fold(schedule.name) for _, schedule in artifacts.disabled}),
         missing=artifacts.missing,
+        role=role,
     )
 
 
@@ -191,13 +201,17 @@ def _state_problem(name: str, account: Account) -> Problem | None:
 
 def _identity_problem(name: str, account: Account) -> Problem | None:
     # ARM leaves out the identity of a resource that has none (inferred: not seen of an Automation account).
-    if "systemassigned" in account.identity_type.casefold().replace(" ", "").split(","):
+    if account.has_own_identity:
         return None
     return Problem(
         "NoSystemAssignedIdentity",
         f"Automation account {name} has no system-assigned identity, with which the update runbook logs in. Switch it "
         "on in the portal (Automation account > Identity > System assigned) and give it a role on the vault.",
     )
+
+
+def _role_problem(role: RoleReport | None) -> Problem | None:
+    return Problem(role.wrong.code, role.wrong.message) if role and role.wrong else None
 
 
 def _lost(kind: str, name: str) -> LostArtifact:

@@ -22,7 +22,8 @@ REASONS: Final = (
     "CredentialNotAllowed", "CredentialNotFound", "CredentialRequired", "CredentialUnreadable", "DriftDetected",
     "FarBehind", "FinalizerNotSet", "FreeMinutesNearlyUsed", "InvalidAuthenticationTokenTenant", "InvalidSpec",
     "JobScheduleMissing", "MalformedReply", "MappingsFailed", "NoSystemAssignedIdentity", "NotReadable",
-    "NotReported", "Progressing", "ReinstallRequired", "ResourceNotFound", "RetriesExhausted", "RunbookFailing",
+    "NotReported", "Progressing", "ReinstallRequired", "ResourceNotFound", "RetriesExhausted", "RoleDenied",
+    "RoleMissing", "RoleNotSeen", "RoleTooWeak", "RunbookFailing",
     "ScheduleDisabled", "ScheduleMissing", "ScopeLocked", "ScopeNotAllowed", "SubscriptionNotFound", "Suspended",
     "Throttled", "UntrustedLink", "UpdatesWaiting", "VaultAlreadyManaged",
 )  # fmt: skip
@@ -32,8 +33,8 @@ OTHER: Final = "Other"
 OTHER_VERSION: Final = "other"
 """All versions that have no series of their own."""
 ACCOUNT_PROBLEMS: Final = (
-    "AccountNotFound", "AccountNotOk", "NoSystemAssignedIdentity", "ScheduleMissing", "JobScheduleMissing",
-    "ScheduleDisabled", "RunbookFailing", "FreeMinutesNearlyUsed",
+    "AccountNotFound", "AccountNotOk", "NoSystemAssignedIdentity", "RoleMissing", "RoleTooWeak", "RoleDenied",
+    "ScheduleMissing", "JobScheduleMissing", "ScheduleDisabled", "RunbookFailing", "FreeMinutesNearlyUsed",
 )  # fmt: skip
 """What may be wrong with an Automation account: the reasons of `decide.account_report.Problem`."""
 MAPPING_STATES: Final = ("compliant", "drifted", "updating", "failed", "ignored")

@@ -17,7 +17,7 @@ from vault_autoupdate.metrics.spec_types import PREFIX, Kind, MetricSpec, Sectio
 OPERATIONS: Final = (
     "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items", "get_item",
     "update_agent", "get_account", "list_schedules", "list_job_schedules", "list_account_jobs", "list_usages",
-    "get_schedule", "get_job_schedule",
+    "get_schedule", "get_job_schedule", "list_role_assignments", "get_role_definition", "list_deny_assignments",
 )  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
@@ -33,7 +33,8 @@ __all__ = [
 
 _SCOPE: Final = {
     "scope": "a number without a meaning for each subscription and region in use; after an hour without, it goes",
-    "region": "of the vaults; empty where it is not known; `automation` for Automation accounts; `other` if no name",
+    "region": "of the vaults; empty where it is not known; `automation` for Automation accounts, "
+    "`authorization` for roles; `other` if no name",
     "kind": "`read`, `write`",
 }
 _WATCHED: Final = {"watched_namespace": "each of those to be watched; empty where all of them are, by one watch"}

@@ -150,6 +150,13 @@ class Account:
     """``Ok``, ``Unavailable`` or ``Suspended``."""
     identity_type: str = ""
     """``SystemAssigned``, ``UserAssigned``, ``SystemAssigned, UserAssigned`` or ``None``; empty when not given."""
+    principal_id: str = ""
+    """Of the system-assigned identity, a GUID; empty when not given."""
+
+    @property
+    def has_own_identity(self) -> bool:
+        """Whether it has a system-assigned identity, which is the only one that the update runbook can log in with."""
+        return "systemassigned" in self.identity_type.casefold().replace(" ", "").split(",")
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,28 @@ from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.decide.account_report import absent_artifacts, build_account_report
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding, judge_role, role_not_known
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import AccountFacts, ContainerMapping
 from vault_autoupdate.model.errors import AzureError
+from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.looks import account_to_look_at, mappings_of, may_look, set_times, will_pass
 
 _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
 """What a PATCH did not bring back is not asked for again before."""
+_MENDED_WITHIN: Final = 4
+"""So many times as long as it takes to be sure that there is no role, until it is looked whether there is one now."""
 _ROUNDS: Final = 3
 """Readings of mappings that change meanwhile, before that is put off."""
 
-__all__ = ["look_at_account"]
+__all__ = ["look_at_account", "next_look_at_account"]
 
 log = logging.getLogger(__name__)
 
 
 async def look_at_account(context: ReconcileContext) -> bool:
-    """Look at the Automation account, if that is due and there are reads to spare.
+    """Look at the Automation account, and at the role of its identity, if that is due and there are reads to spare.
 
     Returns:
         Whether it has lost something that a PATCH of a mapping would make anew, so that the mappings are to be looked
@@ -43,6 +47,7 @@ async def look_at_account(context: ReconcileContext) -> bool:
     now = context.now()
     try:
         seen = await _read_account(context, account)
+        role = await _look_at_role(context, account, seen[0]) if seen else None
     except AzureError as error:
         if will_pass(context, error):
             return False
@@ -54,11 +59,55 @@ async def look_at_account(context: ReconcileContext) -> bool:
         context.postponed = True
         return False
     facts, mappings = seen
-    report = build_account_report(facts, account, mappings, now)
-    state.account.found(report, now + interval)
+    report = build_account_report(facts, account, mappings, now, role)
+    state.account.found(report, now + _next_look(context, role))
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {key: what for key, what in report.missing.items() if key not in state.artifacts_renewed}
     return bool(state.artifacts_missing)
+
+
+def next_look_at_account(context: ReconcileContext) -> timedelta | None:
+    """How long until the account is to be looked at again, where that is sooner than it usually is; None where not."""
+    look = context.state.account
+    if (
+        look.report is None
+        or look.due is None
+        or _next_look(context, look.report.role) >= context.timing.agent_interval
+    ):
+        return None
+    return max(look.due - context.now(), context.timing.retry_min)
+
+
+def _next_look(context: ReconcileContext, role: RoleReport | None) -> timedelta:
+    """How long until the next look: sooner where a role is waited for, so that it is seen to be there, or not to be."""
+    interval, confirmation = context.timing.agent_interval, context.timing.role_confirmation
+    if role is None or (role.wrong is None and role.standing is not RoleStanding.NOT_SEEN):
+        return interval
+    return min(interval, confirmation if role.wrong is None else confirmation * _MENDED_WITHIN)
+
+
+async def _look_at_role(context: ReconcileContext, account: ArmId, facts: AccountFacts) -> RoleReport | None:
+    """Look at the role of the account's own identity on the vault; None where there is no such identity.
+
+    Raises:
+        AzureError: it could not be read, for a reason that will pass.
+    """
+    if facts.account is None or not facts.account.has_own_identity:
+        return None
+    last, vault = context.state.account.report, context.resource.spec.vault_resource_id
+    before, principal_id = last.role if last else None, facts.account.principal_id
+    if not principal_id:
+        why = f"Azure does not say which principal the identity of Automation account {account.name} is."
+        return role_not_known("", Explanation("NotReported", why), before)
+    try:
+        roles = await context.roles.facts(context.call_context, vault, principal_id)
+    except AzureError as error:
+        if error.will_pass:
+            raise
+        log.info("the account's role could not be read: %s", error, extra=context.log_fields(reason=error.reason))
+        return role_not_known(principal_id, error.explanation, before)
+    confirmation = context.timing.role_confirmation
+    return judge_role(roles, vault, account, principal_id, before, now=context.now(), confirmation=confirmation)
 
 
 async def _read_account(

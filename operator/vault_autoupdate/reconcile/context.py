@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
@@ -74,6 +75,8 @@ class Timing:
     """After a handful of looks at a resource that somebody asked for, between two more; nothing for no bound."""
     changes_at_once: int
     """PATCHes of one vault that may be under way or waiting for their turn."""
+    role_confirmation: timedelta = timedelta(minutes=15)
+    """For how long no role of an Automation account's identity must have been seen before that counts."""
 
 
 class NewestAgents:
@@ -102,6 +105,7 @@ class ReconcileContext:
     state: VaultState
     site_recovery: SiteRecovery
     accounts: AutomationAccounts
+    roles: RoleAssignments
     timing: Timing
     observer: RunObserver
     report_to: Report

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.decide.plan import Decision, Plan
@@ -18,7 +19,7 @@ from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
-from vault_autoupdate.reconcile.account import look_at_account
+from vault_autoupdate.reconcile.account import look_at_account, next_look_at_account
 from vault_autoupdate.reconcile.agent_updates import advance
 from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
@@ -66,6 +67,7 @@ class Reconciler:
     ) -> None:
         self._site_recovery = site_recovery
         self._accounts = AutomationAccounts(site_recovery.client)
+        self._roles = RoleAssignments(site_recovery.client)
         self._newest_agents = NewestAgents()
         self._timing = timing
         self._observer = observer
@@ -167,6 +169,7 @@ class Reconciler:
             state=state,
             site_recovery=self._site_recovery,
             accounts=self._accounts,
+            roles=self._roles,
             newest_agents=self._newest_agents,
             timing=self._timing,
             observer=self._observer,
@@ -226,6 +229,8 @@ async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | N
     await look_at_agents(context)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
     requeue_after = await advance(context, wanted.rules() if wanted else None, request=resource.update_agents_now)
+    if (sooner := next_look_at_account(context)) is not None:
+        requeue_after = sooner if requeue_after is None else min(requeue_after, sooner)
     if context.postponed:
         later = context.timing.retry_min * (1 + fraction_of(f"{resource.uid}{resource.key}"))
         requeue_after = later if requeue_after is None else min(requeue_after, later)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.role_report import RoleReport
 from vault_autoupdate.decide.rollout import MachineFailure, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import item_path
 from vault_autoupdate.model.azure import RunbookRun
@@ -33,6 +34,7 @@ COUNTED_CONCERNS: Final = (
 _MOST_WORST: Final = 10
 _MOST_VERSIONS: Final = 10
 _MOST_PROBLEMS: Final = 5
+_MOST_ROLES: Final = 10
 _WORST_BYTES: Final = 4_000
 _UPDATES_BYTES: Final = 12_000
 _FAILURES_BYTES: Final = 10_000
@@ -97,7 +99,7 @@ def _account(report: AccountReport) -> dict[str, Any]:
         "minutesLimit": report.minutes_limit,
     }
     problems = [
-        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 600)}
+        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 1000)}
         for problem in report.problems[:_MOST_PROBLEMS]
     ]
     return {
@@ -106,7 +108,18 @@ def _account(report: AccountReport) -> dict[str, Any]:
         "schedulesMissing": report.schedules_missing,
         "schedulesDisabled": report.schedules_disabled,
         **({"problems": problems} if problems else {}),
+        **({"role": _role(report.role)} if report.role else {}),
     }
+
+
+def _role(role: RoleReport) -> dict[str, Any]:
+    optional: dict[str, Any] = {
+        "principalId": role.principal_id,
+        "formerPrincipalId": role.former_principal_id,
+        "roles": [clean(each, 160) for each in role.roles[:_MOST_ROLES]],
+        "missingSince": format_time(role.missing_since) if role.missing_since else "",
+    }
+    return {"standing": str(role.standing), **{key: value for key, value in optional.items() if value}}
 
 
 def _runbook_run(run: RunbookRun) -> dict[str, Any]:

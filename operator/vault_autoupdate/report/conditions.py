@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import SOON, AgentReport, Concern
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.explanation import Explanation
@@ -160,6 +161,8 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
             report.problems[0].reason,
             said,
         )
+    if report.role and report.role.unclear:
+        return not_known(ConditionType.AUTOMATION_ACCOUNT_HEALTHY, report.role.unclear, "")
     if report.healthy is None:
         return ConditionValue(
             ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
@@ -177,9 +180,11 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
 
 def _healthy(name: str, report: AccountReport) -> str:
     """What is right with the account; of what is not there yet, that it is not."""
+    role = report.role
     right = [
         "state",
         "identity",
+        *(["role"] if role and role.standing is RoleStanding.ENOUGH else []),
         *(["schedules"] if report.schedules else []),
         *(["last run"] if report.last_run else []),
     ]
@@ -189,7 +194,19 @@ def _healthy(name: str, report: AccountReport) -> str:
     ]
     listed = f"{', '.join(right[:-1])} and {right[-1]}"
     so_far = f" So far, {' and '.join(yet)}." if yet else ""
-    return f"Automation account {name} can update the agents: its {listed} are right.{so_far}"
+    return clean(
+        f"Automation account {name} can update the agents: its {listed} are right.{_role_note(role)}{so_far}",
+        _MESSAGE_BYTES,
+    )
+
+
+def _role_note(role: RoleReport | None) -> str:
+    """What is to be said of a role that is not known to be wrong."""
+    if role is None:
+        return ""
+    named = f" Its identity is {', '.join(role.roles)}" if role.roles else ""
+    doubt = "; nobody says whether that is enough." if role.standing is RoleStanding.NOT_JUDGED else "."
+    return f"{named}{doubt if named else ''}{' ' if role.note else ''}{role.note}"
 
 
 def conditions(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.rollout import MachineFailure, Rollout
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import ArmId, fold, is_below, is_guid, item_id, mapping_id
@@ -17,6 +18,8 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import COUNTED_CONCERNS
 from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
+
+_UNCLEAR: Final = frozenset({RoleStanding.NOT_SEEN, RoleStanding.UNKNOWN})
 
 __all__ = ["restore", "restore_account", "restore_agents", "restore_rollout"]
 
@@ -126,14 +129,32 @@ def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
         Problem(read_text(each.get("reason")), read_text(each.get("message")))
         for each in read_entries(entry.get("problems"))
     )
+    role = _role(entry.get("role"))
     return AccountReport(
         name=read_text(entry.get("name")),
-        healthy=not problems,
+        healthy=False if problems else (None if role and role.standing in _UNCLEAR else True),
         problems=problems,
         state=read_text(entry.get("state")),
         next_run=read_time(entry.get("nextRun")),
         schedules_missing=read_count(entry.get("schedulesMissing")),
         schedules_disabled=read_count(entry.get("schedulesDisabled")),
+        role=role,
+    )
+
+
+def _role(entry: object) -> RoleReport | None:
+    """What an earlier process found about the role: above all, since when none has been seen of which identity."""
+    if not isinstance(entry, Mapping) or entry.get("standing") not in set(RoleStanding):
+        return None
+    ids = (read_text(entry.get(name)) for name in ("principalId", "formerPrincipalId"))
+    principal_id, former = (fold(each) if is_guid(each) else "" for each in ids)
+    roles = entry.get("roles")
+    return RoleReport(
+        RoleStanding(entry["standing"]),
+        principal_id,
+        roles=tuple(map(read_text, roles)) if isinstance(roles, list) else (),
+        missing_since=read_time(entry.get("missingSince")),
+        former_principal_id=former,
     )
 
 

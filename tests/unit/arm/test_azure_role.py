@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tests.unit.builders import ACCOUNT_ID, DISABLE, VAULT, VAULT_ID
 from tests.unit.scripted_arm import ScriptedArm, json_reply
+from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.session import ArmCall, ArmReply
@@ -18,6 +19,7 @@ from workbench.azure.role import ROLE, action_of
 CONTAINER: Final = f"{VAULT_ID}/replicationFabrics/f/replicationProtectionContainers/c"
 MAPPING: Final = f"{CONTAINER}/replicationProtectionContainerMappings/m"
 ITEM: Final = f"{CONTAINER}/replicationProtectedItems/i"
+GUID: Final = "88c53162-584e-4c98-984b-62149c2e9bca"
 NAMED_BUT_NOT_CALLED: Final = {
     f"Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/{kind}/operationresults/read"
     for kind in ("replicationProtectionContainerMappings", "replicationProtectedItems")
@@ -28,6 +30,8 @@ NAMED_BUT_NOT_CALLED: Final = {
 def _answer(call: ArmCall) -> ArmReply:
     """Something that each call takes for an answer."""
     document: dict[str, Any] = {"id": ITEM, "name": "n", "location": "l", "properties": {}, "value": []}
+    if "/roleAssignments?" in call.target:
+        document["value"] = [{"properties": {"roleDefinitionId": GUID, "principalId": GUID}}]
     return json_reply(document)
 
 
@@ -47,6 +51,7 @@ async def test_the_role_has_the_rights_for_all_calls_and_no_others() -> None:
     await site_recovery.machine(context, ITEM)
     await site_recovery.update_agent(context, ITEM)
     await AutomationAccounts(client).facts(context, parse_automation_account_id(ACCOUNT_ID))
+    await RoleAssignments(client).facts(context, VAULT, GUID)
     client.close()
     calls = {name for name in dir(SiteRecovery) if not name.startswith("_")}
 

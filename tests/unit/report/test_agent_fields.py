@@ -190,7 +190,7 @@ def test_long_texts_about_an_account_are_cut_and_so_are_many_problems() -> None:
 
     assert _lengths(entry) == {"name": 128, "state": 64}
     assert _lengths(entry["lastRun"]) == {"status": 64}
-    assert [_lengths(problem) for problem in entry["problems"]] == [{"reason": 16, "message": 600}] * 5
+    assert [_lengths(problem) for problem in entry["problems"]] == [{"reason": 16, "message": 1000}] * 5
 
 
 def test_what_was_found_about_an_account_comes_back_after_a_restart() -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Name, Text, parse_moment
-from vault_autoupdate.model.arm_id import fold
+from vault_autoupdate.model.arm_id import fold, is_guid
 from vault_autoupdate.model.azure import RUNBOOK, Account, RunbookRun, Schedule
 from vault_autoupdate.model.text import clean
 
@@ -42,6 +42,7 @@ class Run(NamedTuple):
 
 class _Identity(Document):
     type: Text = ""
+    principal_id: Text = ""
 
 
 class _AccountProperties(Document):
@@ -108,10 +109,12 @@ T = TypeVar("T")
 def account(document: object) -> Account:
     """Read the account itself."""
     wire = _read(_Account, document, "an Automation account")
+    principal_id = wire.identity.principal_id if wire.identity else ""
     return Account(
         name=wire.name,
         state=clean(wire.properties.state, 120),
         identity_type=clean(wire.identity.type, 120) if wire.identity else "",
+        principal_id=fold(principal_id) if is_guid(principal_id) else "",  # it goes into a query
     )
 
 
