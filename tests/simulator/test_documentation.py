@@ -11,6 +11,7 @@ from asr_simulator.control_accounts import AccountRequest, ScheduleChange, Sched
 from asr_simulator.control_activity import ActivityRequest
 from asr_simulator.control_agents import ItemsRequest, ReleaseRequest
 from asr_simulator.control_requests import DriftKind
+from asr_simulator.control_roles import RolesRequest
 from asr_simulator.control_tenant import SubscriptionRequest, TagsRequest, VaultsRequest
 from asr_simulator.faults import Fault, FaultKind
 from asr_simulator.routes import RouteKind
@@ -24,6 +25,7 @@ _CONTROL = (
     SchedulesRequest,
     ItemsRequest,
     ReleaseRequest,
+    RolesRequest,
     SubscriptionRequest,
     TagsRequest,
     VaultsRequest,

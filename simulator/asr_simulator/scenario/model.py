@@ -70,7 +70,7 @@ class Scenario(Section):
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     """Subscriptions, where something about them matters."""
     roles: Roles = Roles()
-    """Who has which role."""
+    """Roles, and who has which on what."""
     graph: Graph = Graph()
     """Resource Graph."""
     activity_log: ActivityLogSettings = ActivityLogSettings()
