@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -263,6 +263,71 @@ async def test_the_annotation_opens_a_window_at_once_and_once(site: Callable[...
     vault.set_clock(FRIDAY_EVENING + timedelta(hours=3, minutes=30))
     await vault.step(declared)
     assert len(vault.posts()) == 16
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"autoUpdate": "Enabled"}, "Site Recovery updates the agents by itself"),
+        ({"autoUpdate": "Disabled", "automationAccountResourceId": None}, "there is no spec.agentUpdates"),
+    ],
+)
+async def test_the_annotation_without_windows_is_answered_at_once_with_why_and_opens_none_later(
+    site: Callable[..., Site], spec: dict[str, Any], why: str
+) -> None:
+    vault = site()
+    asked = resource(**spec, annotations={UPDATE_AGENTS_NOW: "in march"})
+    outcome = await vault.step(asked)
+    assert outcome.refusal is not None
+    assert outcome.refusal.reason == "UpdateAgentsRefused"
+    assert why in outcome.refusal.message
+    assert outcome.refusal.message in outcome.readiness.message
+    status = vault.status(asked)
+    assert status["lastHandledUpdateAgentsNow"] == "in march"
+    assert "agentUpdates" not in status
+
+    assert (await vault.step(asked)).refusal is None
+    vault.restart(asked)
+    assert (await vault.step(asked)).refusal is None
+
+    await vault.step(wanted(now="in march"))
+    assert vault.phase is Phase.CLOSED
+    assert vault.posts() == []
+    await vault.step(wanted(now="in november"))
+    assert vault.posts() != []
+
+
+async def test_the_status_of_updates_goes_with_their_declaration(site: Callable[..., Site]) -> None:
+    """Once the annotation had been used it stayed for ever, saying when the next window opens."""
+    vault = site()
+    declared = wanted(now="please", maxConcurrent=16)
+    await vault.run(declared, lambda: vault.phase is Phase.DONE)
+    before = vault.status(declared)
+    assert before["agentUpdates"]["phase"] == "Done"
+
+    without = wanted(now="please")
+    without = replace(without, spec=without.spec.model_copy(update={"agent_updates": None}))
+    for restarted in (False, True):
+        if restarted:
+            vault.state = restore(before, parse_vault_id(VAULT), vault.clock())
+        await vault.step(without)
+        status = build_status(without, vault.state, vault.last.readiness, before, vault.clock())
+        assert "agentUpdates" not in status
+        assert status["lastHandledUpdateAgentsNow"] == "please"
+
+
+async def test_updates_that_run_when_their_declaration_goes_stay_in_the_status_to_their_end(
+    site: Callable[..., Site],
+) -> None:
+    vault = site(jobs={"duration": {"min": 100, "max": 100}})
+    declared = wanted(now="please")
+    await vault.step(declared)
+    without = replace(declared, spec=declared.spec.model_copy(update={"agent_updates": None}))
+    await vault.step(without)
+    assert len(vault.status(without)["agentUpdates"]["operations"]) == 3
+    await vault.run(without, lambda: vault.state.rollout and not vault.state.rollout.updates)
+    await vault.step(without)
+    assert "agentUpdates" not in vault.status(without)
 
 
 async def test_what_was_updated_is_not_updated_again_when_the_first_look_of_the_next_window_fails(

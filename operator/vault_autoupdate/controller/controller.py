@@ -302,6 +302,8 @@ class Controller:
         handled = None if outcome.superseded else requested
         logged = outcome.error is not None
         await self._publisher.publish(tracked, outcome.readiness, final=True, handled=handled, logged=logged)
+        if outcome.refusal:
+            await self._publisher.refuse(tracked, outcome.refusal)
         return 0.0 if outcome.superseded else self._next_delay(resource, state, outcome)
 
     def _prepare(self, tracked: TrackedResource) -> None:

@@ -28,6 +28,7 @@ class Publisher:
         self._observer = observer
         self._now = now
         self._events = EventAggregator()
+        self._refusals = EventAggregator()
 
     async def publish(
         self,
@@ -92,6 +93,13 @@ class Publisher:
         emission = self._events.consider(tracked.ref.uid, current, self._now(), was_ready=was_ready)
         if emission:
             await self._writer.emit_event(tracked.ref, current, count=emission.count)
+
+    async def refuse(self, tracked: TrackedResource, refusal: Readiness) -> None:
+        """Tell whoever asked for something that it is not to be had, unless that was told a moment ago."""
+        emission = self._refusals.consider(tracked.ref.uid, refusal, self._now(), was_ready=False)
+        if emission:
+            self._log(tracked, refusal, None)
+            await self._writer.emit_event(tracked.ref, refusal, count=emission.count)
 
     async def check_present(self, tracked: TrackedResource) -> None:
         """Ask the API server whether the object is there. Raises `ObjectGone`."""

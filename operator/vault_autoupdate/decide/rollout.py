@@ -32,6 +32,7 @@ __all__ = [
     "note_refusal",
     "note_start",
     "note_success",
+    "refuse",
 ]
 
 
@@ -142,6 +143,22 @@ def enter(rollout: Rollout, rules: RolloutRules, request: str | None, now: datet
         rollout.window = scheduled  # it may have become longer or shorter
         return False
     _begin(rollout, scheduled, None)
+    return True
+
+
+def refuse(rollout: Rollout, request: str | None) -> bool:
+    """Answer a value of the annotation where no windows are declared: it opens none, neither now nor later.
+
+    Args:
+        rollout: changed in place.
+        request: the value of the annotation; None without one.
+
+    Returns:
+        Whether it was not answered before.
+    """
+    if request is None or request == rollout.handled_request:
+        return False
+    rollout.handled_request = request
     return True
 
 

@@ -43,3 +43,4 @@ class Reason(StrEnum):
     AGENTS_UPDATED = "AgentsUpdated"
     AGENT_UPDATES_FAILED = "AgentUpdatesFailed"
     AGENT_UPDATES_WAITING = "AgentUpdatesWaiting"
+    UPDATE_AGENTS_REFUSED = "UpdateAgentsRefused"

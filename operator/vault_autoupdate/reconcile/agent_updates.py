@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.decide.jobs import WorkKind, running_on
-from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision, decide, enter, forget_current
+from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision, decide, enter, forget_current, refuse
 from vault_autoupdate.decide.schedule import poll_delay
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.errors import ArmError, AzureError
@@ -24,6 +24,7 @@ from vault_autoupdate.reconcile.agent_work import AgentWork
 from vault_autoupdate.reconcile.agents import read_machines
 from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.jobs import follow, recent_jobs, send_once
+from vault_autoupdate.report import readiness
 
 _MOST_LOOKED_AT: Final = 50
 """Machines that are read one by one in a step: as many as ``maxConcurrent`` may be."""
@@ -54,6 +55,8 @@ async def advance(
         How long until the next step makes sense; None when nothing but another look at the vault brings any news.
     """
     state = context.state
+    if rules is None:
+        _refuse(context, request)
     if rules is None and not (state.rollout and state.rollout.updates):
         handled = state.rollout.handled_request if state.rollout else None
         state.rollout = Rollout(handled_request=handled) if handled is not None else None
@@ -71,6 +74,14 @@ async def advance(
         return await _roll_out(work, rules, request, select, look=is_idle_again)
     except AzureError as error:
         return _note_error(context, rollout, error)
+
+
+def _refuse(context: ReconcileContext, request: str | None) -> None:
+    """Answer what asks for a window where none are declared, so that it opens none once they are."""
+    rollout = context.state.rollout or Rollout()
+    if refuse(rollout, request):
+        context.state.rollout = rollout
+        context.refusal = readiness.agents_not_updated(context.resource)
 
 
 async def _roll_out(

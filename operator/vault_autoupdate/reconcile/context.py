@@ -120,6 +120,8 @@ class ReconcileContext:
     """Which of the vault's mappings the pass is about; of the others it takes no notice."""
     mappings: Sequence[ContainerMapping] = ()
     """As this pass has seen them last."""
+    refusal: Readiness | None = None
+    """What somebody asked for in this pass and does not get, and why."""
     postponed: bool = False
     """Whether a look that is due has to wait for better times."""
     tokens: TokenSource | None = field(default=None, repr=False)

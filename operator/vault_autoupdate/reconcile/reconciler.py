@@ -51,6 +51,8 @@ class Outcome:
     """The pass stopped early because the resource changed or the process is to end."""
     requeue_after: timedelta | None = None
     """How long until the agents want something, whatever the mappings want; None when they do not."""
+    refusal: Readiness | None = None
+    """What somebody asked for and does not get, and why; ``readiness`` says it too."""
 
 
 class Reconciler:
@@ -109,7 +111,13 @@ class Reconciler:
         state.errors_in_a_row = 0
         if not finished:
             return Outcome(readiness.working(resource, state), superseded=True)
-        return Outcome(readiness.settled(resource, state), superseded=superseded.is_set(), requeue_after=requeue_after)
+        stands, refusal = readiness.settled(resource, state), context.refusal
+        return Outcome(
+            readiness.with_note(stands, refusal.message) if refusal else stands,
+            superseded=superseded.is_set(),
+            requeue_after=requeue_after,
+            refusal=refusal,
+        )
 
     async def update_agents(
         self,

@@ -100,19 +100,23 @@ def _agents_and_account(
     resource: VaultAutoUpdate | None, state: VaultState, previous: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is known of the agents and the account; until this process has looked, what an earlier one has seen."""
+    rollout = state.rollout
+    has_updates = resource is None or resource.spec.agent_updates is not None or bool(rollout and rollout.updates)
     fields = agent_fields(
         state.agents.report if state.agents.seen else None,
         state.account.report if state.account.seen and account_matters(resource) else None,
-        state.rollout,
+        rollout,
         state.rollout_decision,
         state.next_window,
     )
     kept = {
         "agents": not state.agents.seen,
         "automationAccount": not state.account.seen and account_matters(resource),
-        "agentUpdates": state.rollout is not None and state.rollout_decision is None,
+        "agentUpdates": rollout is not None and state.rollout_decision is None,
     }
     fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})
+    if not has_updates:
+        fields.pop("agentUpdates", None)
     return fields
 
 

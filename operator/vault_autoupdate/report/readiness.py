@@ -6,7 +6,7 @@ place, so that the same state always reads the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
@@ -23,6 +23,7 @@ _MESSAGE_BYTES: Final = 1000
 
 __all__ = [
     "Readiness",
+    "agents_not_updated",
     "already_managed",
     "failing",
     "invalid",
@@ -33,6 +34,7 @@ __all__ = [
     "severity_key",
     "suspended",
     "updating_agents",
+    "with_note",
     "working",
 ]
 
@@ -205,6 +207,22 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
         Reason.COMPLIANT,
         f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.",
     )
+
+
+def with_note(stands: Readiness, note: str) -> Readiness:
+    """The same, with something more to say."""
+    return replace(stands, message=clean(f"{stands.message} {note}", _MESSAGE_BYTES))
+
+
+def agents_not_updated(resource: VaultAutoUpdate) -> Readiness:
+    """The annotation ``updateAgentsNow`` was set where no windows are declared. For an Event, and as a note."""
+    why = (
+        "spec.autoUpdate is Enabled, so Site Recovery updates the agents by itself."
+        if resource.spec.auto_update is AutoUpdate.ENABLED
+        else "there is no spec.agentUpdates. Declare it, then set the annotation to another value."
+    )
+    said = f"The annotation updateAgentsNow ({resource.update_agents_now}) is answered, and updates nothing: {why}"
+    return Readiness(ConditionStatus.FALSE, Reason.UPDATE_AGENTS_REFUSED, clean(said, _MESSAGE_BYTES))
 
 
 def severity_key(attempt: Attempt) -> tuple[bool, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.cluster.operator.conftest import SiteFactory
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW
+from workbench.process.waiting import wait_until
 from workbench.site import Site, condition, jobs_take, vault
 
 NEW = "9.61.0.1"
@@ -76,6 +77,20 @@ def test_kubectl_annotate_updates_all_agents_within_the_bounds_also_over_a_kill(
     assert items[0]["most_running_in_vault"] == 3
     assert condition(status, "AgentsCurrent")["status"] == "True"
     assert condition(status)["status"] == "True"
+
+
+def test_the_annotation_without_windows_is_answered_with_a_warning_in_kubectl_describe(site: Site) -> None:
+    site.create(autoUpdate="Disabled")
+    site.wait_ready()
+    site.merge("dr", {"metadata": {"annotations": {UPDATE_AGENTS_NOW: "please"}}})
+    status = site.wait(lambda status: status.get("lastHandledUpdateAgentsNow") == "please")
+    assert "there is no spec.agentUpdates" in condition(status)["message"]
+    wait_until(
+        lambda: "UpdateAgentsRefused" in site.kubectl("describe", "vau", site.name()).stdout,
+        within=10,
+        what="an Event that says why",
+    )
+    assert "agentUpdates" not in site.status()
 
 
 def test_drift_of_the_mappings_is_mended_while_a_rollout_goes_on(own_site: SiteFactory) -> None:

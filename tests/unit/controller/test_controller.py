@@ -17,6 +17,7 @@ from vault_autoupdate.model.resource import (
     FINALIZER,
     KIND,
     REQUESTED_AT,
+    UPDATE_AGENTS_NOW,
     ObjectRef,
     ResourceKey,
     VaultAutoUpdate,
@@ -359,6 +360,23 @@ async def test_looks_that_somebody_asks_for_again_and_again_come_one_by_one_and_
     await controller.work(KEY)
     assert looks[-1] == "99"
     assert controller.resources[KEY].status["lastHandledReconcileAt"] == "99"
+
+
+async def test_what_somebody_asks_for_and_does_not_get_is_told_in_an_event_but_not_every_second() -> None:
+    refusal = Readiness("False", "UpdateAgentsRefused", "There is no spec.agentUpdates.")
+
+    class Refusing:
+        async def reconcile(self, *_: object) -> Outcome:
+            return Outcome(Readiness("True", "Compliant", "."), refusal=refusal)
+
+    writer = RefusingWriter()
+    controller = _controller(writer, reconciler=Refusing())
+    for value in range(3):
+        controller.on_change(_object(KEY.name, {"annotations": {UPDATE_AGENTS_NOW: str(value)}}))
+        await controller.work(KEY)
+
+    assert [event for event in writer.events if event.reason == refusal.reason] == [refusal]
+    assert refusal.is_warning
 
 
 def test_after_a_start_what_is_under_way_or_in_an_open_window_goes_on_at_once() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.builders import ACCOUNT_ID, NOW, resource
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Look, VaultState
 from vault_autoupdate.model.explanation import Explanation
@@ -20,6 +21,11 @@ from vault_autoupdate.report.readiness import Readiness
 READY = Readiness("True", "Compliant", "All is well.")
 ENABLED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID)
 DISABLED = resource(autoUpdate="Disabled", automationAccountResourceId=None)
+IN_WINDOWS = resource(
+    autoUpdate="Disabled",
+    automationAccountResourceId=None,
+    agentUpdates={"schedule": "0 22 * * SAT", "duration": "4h"},
+)
 UNCHECKED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID, automationAccountChecks=False)
 AGENTS, ACCOUNT = "AgentsCurrent", "AutomationAccountHealthy"
 BEFORE: dict[str, Any] = {
@@ -110,9 +116,21 @@ def test_what_to_do_about_agents_behind_depends_on_who_is_to_update_them() -> No
 def test_updates_are_told_as_decided_and_before_that_as_an_earlier_process_has() -> None:
     window = Window(NOW, NOW)
     decided = _seen(rollout=Rollout(), rollout_decision=RolloutDecision(Phase.CLOSED), next_window=window)
-    status, _ = _build(ENABLED, decided, BEFORE)
+    status, _ = _build(IN_WINDOWS, decided, BEFORE)
 
     assert status["agentUpdates"]["phase"] == "Closed"
     assert status["agentUpdates"]["nextWindow"]["opensAt"] == "2026-03-01T12:00:00Z"
-    assert _build(ENABLED, _seen(rollout=Rollout()), BEFORE)[0]["agentUpdates"] == BEFORE["agentUpdates"]
-    assert "agentUpdates" not in _build(ENABLED, _seen(), BEFORE)[0]
+    assert _build(IN_WINDOWS, _seen(rollout=Rollout()), BEFORE)[0]["agentUpdates"] == BEFORE["agentUpdates"]
+    assert "agentUpdates" not in _build(IN_WINDOWS, _seen(), BEFORE)[0]
+
+
+@pytest.mark.parametrize("declared", [ENABLED, DISABLED])
+def test_without_a_declaration_updates_are_told_only_while_some_run(declared: VaultAutoUpdate) -> None:
+    """Whatever is remembered of them, and whether or not this process has come to look."""
+    closed = RolloutDecision(Phase.CLOSED)
+    for rollout in (Rollout(handled_request="asked"), Rollout(window=Window(NOW, NOW))):
+        for decision in (None, closed):
+            state = _seen(rollout=rollout, rollout_decision=decision)
+            assert "agentUpdates" not in _build(declared, state, BEFORE)[0]
+    running = Rollout(updates={"/m": Operation("/m", "", NOW)})
+    assert _build(declared, _seen(rollout=running, rollout_decision=closed), BEFORE)[0]["agentUpdates"]["operations"]
