@@ -14,7 +14,7 @@ import yaml
 
 from tests.chart.helm import merged
 
-__all__ = ["main", "reset_then_reuse"]
+__all__ = ["main", "parser", "reset_then_reuse"]
 
 
 class _Waiting(TypedDict):
@@ -24,7 +24,7 @@ class _Waiting(TypedDict):
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command says; a failure ends with exit code 1 and the message that Helm has."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     helm_python.disable_logging()
     with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=given.namespace) as helm:
         try:
@@ -35,28 +35,35 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+def parser() -> argparse.ArgumentParser:
+    """What of Helm's commands and flags is known here: those that the pages use, as Helm's ``pkg/cmd`` has them."""
+    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     shared.add_argument("name")
-    shared.add_argument("--namespace", "-n", default="default")
+    shared.add_argument("--namespace", "-n", default=argparse.SUPPRESS)
     shared.add_argument("--wait", action="store_true")
     shared.add_argument("--timeout", type=_seconds)
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers(dest="command", required=True)
+    found = argparse.ArgumentParser(allow_abbrev=False)
+    found.add_argument("--namespace", "-n", default="default")  # before the command, too
+    commands = found.add_subparsers(dest="command", required=True)
     for command in ("install", "upgrade"):
-        change = commands.add_parser(command, parents=[shared])
+        change = commands.add_parser(command, parents=[shared], allow_abbrev=False)
         change.add_argument("chart")
         change.add_argument("--install", action="store_true", default=command == "install")
         change.add_argument("--create-namespace", action="store_true")
         change.add_argument("--reuse-values", action="store_true")
         change.add_argument("--reset-then-reuse-values", action="store_true")
         change.add_argument("--set", action="append", default=[])
-        change.add_argument("--values", action="append", default=[])
+        change.add_argument("--values", "-f", action="append", default=[])
     for command in ("uninstall", "rollback", "history", "test"):
-        other = commands.add_parser(command, parents=[shared])
+        other = commands.add_parser(command, parents=[shared], allow_abbrev=False)
         other.add_argument("--ignore-not-found", action="store_true")
         other.add_argument("--logs", action="store_true")
-    return parser
+    packaging = commands.add_parser("package", allow_abbrev=False)
+    packaging.add_argument("chart")
+    pushing = commands.add_parser("push", allow_abbrev=False)
+    pushing.add_argument("package")
+    pushing.add_argument("remote")
+    return found
 
 
 def _seconds(text: str) -> int:

@@ -70,7 +70,7 @@ def test_readme_install_section_word_for_word(control_plane: ControlPlane, tmp_p
     section = re.split(r"^## ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     (install,) = (part for part in section if part.startswith("Install\n"))
     blocks = [
-        block.replace("CLIENT_ID", CLIENT_ID).replace("TENANT_ID", TENANT_ID) for block in _SHELL.findall(install)
+        block.replace("<client id>", CLIENT_ID).replace("<tenant id>", TENANT_ID) for block in _SHELL.findall(install)
     ]
     _run([*blocks, _SETTLE, "kubectl apply -f examples/vault-autoupdate.yaml"], control_plane, tmp_path)
     deployment = ("get", "deployment", "vault-autoupdate", "-o", "name")
