@@ -41,6 +41,7 @@ PLACEHOLDERS: Final = {
     "<registry>": "drweu",
     "<resource group of the identity>": "rg-dr-weu",
     "<resource group of the vault>": "rg-dr-weu",
+    "<resource id>": f"{_GROUP}/providers/Microsoft.RecoveryServices/vaults/dr-weu",
     "<resource id of the Automation account>": f"{_GROUP}/providers/Microsoft.Automation/automationAccounts/aa-dr-weu",
     "<resource id of the identity>": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/vau",
     "<resource id of the vault>": f"{_GROUP}/providers/Microsoft.RecoveryServices/vaults/dr-weu",
