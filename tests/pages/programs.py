@@ -99,7 +99,7 @@ def kubectl(call: Call, control_plane: ControlPlane, folder: Path) -> str | None
         copy = folder / f"given-{index}.yaml"
         copy.write_text(text)
         arguments[index - 1] = str(copy)
-    if "--watch" in arguments:  # which would not end
+    if "--watch" in arguments or _verb(arguments) == "exec":  # which would not end, and has no pod
         arguments.append("--help")
     elif _verb(arguments) in _DRY_RUN:
         arguments.append("--dry-run=server")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -125,11 +125,19 @@ def record(blocks: Sequence[Block], folder: Path, *, before: str = "") -> list[C
     assert done.stdout.endswith("THE END\n"), done.stderr
     assert "not found" not in done.stderr, done.stderr
     made = sorted(calls.iterdir(), key=lambda call: (call / "argv").stat().st_mtime_ns)
-    return [_read(call) for call in made]
+    return [each for call in made for each in _with_the_one_inside(_read(call))]
 
 
 def _one(block: Block) -> str:
     return f"( {block.text}\n)" if block.language == "inline" else f"export LINE LANGUAGE\n{block.text}"
+
+
+def _with_the_one_inside(call: Call) -> list[Call]:
+    """A call, and the one that it has run in a pod."""
+    if call.program != "kubectl" or "exec" not in call.argv or "--" not in call.argv:
+        return [call]
+    end = call.argv.index("--")
+    return [replace(call, argv=call.argv[:end]), replace(call, argv=call.argv[end + 1 :])]
 
 
 def _read(call: Path) -> Call:
