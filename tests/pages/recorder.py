@@ -84,7 +84,7 @@ def checkout(folder: Path) -> Path:
     for name in ("vault.yaml", "vault-autoupdate.yaml"):
         shutil.copy(ROOT / "examples" / "vault-autoupdate.yaml", folder / name)
     shutil.copy(ROOT / "examples" / "policies" / "estate.yaml", folder / "policy.yaml")
-    for name in ("server.crt", "server.key", "ca.crt", "login.pem"):
+    for name in ("server.crt", "server.key", "ca.crt", "login.pem", "before.json"):
         (folder / name).touch()
     return folder
 
