@@ -53,6 +53,26 @@ def full_status() -> dict[str, Any]:
                 }
             ],
         },
+        "lastDrift": {
+            "asDeclaredAt": NOW,
+            "foundAt": NOW,
+            "mappings": 1,
+            "attribution": "Named",
+            "message": "fabric/container/mapping-2 was changed by ann@example.com.",
+            "changes": [
+                {
+                    "mapping": "fabric/container/mapping-2",
+                    "found": "auto-update is Disabled, declared Enabled",
+                    "changedAt": NOW,
+                    "caller": "ann@example.com",
+                    "objectId": "0b1ec700-0000-4000-8000-000000000001",
+                    "applicationId": "c44b4083-3bb0-49c1-b47d-974e53cbdf3c",
+                    "operation": "Microsoft.RecoveryServices/vaults/replicationFabrics/write",
+                    "correlationId": "0b1ec700-0000-4000-8000-000000000002",
+                    "otherChanges": 1,
+                }
+            ],
+        },
         "agentUpdates": {
             "phase": "Rolling",
             "message": "5 updates are under way, which is maxConcurrent.",

@@ -63,6 +63,7 @@ def test_defaults_are_filled_in_by_the_api_server(created: dict[str, Any]) -> No
         "jobTimeout": "160m",
         "deletionPolicy": "Retain",
         "automationAccountChecks": True,
+        "drift": {"attribution": "Disabled"},
     }
     assert created["status"] == {"observedGeneration": -1}
 

@@ -26,6 +26,7 @@ from vault_autoupdate.arm.wire.errors import classify
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
+from vault_autoupdate.decide.attribution import Change, ChangedMapping, Drift
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
@@ -196,6 +197,30 @@ _ACCOUNTS: Final = st.builds(
 )
 _PROBLEMS: Final = st.none() | st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS)
 
+_CHANGES: Final = st.builds(
+    Change,
+    TIMES,
+    HOSTILE_TEXTS,
+    HOSTILE_TEXTS,
+    caller=HOSTILE_TEXTS,
+    object_id=HOSTILE_TEXTS,
+    application_id=HOSTILE_TEXTS,
+    others=_COUNTS,
+)
+DRIFTS: Final = st.builds(
+    Drift,
+    TIMES,
+    st.none() | TIMES,
+    _COUNTS,
+    st.lists(
+        st.builds(ChangedMapping, NAMES.map(mapping_id_of) | HOSTILE_TEXTS, HOSTILE_TEXTS, st.none() | _CHANGES),
+        max_size=7,
+    ).map(tuple),
+    st.integers(0, 5),
+    problem=_PROBLEMS,
+)
+"""What others may have changed, with whatever the activity log says of it."""
+
 STATES: Final = st.builds(
     VaultState,
     looked=st.booleans(),
@@ -221,6 +246,7 @@ STATES: Final = st.builds(
     rollout=st.none() | rollouts(HOSTILE_TEXTS, KEYS | HOSTILE_TEXTS, TIMES),
     rollout_decision=st.none() | _DECISIONS,
     next_window=st.none() | st.builds(Window, TIMES, TIMES),
+    drift=st.none() | DRIFTS,
 )
 """Any state, also such as no run of events leads to."""
 

@@ -113,6 +113,7 @@ def test_optional_fields_of_the_spec_have_their_default_in_the_schema() -> None:
         "jobTimeout": "160m",
         "deletionPolicy": "Retain",
         "automationAccountChecks": True,
+        "drift": {"attribution": "Disabled"},
     }
     assert set(spec["properties"]) - set(defaults) - set(spec["required"]) == {
         "automationAccountResourceId",

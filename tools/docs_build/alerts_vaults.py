@@ -179,7 +179,8 @@ VAULT_ALERTS = (
         "warning",
         "Somebody or something keeps undoing what is declared.",
         'In {{ $value | printf "%.0f" }} looks, mappings of ' + _NAME + " had been changed by somebody else, and were "
-        "changed back: three times within a day, or every other night.",
+        "changed back: three times within a day, or every other night. status.lastDrift names who it was, where "
+        "spec.drift.attribution is Caller or ObjectId.",
         of_resource=True,
     ),
     Alert(

@@ -28,6 +28,7 @@ _ACTIONS: Final = [
     ("PATCH", _MAPPING, f"{_CONTAINER}/replicationProtectionContainerMappings/write"),
     ("GET", _ITEM, f"{_CONTAINER}/replicationProtectedItems/read"),
     ("POST", f"{_ITEM}/updateMobilityService", f"{_CONTAINER}/replicationProtectedItems/updateMobilityService/action"),
+    ("GET", r"/eventtypes/management/values", "Microsoft.Insights/eventtypes/values/read"),
     ("GET", r"/automationAccounts/[^/]+", f"{_ACCOUNT}/read"),
     *(
         ("GET", rf"/automationAccounts/[^/]+/{kind}", f"{_ACCOUNT}/{kind}/read")

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from vault_autoupdate.arm.identity.logins import Logins
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.arm.own_writes import OwnWrites
 from vault_autoupdate.arm.patience import Patience
 from vault_autoupdate.arm.session import ArmCall, ArmReply
 from vault_autoupdate.arm.throttle import CallKind, Throttle
@@ -29,6 +30,8 @@ _REMAINING = {
     CallKind.READ: "x-ms-ratelimit-remaining-subscription-reads",
     CallKind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",
 }
+_CORRELATION: Final = "x-ms-correlation-request-id"
+"""Under which the activity log has the call."""
 
 T = TypeVar("T")
 
@@ -98,6 +101,7 @@ class ArmClient:
         retry_pause: float = 2.0,
     ) -> None:
         self.throttle = throttle
+        self.own_writes = OwnWrites()
         self._retry_pause = retry_pause
         self._transport = transport
         self._observer = observer
@@ -169,7 +173,10 @@ class ArmClient:
             AzureError: what it ended with.
         """
         call = _call(context, operation, method, target, body)
-        return await self._once(context, CallKind.WRITE, call, lambda reply: reply)
+        self.own_writes.note(call.request_id)  # before it leaves: its answer may get lost
+        reply = await self._once(context, CallKind.WRITE, call, lambda reply: reply)
+        self.own_writes.note(reply.headers.get(_CORRELATION, ""))
+        return reply
 
     async def _once(self, context: CallContext, kind: CallKind, call: ArmCall, parse: Callable[[ArmReply], T]) -> T:
         operation = call.operation

@@ -54,6 +54,10 @@ class FleetRow:
     """What to do, in Azure's words where it has any: about the worst failure, or about the vault as a whole; else
     about the Automation account or the agents."""
     next_try: datetime | None
+    last_drift: datetime | None
+    """When something was last found changed by others, where it is asked who it was."""
+    changed_by: str
+    """Who it was; else how far the question is."""
 
     @property
     def key(self) -> str:
@@ -120,7 +124,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         _unmet(conditions.get(ConditionType.AUTOMATION_ACCOUNT_HEALTHY)),
         _unmet(conditions.get(ConditionType.AGENTS_CURRENT)),
     )
-    updates = _mapping(status.get("agentUpdates"))
+    updates, drift = _mapping(status.get("agentUpdates")), _mapping(status.get("lastDrift"))
     words = (worst.get("recommendedAction"), worst.get("message"), "" if is_ready else message, account[1], agents[1])
     return FleetRow(
         namespace=clean(metadata.get("namespace"), 63),
@@ -147,7 +151,16 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         worst_reason=clean(worst.get("code") or worst.get("reason"), 128),
         action=next((said for each in words if (said := clean(each, _WORDS))), ""),
         next_try=min((time for each in failures if (time := _time(each.get("nextAttemptAt")))), default=None),
+        last_drift=_time(drift.get("foundAt")),
+        changed_by=_changed_by(drift),
     )
+
+
+def _changed_by(drift: Mapping[str, Any]) -> str:
+    """Everybody who is named, each once; without names, how far the question is."""
+    changes = _list(drift.get("changes"))
+    named = [clean(each.get("caller") or each.get("objectId"), 256) for each in changes if each.get("changedAt")]
+    return ", ".join(dict.fromkeys(filter(None, named))) or clean(drift.get("attribution"), 20)
 
 
 def _unmet(condition: Mapping[str, Any] | None) -> tuple[str, str]:

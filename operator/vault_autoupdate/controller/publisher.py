@@ -12,6 +12,7 @@ from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.errors import ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import FINALIZER
 from vault_autoupdate.report.document import build_status, differs
+from vault_autoupdate.report.drift import drift_event
 from vault_autoupdate.report.events import EventAggregator
 from vault_autoupdate.report.readiness import Readiness
 
@@ -62,6 +63,7 @@ class Publisher:
         if not differs(tracked.status, status):
             return
         before, tracked.sent = ready_condition(tracked.status), status
+        attributed = drift_event(tracked.status, status)
         try:
             await self._writer.write_status(tracked.ref, status, patient=final)
         except ObjectGone:
@@ -79,6 +81,8 @@ class Publisher:
         if emit and before != ready_condition(status):
             self._log(tracked, current, logging.DEBUG if logged else None)
             await self._emit_event(tracked, current, was_ready=before[0] == ConditionStatus.TRUE)
+        if attributed:
+            await self._emit_event(tracked, attributed, about="drift")
 
     @staticmethod
     def _log(tracked: TrackedResource, current: Readiness, level: int | None) -> None:
@@ -88,9 +92,12 @@ class Publisher:
         fields = {"resource": str(tracked.ref.key), "vault": vault, "reason": current.reason}
         log.log(level or deserved, "%s is %s: %s", tracked.ref.key, current.reason, current.message, extra=fields)
 
-    async def _emit_event(self, tracked: TrackedResource, current: Readiness, *, was_ready: bool) -> None:
-        """Tell of a transition in an Event, unless that would be one too many."""
-        emission = self._events.consider(tracked.ref.uid, current, self._now(), was_ready=was_ready)
+    async def _emit_event(
+        self, tracked: TrackedResource, current: Readiness, *, was_ready: bool = False, about: str = ""
+    ) -> None:
+        """Tell of a transition in an Event, unless that would be one too many; of several things, each by itself."""
+        subject = f"{tracked.ref.uid}/{about}" if about else tracked.ref.uid
+        emission = self._events.consider(subject, current, self._now(), was_ready=was_ready)
         if emission:
             await self._writer.emit_event(tracked.ref, current, count=emission.count)
 

@@ -71,6 +71,7 @@ def wanted(policy: VaultAutoUpdatePolicy, vault: FoundVault, rule: Rule | None, 
         "jobTimeout": format_duration(template.job_timeout),
         "deletionPolicy": DeletionPolicy.RETAIN.value,
         "automationAccountChecks": template.automation_account_checks,
+        "drift": {"attribution": template.drift.attribution.value},
         "credential": template.credential.model_dump(by_alias=True, exclude_none=True) if template.credential else None,
         "agentUpdates": _windows(template, rule, setting),
     }
@@ -151,6 +152,7 @@ _FIELDS = {
     "jobTimeout": "job_timeout",
     "deletionPolicy": "deletion_policy",
     "automationAccountChecks": "automation_account_checks",
+    "drift": "drift",
     "credential": "credential",
     "agentUpdates": "agent_updates",
 }

@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, FailureReason, failed, started
+from vault_autoupdate.decide.attribution import Drift
 from vault_autoupdate.decide.jobs import Operation, Verdict
-from vault_autoupdate.decide.plan import Action, Plan
+from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
 from vault_autoupdate.model.azure import ContainerMapping, LostArtifact, Machine
 from vault_autoupdate.model.explanation import Explanation
@@ -85,6 +86,8 @@ class VaultState:
     location: str = ""
     looked: bool = False
     """Whether this process has looked at the vault. Until then its mappings are those of the status."""
+    looked_at: datetime | None = None
+    """When the last look of this process began."""
     actions: dict[str, Action] = field(default_factory=dict)
     """By mapping key: where each mapping stands; empty before the first look."""
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -129,6 +132,8 @@ class VaultState:
     """Until when the mappings need no look, as far as is known."""
     reverts: int = 0
     """Looks that found something changed by somebody else after it had been as declared."""
+    drift: Drift | None = None
+    """What the last of these found, where it is to be learned who it was."""
 
     @property
     def may_have_written(self) -> bool:
@@ -219,12 +224,21 @@ class VaultState:
     def _fail(self, key: str, path: str, attempt: Attempt) -> None:
         self.attempts[key], self.paths[key], self.actions[key] = attempt, path, Action.WAIT
 
-    def look(self, plan: Plan, goal: Goal | None = None) -> None:
-        """Take over what an observation found. What is right again needs no further attempts."""
+    def look(self, plan: Plan, goal: Goal | None = None, began: datetime | None = None) -> tuple[Decision, ...]:
+        """Take over what an observation found. What is right again needs no further attempts.
+
+        Args:
+            plan: what was decided about it.
+            goal: what was declared.
+            began: when it began.
+
+        Returns:
+            The decisions about mappings that had been as declared and were changed by somebody else.
+        """
         self.looked = True
-        if goal == self.goal and any(self.actions.get(d.mapping.key) is Action.KEEP for d in plan.actionable):
-            self.reverts += 1
-        self.goal = goal
+        undone = [d for d in plan.actionable if goal == self.goal and self.actions.get(d.mapping.key) is Action.KEEP]
+        self.reverts += bool(undone)
+        self.goal, self.looked_at = goal, began
         self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
         present = {decision.mapping.key: decision for decision in plan.decisions}
         self.attempts = {
@@ -242,3 +256,4 @@ class VaultState:
         differing = [d for d in plan.decisions if d.action in {Action.PATCH, Action.REPAIR, Action.WAIT}]
         self.paths = {key: present[key].mapping.path for key in (*self.attempts, *self.operations) if key in present}
         self.samples = {d.mapping.path: d.reason for d in differing[:3]}
+        return tuple(d for d in undone if d.action is Action.PATCH)

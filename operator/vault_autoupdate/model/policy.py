@@ -34,6 +34,7 @@ from vault_autoupdate.model.resource import (
     AgentUpdatesSpec,
     AutoUpdate,
     CredentialSource,
+    DriftSpec,
     InvalidSpec,
     Metadata,
     Mode,
@@ -191,6 +192,7 @@ class Template(_Part):
         minutes=160
     )
     automation_account_checks: StrictBool = True
+    drift: DriftSpec = DriftSpec()
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
 

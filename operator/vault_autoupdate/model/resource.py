@@ -65,6 +65,8 @@ __all__ = [
     "AutoUpdate",
     "CredentialSource",
     "DeletionPolicy",
+    "DriftAttribution",
+    "DriftSpec",
     "Goal",
     "InvalidSpec",
     "Metadata",
@@ -110,6 +112,15 @@ class DeletionPolicy(StrEnum):
     DISABLE = "Disable"
 
 
+class DriftAttribution(StrEnum):
+    """Whether, and how, those are named who have changed what was as declared."""
+
+    DISABLED = "Disabled"
+    CALLER = "Caller"
+    OBJECT_ID = "ObjectId"
+    """Not by name, but by the id that Entra ID has for them."""
+
+
 _OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 _ONE_SOURCE: Final = (
     "must name exactly one of secretName and serviceAccountName; without spec.credential the operator's own identity "
@@ -134,6 +145,14 @@ class CredentialSource(BaseModel):
         if (self.secret_name is None) == (self.service_account_name is None):
             raise ValueError(_ONE_SOURCE)
         return self
+
+
+class DriftSpec(BaseModel):
+    """``spec.drift``: what is to be learned about changes by others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    attribution: DriftAttribution = DriftAttribution.DISABLED
 
 
 def duration_between(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
@@ -219,6 +238,7 @@ class Spec(BaseModel):
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
     automation_account_checks: StrictBool = True
+    drift: DriftSpec = DriftSpec()
 
     @field_validator("automation_account_resource_id")
     @classmethod

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from vault_autoupdate.arm.activity import ActivityLogs
 from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
@@ -106,6 +107,7 @@ class ReconcileContext:
     site_recovery: SiteRecovery
     accounts: AutomationAccounts
     roles: RoleAssignments
+    activity: ActivityLogs
     timing: Timing
     observer: RunObserver
     report_to: Report
@@ -127,6 +129,8 @@ class ReconcileContext:
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    drift_found: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is something to ask the activity log about."""
     troubles: dict[str, str] = field(default_factory=dict)
     """What cannot be done for the moment, and why, in words."""
     unidentified: list[Job] = field(default_factory=list)

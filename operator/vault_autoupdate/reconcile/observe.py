@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
@@ -29,6 +30,7 @@ __all__ = ["Observation", "observe"]
 class Observation:
     """What a vault said."""
 
+    began: datetime
     mappings: Sequence[ContainerMapping]
     jobs: Sequence[Job] | None
     """The newest jobs; None where they do not matter, since all is as declared and nobody was interrupted."""
@@ -45,15 +47,16 @@ async def observe(context: ReconcileContext) -> Observation:
         AzureError: the vault could not be read.
     """
     await _locate(context)
+    began = context.now()
     context.throttle.expect_calls(context.call_context, CallKind.READ, _USUAL_READS)
     try:
         mappings = await _read(context)
         if not _jobs_matter(context, mappings):
-            return Observation(mappings, None)
+            return Observation(began, mappings, None)
         jobs = await recent_jobs(context)
         if any(may_be_about(job, WorkKind.MAPPING) for job in jobs):
             mappings = await _read(context)
-        return Observation(mappings, jobs)
+        return Observation(began, mappings, jobs)
     finally:
         context.throttle.expect_calls(context.call_context, CallKind.READ, 0)
 

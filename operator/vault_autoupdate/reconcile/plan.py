@@ -9,6 +9,7 @@ from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.jobs import WorkKind, adopt, unplaced
 from vault_autoupdate.decide.plan import Action, Plan, is_in_scope, make_plan
 from vault_autoupdate.model.azure import ContainerMapping, Job
+from vault_autoupdate.reconcile.attribution import note_drift
 from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.observe import Observation
 
@@ -32,7 +33,10 @@ def plan(context: ReconcileContext, observation: Observation) -> Plan:
     if state.omitted:  # after a restart, once
         state.assume_omitted(decision.key for decision in made.actionable)
         made = _decide(context, mappings)
-    state.look(made, context.goal)
+    last_look = state.looked_at
+    undone = state.look(made, context.goal, observation.began)
+    if undone and last_look:
+        note_drift(context, undone, last_look)
     context.mappings = mappings
     if made.actionable:
         counts = made.counts

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vault_autoupdate.arm.activity import ActivityLogs
 from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.site_recovery import SiteRecovery
@@ -23,6 +24,7 @@ from vault_autoupdate.reconcile.account import look_at_account, next_look_at_acc
 from vault_autoupdate.reconcile.agent_updates import advance
 from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
+from vault_autoupdate.reconcile.attribution import asking_who, until_asked_again
 from vault_autoupdate.reconcile.context import LogIn, NewestAgents, ReconcileContext, Report, RunObserver, Timing
 from vault_autoupdate.reconcile.looks import wants_to_look
 from vault_autoupdate.reconcile.mapping_work import MappingWork
@@ -70,6 +72,7 @@ class Reconciler:
         self._site_recovery = site_recovery
         self._accounts = AutomationAccounts(site_recovery.client)
         self._roles = RoleAssignments(site_recovery.client)
+        self._activity = ActivityLogs(site_recovery.client)
         self._newest_agents = NewestAgents()
         self._timing = timing
         self._observer = observer
@@ -100,10 +103,12 @@ class Reconciler:
         context.select = select
         try:
             context.tokens = await log_in() if log_in else None
-            finished = await _until_settled(context)
-            requeue_after = None
-            if finished and not resource.deleting:
-                finished, requeue_after = await _see_to_agents(context)
+            async with asking_who(context):
+                finished = await _until_settled(context)
+                requeue_after = None
+                if finished and not resource.deleting:
+                    finished, requeue_after = await _see_to_agents(context)
+            requeue_after = _sooner(requeue_after, until_asked_again(context))
         except AzureError as error:
             state.errors_in_a_row += 1
             log.warning("%s", error, extra=context.log_fields(reason=error.reason, request=error.request_id))
@@ -178,6 +183,7 @@ class Reconciler:
             site_recovery=self._site_recovery,
             accounts=self._accounts,
             roles=self._roles,
+            activity=self._activity,
             newest_agents=self._newest_agents,
             timing=self._timing,
             observer=self._observer,
@@ -243,6 +249,11 @@ async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | N
         later = context.timing.retry_min * (1 + fraction_of(f"{resource.uid}{resource.key}"))
         requeue_after = later if requeue_after is None else min(requeue_after, later)
     return True, requeue_after
+
+
+def _sooner(*durations: timedelta | None) -> timedelta | None:
+    """The shortest of those that there are."""
+    return min((each for each in durations if each is not None), default=None)
 
 
 def _to_change(context: ReconcileContext, made: Plan) -> tuple[Decision, ...]:

@@ -20,6 +20,7 @@ from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.agent_fields import agent_fields
 from vault_autoupdate.report.conditions import account_matters, conditions
+from vault_autoupdate.report.drift import drift_fields
 from vault_autoupdate.report.readiness import Readiness, severity_key
 from vault_autoupdate.report.values import fitting, format_time
 
@@ -78,6 +79,7 @@ def build_status(
     status.update(_agents_and_account(resource, state, previous))
     status.update(_operations(state))
     status.update(_failures(state))
+    status.update(drift_fields(state.drift))
     if state.run:
         status["lastRun"] = _run(state.run)
     handled = handled_request if handled_request is not None else previous.get("lastHandledReconcileAt")

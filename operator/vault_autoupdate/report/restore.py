@@ -17,6 +17,7 @@ from vault_autoupdate.model.arm_id import ArmId, fold, is_below, is_guid, item_i
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import COUNTED_CONCERNS
+from vault_autoupdate.report.drift import restore_drift
 from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
 
 _UNCLEAR: Final = frozenset({RoleStanding.NOT_SEEN, RoleStanding.UNKNOWN})
@@ -36,6 +37,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.location = read_text(status.get("location"))
     state.vault_name = read_text(status.get("vaultName"))
     state.run = _run(status.get("lastRun"))
+    state.drift = restore_drift(status, vault, now)
     state.interrupted = state.run is not None and state.run.completed_at is None
     state.agents.report = restore_agents(status)
     state.account.report = restore_account(status)

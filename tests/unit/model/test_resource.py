@@ -18,6 +18,7 @@ from vault_autoupdate.model.resource import (
     UPDATE_AGENTS_NOW,
     AutoUpdate,
     DeletionPolicy,
+    DriftAttribution,
     InvalidSpec,
     Mode,
     ObjectRef,
@@ -90,10 +91,18 @@ def test_defaults_are_those_of_the_resource_definition() -> None:
         "jobTimeout": spec.job_timeout,
         "deletionPolicy": spec.deletion_policy,
         "automationAccountChecks": spec.automation_account_checks,
+        "drift": {"attribution": "Disabled"},
     }
     theirs = {name: field["default"] for name, field in SPEC["properties"].items() if "default" in field}
 
     assert ours == theirs | {name: parse_duration(theirs[name]) for name in ("interval", "jobTimeout")}
+
+
+def test_unless_it_is_declared_nobody_is_named_for_drift() -> None:
+    field = SPEC["properties"]["drift"]["properties"]["attribution"]
+
+    assert resource().spec.drift.attribution == field["default"] == "Disabled"
+    assert set(field["enum"]) == set(DriftAttribution)
 
 
 def test_defaults_of_the_updates_in_windows_are_those_of_the_resource_definition() -> None:

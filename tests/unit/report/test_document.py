@@ -29,6 +29,7 @@ from tests.unit.schema import STATUS, violations
 from tests.unit.strategies import HOSTILE_TEXTS, SITUATIONS, STATES
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
+from vault_autoupdate.decide.attribution import Change, ChangedMapping, Drift
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
@@ -363,6 +364,8 @@ def _huge_rollout(pieces: Sequence[str], size: int) -> VaultState:
     machines = tuple(Machine(str(number), long[number % len(long)]) for number in range(size))
     state.rollout_decision = RolloutDecision(Phase.STOPPED, waiting=machines, reason=long[0])
     state.next_window = Window(NOW + HOUR, NOW + 2 * HOUR)
+    change = Change(NOW, long[0], long[0], long[0], long[0], long[0], size)
+    state.drift = Drift(NOW, NOW, size, (ChangedMapping(long[0], long[0], change),) * 5)
     worst = tuple(
         MachineConcern(text, text, text, Concern.EXPIRED, Explanation(text, text, text, text)) for text in long * 10
     )
