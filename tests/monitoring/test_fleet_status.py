@@ -225,3 +225,30 @@ def test_an_empty_cluster_is_said_to_be_empty() -> None:
 @pytest.mark.parametrize("arguments", [["--watch", "-o", "json"], ["-n", "x", "-A"]])
 def test_options_that_make_no_sense_together_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, ["status", *arguments]).exit_code == 2
+
+
+def test_who_changed_a_vault_last_is_in_the_wide_table() -> None:
+    drift = {"foundAt": (NOW - timedelta(hours=2)).isoformat(), "attribution": "Named"}
+    ann = {"mapping": "f/c/m", "changedAt": NOW.isoformat(), "caller": "ann@example.com", "objectId": "o-1"}
+    bob = {"mapping": "f/c/n", "changedAt": NOW.isoformat(), "objectId": "o-2"}
+    rows = {
+        row.name: row.changed_by
+        for row in fleet_rows(
+            [
+                document("named", "True", "Compliant", lastDrift={**drift, "changes": [ann, ann, bob]}),
+                document("open", "True", "Compliant", lastDrift={**drift, "attribution": "Waiting", "changes": [{}]}),
+                document("none", "True", "Compliant"),
+            ]
+        )
+    }
+    assert rows == {"named": "ann@example.com, o-2", "open": "Waiting", "none": ""}
+
+
+def test_the_column_says_when_and_who() -> None:
+    drift = {"foundAt": (NOW - timedelta(hours=3)).isoformat(), "attribution": "Named", "changes": [
+        {"mapping": "m", "changedAt": NOW.isoformat(), "caller": "ann"}]}  # fmt: skip
+    told = io.StringIO()
+    console = Console(file=told, width=250)
+    console.print(fleet_table(fleet_rows([document("a", "True", "Compliant", lastDrift=drift)]), NOW, wide=True))
+    assert "LAST DRIFT" in told.getvalue()
+    assert "3h ann" in told.getvalue()
