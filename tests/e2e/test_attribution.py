@@ -10,12 +10,12 @@ import pytest
 import requests
 
 from tests.e2e.conftest import AzureFactory
+from vault_autoupdate.core import utc_now
 from vault_autoupdate.decide.attribution import Standing
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.restore import restore
-from vault_autoupdate.runtime import utc_now
 from workbench.core import SUBSCRIPTION, VAULT, Azure, resource
 
 HEALTHY: dict[str, Any] = {"mix": {"enabled_compliant": 3}}
