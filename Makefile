@@ -81,6 +81,11 @@ bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a 
 bench-smoke: $(STAMP) ## Short scenarios; fails when one is out of its bounds
 	@$(BIN)/python -m benchmarks --smoke
 
+.PHONY: profile
+profile: $(STAMP) ## Where the processor time of N=300 resources goes, on a real API server (needs the control plane)
+	@$(BIN)/uv sync --quiet --locked --inexact --group profile --python $(BIN)/python
+	@$(BIN)/python -m benchmarks.profile --resources $(or $(N),300)
+
 .PHONY: mutants
 mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on where it was stopped)
 	@nice -n 19 $(BIN)/python -m tools.checks.mutants
