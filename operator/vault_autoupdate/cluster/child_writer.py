@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
+from vault_autoupdate.cluster.connection import (
+    NO_ANSWER,
+    WRITES_AT_ONCE,
+    Connection,
+    collection_path,
+    in_short,
+    object_path,
+)
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
-from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ObjectRef
+from vault_autoupdate.model.resource import ObjectRef
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _GONE: Final = frozenset({404, 410})
@@ -24,9 +30,9 @@ class ChildWriter:
     """Makes, changes and deletes VaultAutoUpdate resources, and lists those that there are."""
 
     def __init__(
-        self, api: client.ApiClient, namespaces: tuple[str, ...], *, may_write: Callable[[], bool] = lambda: True
+        self, api: Connection, namespaces: tuple[str, ...], *, may_write: Callable[[], bool] = lambda: True
     ) -> None:
-        self._objects = client.CustomObjectsApi(api)
+        self._api = api
         self._namespaces = namespaces
         self._may_write = may_write
         self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
@@ -42,11 +48,7 @@ class ChildWriter:
         """Make a resource; nothing, if there is one of that name. Raises `NotWritten`, `NotLeading`."""
         namespace = manifest["metadata"]["namespace"]
         try:
-            await self._write(
-                lambda: self._objects.create_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, dict(manifest), _request_timeout=TIMEOUT
-                )
-            )
+            await self._write(lambda: self._api.send("POST", collection_path(namespace), manifest))
         except ObjectChanged:
             return
 
@@ -54,47 +56,22 @@ class ChildWriter:
         """Merge changes into this very object. Raises `NotWritten`, `NotLeading`, `ObjectGone`, `ObjectChanged`."""
         # A uid that is another one is a change of what cannot be changed: the API server refuses it.
         body = dict(changes) | {"metadata": {**changes.get("metadata", {}), "uid": ref.uid}}
-        await self._write(
-            lambda: self._objects.patch_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                ref.key.namespace,
-                PLURAL,
-                ref.key.name,
-                body,
-                _content_type=_MERGE_PATCH,
-                _request_timeout=TIMEOUT,
-            )
-        )
+        await self._write(lambda: self._api.send("PATCH", object_path(ref.key), body, content_type=_MERGE_PATCH))
 
     async def remove(self, ref: ObjectRef) -> None:
         """Delete this very object. Raises as `change`."""
-        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=ref.uid))
-        await self._write(
-            lambda: self._objects.delete_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                ref.key.namespace,
-                PLURAL,
-                ref.key.name,
-                body=options,
-                _request_timeout=TIMEOUT,
-            )
-        )
+        options = {"preconditions": {"uid": ref.uid}}
+        await self._write(lambda: self._api.send("DELETE", object_path(ref.key), options))
 
     async def _list(self, namespace: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         token: str | None = None
         while True:
-            more: dict[str, Any] = {"limit": 500, "_request_timeout": TIMEOUT} | ({"_continue": token} if token else {})
+            query: dict[str, object] = {"limit": 500} | ({"continue": token} if token else {})
             try:
-                if namespace:
-                    page = await self._objects.list_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, **more)
-                else:
-                    page = await self._objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, **more)
+                document = await self._api.ask("GET", collection_path(namespace), query=query)
             except (ApiException, *NO_ANSWER) as error:
                 raise NotWritten(in_short(error)) from error
-            document = cast("dict[str, Any]", page)
             found += document["items"]
             token = (document.get("metadata") or {}).get("continue")
             if not token:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 from urllib.request import getproxies_environment
 
 import aiohttp
@@ -18,7 +20,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.recognition import UNAUTHORIZED, Recognition
-from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION
+from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 from vault_autoupdate.model.text import clean
 
 WRITES_AT_ONCE: Final = 16
@@ -29,6 +31,7 @@ NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 """What the client raises when no answer came."""
 TIMEOUT: Final = 30.0
 """Seconds for one request."""
+_GOOD: Final = range(200, 300)
 _DEFINITION_PAUSE: Final = 3.0
 _LOGIN_PAUSE: Final = 1.0
 _LONGEST_LOGIN_PAUSE: Final = 30.0
@@ -39,8 +42,8 @@ _HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403:
 log = logging.getLogger(__name__)
 
 __all__ = [
-    "LOGINS_AT_ONCE", "NO_ANSWER", "TIMEOUT", "WRITES_AT_ONCE", "ClusterUnreadable", "await_definition", "connect",
-    "in_short", "list_resources", "tune_client",
+    "LOGINS_AT_ONCE", "NO_ANSWER", "TIMEOUT", "WRITES_AT_ONCE", "ClusterUnreadable", "Connection", "await_definition",
+    "collection_path", "connect", "core_path", "in_short", "list_resources", "object_path", "tune_client",
 ]  # fmt: skip
 
 
@@ -64,6 +67,45 @@ class Connection(client.ApiClient):
         self._logging_in: asyncio.Task[None] | None = None
         self._transport = _transport(configuration)
         super().__init__(self._tuned(configuration))
+
+    async def ask(self, method: str, path: str, document: object = None, **more: Any) -> Any:
+        """Send a plain document, or none, and read the one that comes. Arguments and errors are those of `send`."""
+        return json.loads(await self.send(method, path, document, **more))
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        document: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        """Send a plain document, or none, and give what comes as it is.
+
+        The client's generated methods would check every part of it against a model, and build models from the answer.
+        Nothing is gained by that, the API server checks too; what it costs stands in docs/performance.md.
+
+        Args:
+            method: of HTTP.
+            path: on the API server, its parts quoted.
+            document: is sent as JSON.
+            query: more of the URL.
+            content_type: says which kind of patch it is.
+
+        Raises:
+            ApiException: the API server refused, or could not do it.
+            ClientError: as all of `NO_ANSWER`: no answer came.
+        """
+        settings = await self.configuration.auth_settings()
+        headers = {**self.default_headers, "Accept": "application/json", "Content-Type": content_type}
+        headers |= {each["key"]: str(each["value"]) for each in settings.values()}
+        url = f"{self.configuration.host}{path}{f'?{urlencode(query)}' if query else ''}"
+        answer = await self.call_api(method, url, headers, document, _request_timeout=TIMEOUT)
+        data = await answer.read()  # type: ignore[no-untyped-call]  # the client has no types
+        if answer.status not in _GOOD:
+            raise ApiException(http_resp=answer)
+        return bytes(data)
 
     async def call_api(
         self,
@@ -172,14 +214,29 @@ def tune_client(configuration: client.Configuration) -> client.Configuration:
     return configuration
 
 
-async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...], plural: str = PLURAL) -> None:
+def collection_path(namespace: str = "", plural: str = PLURAL) -> str:
+    """Where all resources of a namespace are, or those of all of them."""
+    return f"/apis/{GROUP}/{VERSION}{f'/namespaces/{quote(namespace)}' if namespace else ''}/{plural}"
+
+
+def object_path(key: ResourceKey, plural: str = PLURAL) -> str:
+    """Where a resource is."""
+    return f"{collection_path(key.namespace, plural)}/{quote(key.name, safe='')}"
+
+
+def core_path(plural: str, namespace: str, name: str) -> str:
+    """Where an object of Kubernetes' own is, a Secret for example."""
+    return f"/api/v1/namespaces/{quote(namespace)}/{plural}/{quote(name, safe='')}"
+
+
+async def await_definition(api: Connection, namespaces: tuple[str, ...], plural: str = PLURAL) -> None:
     """Wait until the resources are served: their definition may be installed after the operator.
 
     It does not wait for rights: one namespace that is missing, or has no Role, must not keep the others waiting.
     """
     while True:
         try:
-            if await _is_served(client.CustomObjectsApi(api), namespaces, plural):
+            if await _is_served(api, namespaces, plural):
                 return
             log.warning("cannot list %s: 404 Not Found %s", plural, _HINTS[_NOT_FOUND])
         except ApiException as error:
@@ -189,15 +246,10 @@ async def await_definition(api: client.ApiClient, namespaces: tuple[str, ...], p
         await asyncio.sleep(_DEFINITION_PAUSE)
 
 
-async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ...], plural: str) -> bool:
+async def _is_served(api: Connection, namespaces: tuple[str, ...], plural: str) -> bool:
     """Whether a list is answered. Where it is forbidden, whether the API server knows the resource at all."""
     try:
-        if namespaces:
-            await objects.list_namespaced_custom_object(
-                GROUP, VERSION, namespaces[0], plural, limit=1, _request_timeout=TIMEOUT
-            )
-        else:
-            await objects.list_cluster_custom_object(GROUP, VERSION, plural, limit=1, _request_timeout=TIMEOUT)
+        await api.send("GET", collection_path(namespaces[0] if namespaces else "", plural), query={"limit": 1})
     except ApiException as error:
         if error.status == _NOT_FOUND:
             return False
@@ -206,34 +258,28 @@ async def _is_served(objects: client.CustomObjectsApi, namespaces: tuple[str, ..
     else:
         return True
     try:
-        known = await objects.get_api_resources(GROUP, VERSION, _request_timeout=TIMEOUT)
+        known = await api.ask("GET", f"/apis/{GROUP}/{VERSION}")
     except ApiException as error:
         if error.status == _NOT_FOUND:
             return False
         raise
-    return any(resource.name == plural for resource in known.resources)
+    return any(resource["name"] == plural for resource in known["resources"])
 
 
-async def list_resources(api: client.ApiClient, namespace: str = "") -> list[dict[str, Any]]:
+async def list_resources(api: Connection, namespace: str = "") -> list[dict[str, Any]]:
     """All resources of a namespace, or of the cluster.
 
     Raises:
         ClusterUnreadable: they cannot be listed.
     """
-    objects = client.CustomObjectsApi(api)
     try:
-        if namespace:
-            found = await objects.list_namespaced_custom_object(
-                GROUP, VERSION, namespace, PLURAL, _request_timeout=TIMEOUT
-            )
-        else:
-            found = await objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=TIMEOUT)
+        found = await api.ask("GET", collection_path(namespace))
     except ApiException as error:
         hint = _HINTS.get(error.status, "")
         raise ClusterUnreadable(f"cannot list {PLURAL}: {in_short(error)}. {hint}".strip()) from error
     except NO_ANSWER as error:
         raise ClusterUnreadable(f"no answer from the API server: {in_short(error)}") from error
-    items: list[dict[str, Any]] = cast("dict[str, Any]", found)["items"]
+    items: list[dict[str, Any]] = found["items"]
     return items
 
 

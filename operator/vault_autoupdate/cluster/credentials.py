@@ -7,10 +7,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from vault_autoupdate.cluster.connection import LOGINS_AT_ONCE, NO_ANSWER, TIMEOUT, in_short
+from vault_autoupdate.cluster.connection import LOGINS_AT_ONCE, NO_ANSWER, Connection, core_path, in_short
 from vault_autoupdate.model.errors import CredentialUnusable
 
 _NOT_FOUND: Final = 404
@@ -24,40 +23,35 @@ __all__ = ["KubeLogins"]
 class KubeLogins:
     """Reads what resources log in to Azure with. Implements `LoginReader`; nothing of it is kept here or logged."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._core = client.CoreV1Api(api)
+    def __init__(self, api: Connection) -> None:
+        self._api = api
         self._turns = asyncio.Semaphore(LOGINS_AT_ONCE)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         """The data of a Secret. Raises `CredentialUnusable`."""
-        found = await self._asked("secrets", "get", namespace, name, self._core.read_namespaced_secret)
-        return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+        found = await self._asked("secrets", "get", namespace, name)
+        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
     async def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
         """The annotations of a ServiceAccount. Raises `CredentialUnusable`."""
-        found = await self._asked("serviceaccounts", "get", namespace, name, self._core.read_namespaced_service_account)
-        annotations: dict[str, str] = found.metadata.annotations or {}
+        found = await self._asked("serviceaccounts", "get", namespace, name)
+        annotations: dict[str, str] = found["metadata"].get("annotations") or {}
         return annotations
 
     async def token(self, namespace: str, name: str, audience: str) -> str:
         """A new token of a ServiceAccount, short-lived. Raises `CredentialUnusable`."""
-        spec = client.V1TokenRequestSpec(audiences=[audience], expiration_seconds=_SHORTEST_TOKEN)
-        made = await self._asked(
-            "serviceaccounts/token",
-            "create",
-            namespace,
-            name,
-            self._core.create_namespaced_service_account_token,
-            body=client.AuthenticationV1TokenRequest(spec=spec),
-        )
-        return str(made.status.token)
+        spec = {"audiences": [audience], "expirationSeconds": _SHORTEST_TOKEN}
+        made = await self._asked("serviceaccounts/token", "create", namespace, name, {"spec": spec})
+        return str(made["status"]["token"])
 
-    async def _asked(self, resource: str, verb: str, namespace: str, name: str, call: Any, **more: Any) -> Any:
-        """What ``call`` gives for an object, or a `CredentialUnusable` that says what to make or to grant."""
+    async def _asked(self, resource: str, verb: str, namespace: str, name: str, document: object = None) -> Any:
+        """What is there, or what is made of ``document``, or a `CredentialUnusable` that says what to make or grant."""
+        plural, _, subresource = resource.partition("/")
+        path = f"{core_path(plural, namespace, name)}{f'/{subresource}' if subresource else ''}"
         what = f"{'Secret' if resource == 'secrets' else 'ServiceAccount'} {namespace}/{name}"
         try:
             async with self._turns:
-                return await call(name, namespace, _request_timeout=TIMEOUT, **more)
+                return await self._api.ask("POST" if verb == "create" else "GET", path, document)
         except ApiException as error:
             if error.status == _NOT_FOUND:
                 raise CredentialUnusable(

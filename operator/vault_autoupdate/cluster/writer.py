@@ -9,18 +9,20 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
-from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from vault_autoupdate.cluster.connection import NO_ANSWER, TIMEOUT, WRITES_AT_ONCE, in_short
+from vault_autoupdate.cluster.connection import NO_ANSWER, WRITES_AT_ONCE, Connection, in_short, object_path
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone, TurnNotCome
-from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION, ObjectRef, ResourceKey
+from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.readiness import Readiness
 
 COMPONENT: Final = "vault-autoupdate"
+_EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
+_MICRO_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _JSON_PATCH: Final = "application/json-patch+json"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GONE: Final = frozenset({404, 410})
@@ -45,7 +47,7 @@ class KubeWriter:
 
     def __init__(
         self,
-        api: client.ApiClient,
+        api: Connection,
         *,
         instance: str,
         may_write: Callable[[], bool] = lambda: True,
@@ -54,8 +56,7 @@ class KubeWriter:
     ) -> None:
         self._plural = plural
         self._kind = kind
-        self._objects = client.CustomObjectsApi(api)
-        self._events = client.EventsV1Api(api)
+        self._api = api
         self._instance = instance
         self._may_write = may_write
         self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
@@ -76,14 +77,14 @@ class KubeWriter:
         """
         patch = [{"op": "add", "path": "/status", "value": status}]
         try:
-            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, patch, patient=patient)
+            await self._patch(ref, patch, "/status", patient=patient)
         except ObjectChanged as error:
             raise ObjectGone(str(ref.key)) from error  # nothing but its uid can have changed
 
     async def check_present(self, ref: ObjectRef) -> None:
         """Find out whether an object is there, by a patch that changes nothing. Raises as `write_status`."""
         try:
-            await self._patch(self._objects.patch_namespaced_custom_object_status, ref, [])
+            await self._patch(ref, [], "/status")
         except ObjectChanged as error:
             raise ObjectGone(str(ref.key)) from error
 
@@ -100,13 +101,13 @@ class KubeWriter:
                 {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
             ]
         )
-        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
+        await self._patch(ref, patch)
 
     async def remove_finalizer(self, ref: ObjectRef, finalizers: tuple[str, ...]) -> None:
         """Take our finalizer off an object that has ``finalizers``. Raises as `add_finalizer`."""
         path = f"/metadata/finalizers/{finalizers.index(FINALIZER)}"
         patch = [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
-        await self._patch(self._objects.patch_namespaced_custom_object, ref, patch)
+        await self._patch(ref, patch)
 
     async def emit_event(self, ref: ObjectRef, readiness: Readiness, *, count: int = 1) -> None:
         """Post an Event about a transition. One that cannot be posted is logged and forgotten.
@@ -118,29 +119,33 @@ class KubeWriter:
         """
         if not self._may_write():
             return
-        now = datetime.now(UTC)
-        event = client.EventsV1Event(
-            metadata=client.V1ObjectMeta(
-                name=f"{ref.key.name[:200]}.{uuid.uuid4().hex[:16]}", namespace=ref.key.namespace
-            ),
-            event_time=now,
-            reporting_controller=f"{GROUP}/{COMPONENT}",
-            reporting_instance=self._instance[:128],
-            action="Reconcile",
-            reason=readiness.reason[:128],
-            type="Warning" if readiness.is_warning else "Normal",
-            note=clean(readiness.message, _NOTE_BYTES),
-            regarding=_reference(ref.key, ref.uid, self._kind),
-            related=_reference(readiness.related) if readiness.related else None,
-            series=client.EventsV1EventSeries(count=count, last_observed_time=now) if count > 1 else None,
-        )
+        event = self._event(ref, readiness, count, datetime.now(UTC))
         try:
             async with self._turns:
-                await self._events.create_namespaced_event(ref.key.namespace, event, _request_timeout=TIMEOUT)
+                await self._api.send("POST", _EVENTS.format(quote(ref.key.namespace)), event)
         except (ApiException, *NO_ANSWER) as error:
             log.warning("an Event could not be posted: %s", in_short(error), extra={"resource": str(ref.key)})
 
-    async def _patch(self, method: Any, ref: ObjectRef, patch: list[dict[str, Any]], *, patient: bool = True) -> None:
+    def _event(self, ref: ObjectRef, readiness: Readiness, count: int, now: datetime) -> dict[str, Any]:
+        """An ``events.k8s.io/v1`` Event."""
+        at = now.strftime(_MICRO_TIME)
+        return {
+            "metadata": {"name": f"{ref.key.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": ref.key.namespace},
+            "eventTime": at,
+            "reportingController": f"{GROUP}/{COMPONENT}",
+            "reportingInstance": self._instance[:128],
+            "action": "Reconcile",
+            "reason": readiness.reason[:128],
+            "type": "Warning" if readiness.is_warning else "Normal",
+            "note": clean(readiness.message, _NOTE_BYTES),
+            "regarding": _reference(ref.key, ref.uid, self._kind),
+            **({"related": _reference(readiness.related)} if readiness.related else {}),
+            **({"series": {"count": count, "lastObservedTime": at}} if count > 1 else {}),
+        }
+
+    async def _patch(
+        self, ref: ObjectRef, patch: list[dict[str, Any]], subresource: str = "", *, patient: bool = True
+    ) -> None:
         # The test refuses the patch if the object was deleted and made anew meanwhile.
         whole = [{"op": "test", "path": "/metadata/uid", "value": ref.uid}, *patch]
         for pause in (*_PAUSES, None) if patient else (None,):
@@ -149,16 +154,8 @@ class KubeWriter:
                 async with asyncio.timeout(None if patient else _SHORT_TIMEOUT):
                     if not self._may_write():
                         raise NotLeading("another replica may be leading by now: nothing is written")
-                    await method(
-                        GROUP,
-                        VERSION,
-                        ref.key.namespace,
-                        self._plural,
-                        ref.key.name,
-                        whole,
-                        _content_type=_JSON_PATCH,
-                        _request_timeout=TIMEOUT,
-                    )
+                    path = f"{object_path(ref.key, self._plural)}{subresource}"
+                    await self._api.send("PATCH", path, whole, content_type=_JSON_PATCH)
             except (ApiException, *NO_ANSWER) as error:
                 if isinstance(error, ApiException) and error.status in _GONE:
                     self.health.written(ref.key.namespace)
@@ -186,8 +183,10 @@ class KubeWriter:
             raise TurnNotCome("too many others are being written") from error
 
 
-def _reference(key: ResourceKey, uid: str | None = None, kind: str = KIND) -> client.V1ObjectReference:
-    return client.V1ObjectReference(api_version=API_VERSION, kind=kind, name=key.name, namespace=key.namespace, uid=uid)
+def _reference(key: ResourceKey, uid: str | None = None, kind: str = KIND) -> dict[str, str]:
+    """An ``ObjectReference``."""
+    named = {"apiVersion": API_VERSION, "kind": kind, "name": key.name, "namespace": key.namespace}
+    return named | ({"uid": uid} if uid else {})
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from kubernetes.aio import client, config
 
+from vault_autoupdate.cluster.connection import Connection
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
@@ -21,10 +22,11 @@ OTHERS = ["example.com/a", "example.com/b"]
 
 
 @pytest_asyncio.fixture
-async def api(control_plane: ControlPlane) -> AsyncIterator[client.ApiClient]:
+async def api(control_plane: ControlPlane) -> AsyncIterator[Connection]:
+    configuration = client.Configuration()
     kubeconfig = str(control_plane.admin_kubeconfig)
-    own: client.ApiClient = await config.new_client_from_config(kubeconfig)  # type: ignore[no-untyped-call]  # no types
-    async with own:
+    await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
+    async with Connection(configuration) as own:
         yield own
 
 
@@ -45,7 +47,7 @@ def _finalizers(plane: ControlPlane, ref: ObjectRef) -> list[str]:
 
 
 async def test_finalizers_that_others_have_added_meanwhile_are_not_overwritten(
-    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+    control_plane: ControlPlane, api: Connection, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test")
     _set_finalizers(control_plane, ref, OTHERS)
@@ -59,7 +61,7 @@ async def test_finalizers_that_others_have_added_meanwhile_are_not_overwritten(
 
 
 async def test_a_finalizer_that_stands_elsewhere_by_now_is_not_mistaken_for_another(
-    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+    control_plane: ControlPlane, api: Connection, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test")
     _set_finalizers(control_plane, ref, [FINALIZER, *OTHERS])
@@ -73,7 +75,7 @@ async def test_a_finalizer_that_stands_elsewhere_by_now_is_not_mistaken_for_anot
 
 
 async def test_a_status_never_gets_onto_a_later_object_of_the_same_name(
-    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+    control_plane: ControlPlane, api: Connection, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test")
     path = resource_path(ref.key.namespace, ref.key.name)
@@ -92,14 +94,14 @@ async def test_a_status_never_gets_onto_a_later_object_of_the_same_name(
 
 
 async def test_a_status_that_the_schema_refuses_does_not_count_as_an_object_that_is_gone(
-    api: client.ApiClient, ref: ObjectRef
+    api: Connection, ref: ObjectRef
 ) -> None:
     with pytest.raises(NotWritten, match="422"):
         await KubeWriter(api, instance="test").write_status(ref, {"observedGeneration": "one"}, patient=False)
 
 
 async def test_a_process_that_may_not_write_writes_nothing(
-    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+    control_plane: ControlPlane, api: Connection, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test", may_write=lambda: False)
 
@@ -112,7 +114,7 @@ async def test_a_process_that_may_not_write_writes_nothing(
 
 
 async def test_an_event_says_how_often_it_has_come_to_this_and_what_else_has_to_do_with_it(
-    control_plane: ControlPlane, api: client.ApiClient, ref: ObjectRef
+    control_plane: ControlPlane, api: Connection, ref: ObjectRef
 ) -> None:
     writer = KubeWriter(api, instance="test")
     await writer.emit_event(ref, already_managed(ResourceKey(ref.key.namespace, "older")), count=7)

@@ -81,15 +81,21 @@ class TestWrites:
     @pytest.mark.parametrize(
         ("status", "refused"), [(401, True), (403, True), (400, True), (429, False), (500, False), (503, False)]
     )
-    async def test_what_the_api_server_says_decides_whether_it_refuses(self, status: int, refused: bool) -> None:
+    async def test_what_the_api_server_says_decides_whether_it_refuses(
+        self, status: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def answer(_: web.Request) -> web.Response:
             return web.json_response({}, status=status)
 
+        async def log_in_again(*_: object) -> None:
+            """There is a login, and it is of no more use than the one before."""
+
+        monkeypatch.setattr(Connection, "log_in_again", log_in_again)
         application = web.Application()
         application.router.add_patch("/{path:.*}", answer)
         async with (
             TestServer(application) as server,
-            client.ApiClient(client.Configuration(host=str(server.make_url("")))) as api,
+            Connection(client.Configuration(host=str(server.make_url("")))) as api,
         ):
             writer = KubeWriter(api, instance="test")
             with pytest.raises(NotWritten):

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from vault_autoupdate.cluster.connection import tune_client
+from vault_autoupdate.cluster.connection import Connection, tune_client
 from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import TurnNotCome
@@ -53,14 +53,14 @@ async def slow() -> SlowApiServer:
 
 
 @pytest_asyncio.fixture
-async def api(slow: SlowApiServer) -> AsyncIterator[client.ApiClient]:
+async def api(slow: SlowApiServer) -> AsyncIterator[Connection]:
     application = web.Application()
     application.router.add_get("/apis/coordination.k8s.io/{path:.*}", slow.lease)
     application.router.add_get("/{path:.*}", slow.hold)
     application.router.add_patch("/{path:.*}", slow.hold)
     async with TestServer(application) as server:
         configuration = client.Configuration(host=str(server.make_url("")))
-        async with client.ApiClient(tune_client(configuration)) as own:
+        async with Connection(configuration) as own:
             yield own
         slow.answering.set()
 
@@ -74,7 +74,7 @@ def _ref(number: int) -> ObjectRef:
 
 
 async def test_what_waits_for_its_turn_does_not_keep_the_lease_from_being_renewed(
-    slow: SlowApiServer, api: client.ApiClient
+    slow: SlowApiServer, api: Connection
 ) -> None:
     writer, logins = KubeWriter(api, instance="test"), KubeLogins(api)
     waiting = [asyncio.create_task(writer.write_status(_ref(n), {}, patient=True)) for n in range(MANY)]
@@ -91,7 +91,7 @@ async def test_what_waits_for_its_turn_does_not_keep_the_lease_from_being_renewe
 
 
 async def test_what_only_tells_of_progress_gives_up_when_its_turn_does_not_come(
-    slow: SlowApiServer, api: client.ApiClient, monkeypatch: pytest.MonkeyPatch
+    slow: SlowApiServer, api: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vault_autoupdate.cluster.writer._SHORT_TIMEOUT", 0.2)
     writer = KubeWriter(api, instance="test")
