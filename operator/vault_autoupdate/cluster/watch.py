@@ -134,6 +134,7 @@ async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.networking.error_backoffs = _Backoffs()
     settings.queueing.idle_timeout = 0.1
     settings.posting.enabled = False  # Events are ours
+    settings.persistence.diffbase_storage = _NothingToCompare()
     settings.process.ultimate_exiting_timeout = _LAST_RESORT
 
 
@@ -157,13 +158,13 @@ def _log_in_by(
 
 def _watch_resources(registry: kopf.OperatorRegistry, controller: Controller, health: WatchHealth) -> None:
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def seen(event: Mapping[str, Any], body: Mapping[str, Any], **_: Any) -> None:
-        health.contact(body["metadata"]["namespace"])
+    async def seen(event: Mapping[str, Any], **_: Any) -> None:
+        metadata = event["object"]["metadata"]
+        health.contact(metadata["namespace"])
         if event["type"] == "DELETED":
-            metadata = body["metadata"]
             controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
         else:
-            controller.on_change(dict(body), initial=event["type"] is None)
+            controller.on_change(event["object"], initial=event["type"] is None)
 
 
 def _watch_policies(registry: kopf.OperatorRegistry, controller: PolicyController, health: WatchHealth) -> None:
@@ -203,6 +204,21 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     if "has failed" in record.getMessage():
         record.exc_info = None
     return True
+
+
+class _NothingToCompare(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object to compare it with the last one: no handler of ours asks for that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of an object matters to kopf."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
 
 
 class _Backoffs:
