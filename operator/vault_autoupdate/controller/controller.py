@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from vault_autoupdate.controller.later import say_later
 from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.publisher import Publisher
 from vault_autoupdate.controller.registry import Registry
@@ -27,7 +28,7 @@ from vault_autoupdate.decide.pacing import Allowance
 from vault_autoupdate.decide.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
-from vault_autoupdate.model.conditions import ConditionStatus
+from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import Disposition, NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import FINALIZER, DeletionPolicy, InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
@@ -41,6 +42,8 @@ _REWRITE_SECONDS: Final = 5.0
 """How long after a write that did not come off, also after several tries, it is tried again."""
 _TELL_SECONDS: Final = 0.02
 """Between two of those who are told that a vault has another owner: there may be thousands, and none is in a hurry."""
+_LOOKING_SECONDS: Final = 1.0
+"""A pass that has nothing to say for so long says that it is looking."""
 _PRESENT_FOR: Final = timedelta(seconds=5)
 """So long is an owner taken to be there, after the API server has said so."""
 
@@ -325,18 +328,25 @@ class Controller:
     ) -> Outcome:
         state, began = tracked.state, self._now()
 
+        async def look_aloud() -> None:
+            if tracked.status.get("observedGeneration") != tracked.generation:
+                await self._publisher.tell_progress(tracked, readiness.looking(resource), emit=False)
+
         async def report(current: Readiness) -> None:
+            await end_looking()
             self._check_present(tracked)
             tracked.history.looked_at(began, self._now())  # a pass begins with a look, and shows nothing before
             # A run has to stand in the status before its first change: a process after this one has to know of it.
-            noted = (tracked.status.get("lastRun") or {}).get("id")
-            await self._publisher.publish(tracked, current, final=state.run is not None and state.run.id != noted)
+            begins = state.run is not None and state.run.id != (tracked.status.get("lastRun") or {}).get("id")
+            if begins or current.reason != Reason.PROGRESSING:
+                await self._publisher.publish(tracked, current, final=begins)
+            else:
+                await self._publisher.tell_progress(tracked, current)
 
-        if tracked.status.get("observedGeneration") != tracked.generation:
-            await self._publisher.publish(tracked, readiness.looking(resource), emit=False)
-        return await self._reconciler.reconcile(
-            resource, state, report, superseded, partial(log_in, tracked, resource, self._tokens_of)
-        )
+        async with say_later(look_aloud, _LOOKING_SECONDS) as end_looking:
+            return await self._reconciler.reconcile(
+                resource, state, report, superseded, partial(log_in, tracked, resource, self._tokens_of)
+            )
 
     def _next_delay(self, resource: VaultAutoUpdate, state: VaultState, outcome: Outcome) -> float:
         interval, name, now = resource.spec.interval, f"{resource.uid}{resource.key}", self._now()

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.tracked import TrackedResource, ready_condition
-from vault_autoupdate.model.conditions import ConditionStatus
+from vault_autoupdate.decide.pacing import Allowance
+from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import FINALIZER
 from vault_autoupdate.report.document import build_status, differs
 from vault_autoupdate.report.drift import drift_event
 from vault_autoupdate.report.events import EventAggregator
 from vault_autoupdate.report.readiness import Readiness
+
+_PROGRESS_BURST: Final = 20
+_PROGRESS_INTERVAL: Final = timedelta(seconds=0.1)
+"""What only tells of progress: so many at once and then one in each interval, of all resources together.
+
+Whoever looks at one resource, or at a few, sees how it goes on. Where hundreds are at work at once, the API server and
+everybody who watches are spared what is overtaken a moment later: the last word of each pass comes at once as always.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +40,14 @@ class Publisher:
         self._now = now
         self._events = EventAggregator()
         self._refusals = EventAggregator()
+        self._progress = Allowance(_PROGRESS_INTERVAL, _PROGRESS_BURST)
+
+    async def tell_progress(self, tracked: TrackedResource, current: Readiness, *, emit: bool = True) -> None:
+        """Write the status as `publish` does, unless a crowd is telling of its progress just now."""
+        if self._progress.wait(self._now()):
+            self._observer.interim_status_skipped()
+        elif await self.publish(tracked, current, emit=emit):
+            self._progress.take(self._now())
 
     async def publish(
         self,
@@ -40,7 +58,7 @@ class Publisher:
         emit: bool = True,
         handled: str | None = None,
         logged: bool = False,
-    ) -> None:
+    ) -> bool:
         """Write the status if it says anything new, and post an Event if Ready or its reason changed.
 
         Args:
@@ -50,6 +68,9 @@ class Publisher:
             emit: whether a transition is worth an Event.
             handled: the value of the annotation ``requestedAt`` that this status answers.
             logged: whether the log has been told already, by whoever met the error that it is about.
+
+        Returns:
+            Whether there was anything to write.
 
         Raises:
             ObjectGone: the resource is no longer there.
@@ -61,7 +82,7 @@ class Publisher:
             generation=tracked.generation, handled_request=handled, last_success=tracked.history.last_success,
         )  # fmt: skip
         if not differs(tracked.status, status):
-            return
+            return False
         before, tracked.sent = ready_condition(tracked.status), status
         attributed = drift_event(tracked.status, status)
         try:
@@ -75,7 +96,7 @@ class Publisher:
             level = logging.DEBUG if isinstance(error, TurnNotCome) else logging.WARNING
             fields = {"resource": str(tracked.ref.key)}
             log.log(level, "the status of %s could not be written: %s", tracked.ref.key, error, extra=fields)
-            return
+            return True
         tracked.status = status
         tracked.history.status_is(status, self._now())
         if emit and before != ready_condition(status):
@@ -83,6 +104,7 @@ class Publisher:
             await self._emit_event(tracked, current, was_ready=before[0] == ConditionStatus.TRUE)
         if attributed:
             await self._emit_event(tracked, attributed, about="drift")
+        return True
 
     @staticmethod
     def _log(tracked: TrackedResource, current: Readiness, level: int | None) -> None:
@@ -96,6 +118,9 @@ class Publisher:
         self, tracked: TrackedResource, current: Readiness, *, was_ready: bool = False, about: str = ""
     ) -> None:
         """Tell of a transition in an Event, unless that would be one too many; of several things, each by itself."""
+        is_mere_progress = current.reason == Reason.PROGRESSING and not was_ready
+        if is_mere_progress and self._progress.take(self._now()):
+            return
         subject = f"{tracked.ref.uid}/{about}" if about else tracked.ref.uid
         emission = self._events.consider(subject, current, self._now(), was_ready=was_ready)
         if emission:

@@ -1,4 +1,4 @@
-"""How often somebody may have a resource looked at before its time. Pure.
+"""How often something may happen that costs others: a bucket of them that fills one by one. Pure.
 
 A full look costs a dozen reads of a budget that a whole subscription shares, and an annotation or an edit is made in
 no time. So a resource has a few looks at once to spare, which come back one by one; the last wish stands until then.
@@ -18,23 +18,30 @@ __all__ = ["BURST", "Allowance"]
 
 @dataclass
 class Allowance:
-    """A bucket of `BURST` looks that fills by one each ``interval``."""
+    """A bucket of ``most`` that fills by one each ``interval``; without an interval it is always full."""
 
     interval: timedelta
-    left: float = float(BURST)
+    most: int = BURST
+    used: float = 0.0
     at: datetime | None = None
-    """When ``left`` was true."""
+    """When ``used`` was true."""
 
     def take(self, now: datetime) -> timedelta:
-        """Take one look, or tell how long it is until there is one to take.
+        """Take one, or tell how long it is until there is one to take.
 
         Args:
             now: the present. A clock that went back gives nothing and takes nothing.
         """
-        if self.at is not None and self.interval:
-            self.left = min(float(BURST), self.left + max(timedelta(), now - self.at) / self.interval)
+        wait = self.wait(now)
+        if not wait:
+            self.used += 1
+        return wait
+
+    def wait(self, now: datetime) -> timedelta:
+        """How long it is until there is one to take; nothing if there is one now."""
+        if not self.interval:
+            self.used = 0.0
+        elif self.at is not None:
+            self.used = max(0.0, self.used - max(timedelta(), now - self.at) / self.interval)
         self.at = now
-        if self.left >= 1 or not self.interval:
-            self.left = max(0.0, self.left - 1)
-            return timedelta()
-        return (1 - self.left) * self.interval
+        return max(0.0, self.used - (self.most - 1)) * self.interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.builders import ACCOUNT_ID, VAULT_ID
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.decide.pacing import BURST
+from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.errors import NotWritten, TurnNotCome
 from vault_autoupdate.model.resource import (
     API_VERSION,
@@ -122,6 +124,7 @@ def _controller(
     counts: Counts | None = None,
     reconciler: Any = None,
     interval: timedelta = timedelta(),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Controller:
     second = timedelta(seconds=1)
     return Controller(
@@ -132,7 +135,7 @@ def _controller(
         wake=wake,
         startup_spread=_SPREAD * second,
         paused_for=lambda *_: 0.0,
-        now=lambda: datetime.now(UTC),
+        now=now,
     )
 
 
@@ -229,6 +232,114 @@ class Reporting:
     async def reconcile(self, resource: Any, state: Any, report: Any, *_: Any) -> Outcome:
         await report(readiness.working(resource, state))
         return Outcome(readiness.settled(resource, state))
+
+
+class ListingWriter(RefusingWriter):
+    """An API server that remembers what it was told of Ready."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, str]] = []
+        self.changed = asyncio.Event()
+
+    async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+        await super().write_status(ref, status, patient=patient)
+        ready = next(condition for condition in status["conditions"] if condition["type"] == "Ready")
+        self.told.append((ready["status"], ready["reason"]))
+        self.changed.set()
+
+
+async def test_a_pass_that_ends_at_once_says_what_it_found_and_not_that_it_looks() -> None:
+    class AtOnce:
+        async def reconcile(self, resource: Any, state: Any, *_: Any) -> Outcome:
+            return Outcome(readiness.settled(resource, state))
+
+    writer = ListingWriter()
+    controller = _controller(writer, reconciler=AtOnce())
+    controller.on_change(_object())
+    await controller.work(KEY)
+    assert writer.told == [("True", "Compliant")]
+
+
+async def test_a_pass_that_takes_a_while_says_that_it_looks_and_then_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = ListingWriter()
+
+    class UntilThatIsSaid:
+        async def reconcile(self, resource: Any, state: Any, *_: Any) -> Outcome:
+            await writer.changed.wait()
+            return Outcome(readiness.settled(resource, state))
+
+    monkeypatch.setattr("vault_autoupdate.controller.controller._LOOKING_SECONDS", 0.0)
+    controller = _controller(writer, reconciler=UntilThatIsSaid())
+    controller.on_change(_object())
+    async with asyncio.timeout(10):
+        await controller.work(KEY)
+    assert writer.told == [("Unknown", "Progressing"), ("True", "Compliant")]
+    assert [event.reason for event in writer.events] == ["Compliant"]
+
+
+async def test_that_a_pass_looks_is_never_said_after_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word about looking is still being written when the pass has something better to say."""
+    beginning, may_end = asyncio.Event(), asyncio.Event()
+
+    class SlowWriter(ListingWriter):
+        async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+            beginning.set()
+            await may_end.wait()
+            await super().write_status(ref, status, patient=patient)
+
+    class UntilThatBegins:
+        async def reconcile(self, resource: Any, state: Any, *_: Any) -> Outcome:
+            await beginning.wait()
+            asyncio.get_running_loop().call_soon(may_end.set)
+            return Outcome(readiness.settled(resource, state))
+
+    monkeypatch.setattr("vault_autoupdate.controller.controller._LOOKING_SECONDS", 0.0)
+    writer = SlowWriter()
+    controller = _controller(writer, reconciler=UntilThatBegins())
+    controller.on_change(_object())
+    async with asyncio.timeout(10):
+        await controller.work(KEY)
+    assert writer.told == [("Unknown", "Progressing"), ("True", "Compliant")]
+
+
+async def test_a_crowd_that_tells_of_its_progress_at_once_is_cut_short_and_the_last_word_of_each_is_not() -> None:
+    moment, many = datetime(2026, 1, 1, tzinfo=UTC), 100
+    counts, writer = Counts(), ListingWriter()
+    controller = _controller(writer, counts=counts, reconciler=Reporting(), now=lambda: moment)
+    for number in range(many):
+        vault = VAULT_ID.replace("/vaults/", f"/vaults/v{number}-")
+        controller.on_change(_object(f"r{number}", vaultResourceId=vault))
+        await controller.work(ResourceKey(KEY.namespace, f"r{number}"))
+
+    assert writer.told.count(("True", "Compliant")) == many
+    assert 0 < writer.told.count(("False", "Progressing")) <= 20
+    assert counts.skipped == many - writer.told.count(("False", "Progressing"))
+    assert [event.reason for event in writer.events].count("Compliant") == many
+
+
+async def test_what_begins_to_change_a_vault_is_in_its_status_before_also_in_a_crowd() -> None:
+    moment, noted = datetime(2026, 1, 1, tzinfo=UTC), list[str]()
+    writer = ListingWriter()
+
+    class Changing:
+        async def reconcile(self, resource: Any, state: VaultState, report: Any, *_: Any) -> Outcome:
+            state.run = Run(f"{len(noted):036}", moment)
+            await report(readiness.working(resource, state))
+            noted.append(writer.status["lastRun"]["startedAt"])
+            return Outcome(readiness.settled(resource, state))
+
+    controller = _controller(writer, reconciler=Changing(), now=lambda: moment)
+    for number in range(100):
+        vault = VAULT_ID.replace("/vaults/", f"/vaults/v{number}-")
+        controller.on_change(_object(f"r{number}", vaultResourceId=vault))
+        await controller.work(ResourceKey(KEY.namespace, f"r{number}"))
+
+    assert len(noted) == 100
+    assert writer.told.count(("False", "Progressing")) == 100
+    assert [event.reason for event in writer.events].count("Progressing") <= 20, "their end is told, each by itself"
 
 
 async def test_a_status_that_cannot_be_written_is_counted_and_tried_again() -> None:
@@ -356,7 +467,7 @@ async def test_looks_that_somebody_asks_for_again_and_again_come_one_by_one_and_
     assert len(looks) == BURST
     assert looks[-1] == str(BURST - 1)
     assert 0 < (delays[-1] or 0) <= 3600
-    controller.resources[KEY].allowance.left = 1.0
+    controller.resources[KEY].allowance.used = BURST - 1.0
     await controller.work(KEY)
     assert looks[-1] == "99"
     assert controller.resources[KEY].status["lastHandledReconcileAt"] == "99"

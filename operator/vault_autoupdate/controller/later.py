@@ -1,0 +1,42 @@
+"""Saying something only if nothing better is said for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+__all__ = ["say_later"]
+
+
+@asynccontextmanager
+async def say_later(say: Callable[[], Awaitable[None]], seconds: float) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Call ``say`` once the block has run for so many seconds.
+
+    Gives what ends that: it is awaited before anything else is said, so that the two never come at the same time. It
+    raises what ``say`` raised.
+    """
+    saying: asyncio.Task[None] | None = None
+
+    async def run() -> None:
+        await say()
+
+    def begin() -> None:
+        nonlocal saying
+        saying = asyncio.create_task(run())
+
+    timer = asyncio.get_running_loop().call_later(seconds, begin)
+
+    async def end() -> None:
+        timer.cancel()
+        if saying is not None:
+            await saying
+
+    try:
+        yield end
+        await end()
+    finally:
+        timer.cancel()
+        if saying is not None:
+            saying.cancel()
+            await asyncio.gather(saying, return_exceptions=True)
