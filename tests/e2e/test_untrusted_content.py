@@ -90,7 +90,7 @@ def _hostile_mapping() -> ContainerMapping:
 def test_what_is_shown_holds_no_control_characters_and_no_markup_is_obeyed() -> None:
     wanted = resource()
     goal = Goal(wanted.spec.auto_update, wanted.spec.automation_account_resource_id)
-    plan = make_plan(goal, [_hostile_mapping()], running=(), attempts={}, now=wanted.created_at)
+    plan = make_plan(goal, [_hostile_mapping()], running={}, attempts={}, now=wanted.created_at)
     explanation = wire.job(
         {"name": "j", "properties": {"errors": [{"serviceErrorDetails": {"code": HOSTILE, "message": HOSTILE}}]}}
     ).errors[0]

@@ -27,7 +27,7 @@ from workbench.kube.certificates import Authority
 
 
 def plan_of(goal: Goal, *mappings: Any) -> Plan:
-    return make_plan(goal, mappings, running=(), attempts={}, now=NOW)
+    return make_plan(goal, mappings, running={}, attempts={}, now=NOW)
 
 
 def test_what_was_right_and_is_not_any_more_is_a_revert_once_for_each_look() -> None:

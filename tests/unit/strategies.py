@@ -89,7 +89,7 @@ HOSTILE_VAULTS: Final = st.lists(
     max_size=6,
     unique_by=lambda seen: seen.key,
 )
-RUNNING: Final = st.sets(KEYS)
+RUNNING: Final = st.dictionaries(KEYS, st.builds(Operation, KEYS, st.just("job"), st.just(NOW), adopted=st.booleans()))
 ATTEMPTS_BY_KEY: Final = st.dictionaries(
     KEYS, st.builds(attempt, st.integers(1, 9), next_in=st.sampled_from([-HOUR, timedelta(), HOUR]))
 )

@@ -36,6 +36,8 @@ class FleetRow:
     compliant: int
     failed: int
     jobs: int
+    others_job: str
+    """The oldest job that was begun elsewhere and is waited for: on which mapping, what it does, and since when."""
     behind: int | None
     """Machines for whose agent an update waits; None while that is not known."""
     agents: str
@@ -140,6 +142,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         in_scope=_count(counts.get("inScope")),
         compliant=_count(counts.get("compliant")),
         failed=_count(counts.get("failed")),
+        others_job=_others_job(_list(status.get("operations"))),
         jobs=len(_list(status.get("operations"))) + _count(status.get("operationsOmitted")),
         behind=_count(status["agents"].get("behind")) if isinstance(status.get("agents"), Mapping) else None,
         agents=agents[0],
@@ -161,6 +164,17 @@ def _changed_by(drift: Mapping[str, Any]) -> str:
     changes = _list(drift.get("changes"))
     named = [clean(each.get("caller") or each.get("objectId"), 256) for each in changes if each.get("changedAt")]
     return ", ".join(dict.fromkeys(filter(None, named))) or clean(drift.get("attribution"), 20)
+
+
+def _others_job(operations: Iterable[Mapping[str, Any]]) -> str:
+    """The oldest of the jobs that were found running; the status has them in the order in which they began."""
+    found = [each for each in operations if each.get("adopted") is True]
+    if not found:
+        return ""
+    oldest = found[0]
+    what = oldest.get("scenario") or oldest.get("jobId") or "a job"
+    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+    return clean(f"{oldest.get('mapping')}: {what} since {oldest.get('startedAt')}{more}", _WORDS)
 
 
 def _unmet(condition: Mapping[str, Any] | None) -> tuple[str, str]:

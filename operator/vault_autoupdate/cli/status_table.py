@@ -15,9 +15,10 @@ from vault_autoupdate.cli.status_rows import FleetRow, summary_of
 _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "yellow", 6: "green"}
 _COLUMNS: Final = (
     "RESOURCE", "VAULT", "DESIRED", "COMPLIANT", "FAILED", "JOBS", "STATE", "SINCE",
-    "MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "LAST DRIFT", "WHAT TO DO",
+    "MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT",
+    "WHAT TO DO",
 )  # fmt: skip
-_WIDE: Final = frozenset({"MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "LAST DRIFT"})
+_WIDE: Final = frozenset(_COLUMNS[8:-1])
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -64,6 +65,7 @@ def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
         "NEXT TRY": _until(row.next_try, now),
         "WORST MAPPING": row.worst_mapping,
         "CODE": row.worst_reason,
+        "JOB OF OTHERS": row.others_job,
         "LAST DRIFT": f"{_ago(row.last_drift, now)} {row.changed_by}".strip(),
         "WHAT TO DO": row.action,
     }

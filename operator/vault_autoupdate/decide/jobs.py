@@ -112,6 +112,8 @@ class Operation:
     """Whether the job was found running instead of started by this run."""
     name: str = ""
     """Of a machine, as people know it; a mapping is known by its path."""
+    scenario: str = ""
+    """What the job does, in Site Recovery's word, if it was found running."""
 
     @property
     def key(self) -> str:
@@ -122,6 +124,14 @@ class Operation:
     def job_key(self) -> str:
         """The job's name for comparing."""
         return self.job_id.casefold()
+
+    @property
+    def in_words(self) -> str:
+        """The job, for who wonders why its target is not done: whose it is, what it does, and since when."""
+        if not self.adopted:
+            return f"our job is at work on it since {self.started_at:%Y-%m-%dT%H:%M:%SZ}"
+        named = " ".join(filter(None, (self.scenario, self.job_id))) or "of which nothing more is known"
+        return f"a job that was begun elsewhere is at work on it since {self.started_at:%Y-%m-%dT%H:%M:%SZ}: {named}"
 
     @property
     def label(self) -> str:
@@ -213,7 +223,7 @@ def adopt(
     """
     by_key = {target.key: target for target in targets}
     return [
-        Operation(by_key[key].id, job.name, job.started_at or now, adopted=True)
+        Operation(by_key[key].id, job.name, job.started_at or now, adopted=True, scenario=job.scenario)
         for key, job in running_on(by_key.values(), jobs, kind, known=known).items()
     ]
 

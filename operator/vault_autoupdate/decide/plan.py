@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
 from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
@@ -90,7 +91,7 @@ def make_plan(
     goal: Goal,
     mappings: Iterable[ContainerMapping],
     *,
-    running: Collection[str],
+    running: Mapping[str, Operation],
     attempts: Mapping[str, Attempt],
     now: datetime,
     missing: Mapping[str, LostArtifact] | None = None,
@@ -100,7 +101,7 @@ def make_plan(
     Args:
         goal: what is declared.
         mappings: all mappings of the vault.
-        running: keys of the mappings that a job is at work on, ours or anybody's.
+        running: by mapping key, the job that is at work on it, ours or anybody's.
         attempts: by mapping key, what was tried and has not made the mapping right.
         now: the present.
         missing: by mapping key, what the Automation account has lost that the mapping needed when it was looked at.
@@ -111,7 +112,7 @@ def make_plan(
             decide(
                 goal,
                 mapping,
-                running=mapping.key in running,
+                running=running.get(mapping.key),
                 attempt=attempts.get(mapping.key),
                 now=now,
                 missing=lost.get(mapping.key),
@@ -130,7 +131,7 @@ def decide(
     goal: Goal,
     mapping: ContainerMapping,
     *,
-    running: bool,
+    running: Operation | None,
     attempt: Attempt | None,
     now: datetime,
     missing: LostArtifact | None = None,
@@ -144,7 +145,7 @@ def decide(
     if why := _why_ignored(mapping):
         return decision(Action.IGNORE, why)
     if running:
-        return decision(Action.TRACK, "a job is at work on it")
+        return decision(Action.TRACK, running.in_words)
     differences = _differences(goal, mapping)
     unhealthy = goal.auto_update is AutoUpdate.ENABLED and bool(mapping.health_errors or lost)
     if not differences and not unhealthy:

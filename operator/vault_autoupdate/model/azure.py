@@ -98,6 +98,8 @@ class Job:
     target_id: str = ""
     target_name: str = ""
     target_type: str = ""
+    scenario: str = ""
+    """What it does, in Site Recovery's word."""
     errors: tuple[Explanation, ...] = ()
 
     @cached_property

@@ -82,7 +82,7 @@ class MappingWork(Work[Decision]):
             if not error.absent:
                 raise
             return Standing.GONE
-        decision = decide(context.goal, mapping, running=False, attempt=None, now=context.now())
+        decision = decide(context.goal, mapping, running=None, attempt=None, now=context.now())
         return _STANDING.get(decision.action, Standing.DIFFERS)
 
     def note_start(self, target: Decision, started: Started) -> None:

@@ -94,7 +94,7 @@ def _jobs_matter(context: ReconcileContext, mappings: Sequence[ContainerMapping]
         decide(
             context.goal,
             each,
-            running=each.key in state.operations,
+            running=state.operations.get(each.key),
             attempt=state.attempts.get(each.key),
             missing=state.artifacts_missing.get(each.key),
             now=context.now(),

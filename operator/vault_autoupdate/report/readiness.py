@@ -138,7 +138,7 @@ def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> 
     if counts[Action.WAIT]:
         parts.append(f"{counts[Action.WAIT]:,} failed")
     what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
-    said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {note}".strip()
+    said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {_begun_elsewhere(state)}{note}".strip()
     return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, clean(said, _MESSAGE_BYTES), reconciling=True)
 
 
@@ -252,6 +252,16 @@ def _some_failed(state: VaultState, in_scope: int) -> Readiness:
         ),
         reconciling=True,
     )
+
+
+def _begun_elsewhere(state: VaultState) -> str:
+    """The oldest job of others that is waited for, in a sentence; empty where there is none."""
+    of_others = [each for each in state.operations.values() if each.adopted]
+    if not of_others:
+        return ""
+    oldest = min(of_others, key=lambda each: (each.started_at, each.key))
+    more = f" (and {len(of_others) - 1:,} more of others)" if len(of_others) > 1 else ""
+    return f"{oldest.label}: {oldest.in_words}{more}. "
 
 
 def _compliant(state: VaultState) -> str:

@@ -50,6 +50,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
                 read_text(entry.get("jobId")),
                 min(read_time(entry.get("startedAt")) or now, now),
                 adopted=entry.get("adopted") is True,
+                scenario=read_text(entry.get("scenario")),
             )
             state.operations[operation.key] = operation
             state.paths[operation.key] = path

@@ -26,11 +26,13 @@ from tests.unit.builders import (
 from tests.unit.strategies import ATTEMPTS_BY_KEY, GOALS, HOSTILE_VAULTS, RUNNING, VAULTS
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.decide.attempts import Attempt
+from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action, Decision, Plan, decide, is_in_scope, make_plan
 from vault_autoupdate.model.azure import ContainerMapping, LostArtifact
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
 
+OURS = Operation(mapping().id, "j", NOW)
 OTHER_ACCOUNT_AND_RUN_AS = (
     "automation account is rg-dr/aa-other, declared rg-dr/aa-dr; "
     "authentication is RunAsAccount, declared SystemAssignedIdentity"
@@ -38,7 +40,7 @@ OTHER_ACCOUNT_AND_RUN_AS = (
 
 
 def _decide(
-    goal: Goal, seen: ContainerMapping, *, running: bool = False, tried: Attempt | None = None
+    goal: Goal, seen: ContainerMapping, *, running: Operation | None = None, tried: Attempt | None = None
 ) -> tuple[Action, str]:
     decision = decide(goal, seen, running=running, attempt=tried, now=NOW)
     return decision.action, decision.reason
@@ -59,9 +61,9 @@ def _decide(
     ],
 )
 @pytest.mark.parametrize("goal", [ENABLE, DISABLE])
-@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("running", [None, OURS], ids=["idle", "at work"])
 def test_what_is_no_paired_a2a_mapping_is_ignored_whatever_else_is_the_case(
-    goal: Goal, seen: ContainerMapping, reason: str, running: bool
+    goal: Goal, seen: ContainerMapping, reason: str, running: Operation | None
 ) -> None:
     assert _decide(goal, seen, running=running, tried=attempt(next_in=HOUR)) == (Action.IGNORE, reason)
 
@@ -69,7 +71,24 @@ def test_what_is_no_paired_a2a_mapping_is_ignored_whatever_else_is_the_case(
 @pytest.mark.parametrize("seen", [mapping(), disabled(), unhealthy()])
 @pytest.mark.parametrize("goal", [ENABLE, DISABLE])
 def test_a_mapping_with_a_running_job_is_tracked_and_not_patched(goal: Goal, seen: ContainerMapping) -> None:
-    assert _decide(goal, seen, running=True, tried=attempt(next_in=-HOUR)) == (Action.TRACK, "a job is at work on it")
+    action, reason = _decide(goal, seen, running=OURS, tried=attempt(next_in=-HOUR))
+    assert (action, reason) == (Action.TRACK, f"our job is at work on it since {NOW:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "scenario", "named"),
+    [
+        ("j-1", "ModifyCloudPairing", "ModifyCloudPairing j-1"),
+        ("j-1", "", "j-1"),
+        ("", "", "of which nothing more is known"),
+    ],
+)
+def test_a_job_that_was_begun_elsewhere_is_named_with_what_it_does_and_since_when(
+    job_id: str, scenario: str, named: str
+) -> None:
+    job = Operation(mapping().id, job_id, NOW, adopted=True, scenario=scenario)
+    _, reason = _decide(ENABLE, disabled(), running=job)
+    assert reason == f"a job that was begun elsewhere is at work on it since {NOW:%Y-%m-%dT%H:%M:%SZ}: {named}"
 
 
 @pytest.mark.parametrize(
@@ -172,8 +191,8 @@ def test_a_mapping_that_differs_and_is_unhealthy_is_patched_for_the_difference()
 def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
     seen: ContainerMapping, what: str
 ) -> None:
-    early = decide(ENABLE, seen, running=False, attempt=attempt(3, next_in=timedelta(seconds=1)), now=NOW)
-    due = decide(ENABLE, seen, running=False, attempt=attempt(3, next_in=timedelta()), now=NOW)
+    early = decide(ENABLE, seen, running=None, attempt=attempt(3, next_in=timedelta(seconds=1)), now=NOW)
+    due = decide(ENABLE, seen, running=None, attempt=attempt(3, next_in=timedelta()), now=NOW)
 
     assert (early.action, early.actionable) == (Action.WAIT, False)
     assert early.reason == f"{what}; tried 3 times, next try at 2026-03-01T12:00:01Z"
@@ -186,10 +205,10 @@ def test_before_its_next_try_a_mapping_waits_and_afterwards_it_is_tried_again(
 )
 def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(category: str, named: str) -> None:
     error = Explanation("151083", "No account.", "It is gone.", "Make one.", category=category)
-    waiting = decide(ENABLE, mapping(health_errors=(error,)), running=False, attempt=attempt(), now=NOW)
+    waiting = decide(ENABLE, mapping(health_errors=(error,)), running=None, attempt=attempt(), now=NOW)
 
     assert waiting.unhealthy == Explanation(named, "No account.", "It is gone.", "Make one.")
-    assert decide(ENABLE, disabled(health_errors=(error,)), running=False, attempt=attempt(), now=NOW).unhealthy is None
+    assert decide(ENABLE, disabled(health_errors=(error,)), running=None, attempt=attempt(), now=NOW).unhealthy is None
 
 
 @pytest.mark.parametrize(
@@ -204,12 +223,12 @@ def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(categ
 def test_what_differs_still_after_it_was_changed_says_what_and_what_may_help(
     goal: Goal, seen: ContainerMapping, what: str, action: str
 ) -> None:
-    waiting = decide(goal, seen, running=False, attempt=attempt(), now=NOW)
+    waiting = decide(goal, seen, running=None, attempt=attempt(), now=NOW)
 
     assert waiting.differs is not None
     assert waiting.differs.message.startswith(f"Accepted, and still {what}")
     assert action in waiting.differs.recommended_action
-    assert decide(goal, seen, running=False, attempt=None, now=NOW).differs is None
+    assert decide(goal, seen, running=None, attempt=None, now=NOW).differs is None
 
 
 def test_one_try_is_told_in_the_singular() -> None:
@@ -227,7 +246,7 @@ IN_NEED = mapping(schedule_name="alpha_A85EA38F", job_schedule_name="3d6f1e0c")
 
 
 def _with_lost(seen: ContainerMapping, goal: Goal = ENABLE, lost: LostArtifact = LOST) -> Decision:
-    (decision,) = make_plan(goal, [seen], running=(), attempts={}, missing={seen.key: lost}, now=NOW).decisions
+    (decision,) = make_plan(goal, [seen], running={}, attempts={}, missing={seen.key: lost}, now=NOW).decisions
     return decision
 
 
@@ -253,13 +272,13 @@ def test_where_auto_update_is_to_be_off_nothing_lost_matters() -> None:
 
 def test_what_is_lost_is_told_of_its_own_mapping_only() -> None:
     other = replace(IN_NEED, id=mapping("beta").id)
-    plan = make_plan(ENABLE, [IN_NEED, other], running=(), attempts={}, missing={other.key: LOST}, now=NOW)
+    plan = make_plan(ENABLE, [IN_NEED, other], running={}, attempts={}, missing={other.key: LOST}, now=NOW)
 
     assert [decision.action for decision in plan.decisions] == [Action.KEEP, Action.REPAIR]
 
 
 def test_what_waits_for_its_next_repair_tells_what_the_account_has_lost() -> None:
-    waiting = decide(ENABLE, IN_NEED, running=False, attempt=attempt(), now=NOW, missing=LOST)
+    waiting = decide(ENABLE, IN_NEED, running=None, attempt=attempt(), now=NOW, missing=LOST)
 
     assert waiting.action is Action.WAIT
     assert waiting.unhealthy == Explanation("AgentAutoUpdateArtifactDeleted", LOST.what)
@@ -291,7 +310,7 @@ def test_runbook_row_keep_a_mapping_when_enabled_with_another_account() -> None:
 
 
 def test_runbook_row_keep_a_mapping_when_enabled_with_health_errors_and_patch_it_again() -> None:
-    decision = decide(ENABLE, unhealthy(), running=False, attempt=None, now=NOW)
+    decision = decide(ENABLE, unhealthy(), running=None, attempt=None, now=NOW)
 
     assert decision.action is Action.REPAIR
     assert decision.actionable
@@ -299,7 +318,7 @@ def test_runbook_row_keep_a_mapping_when_enabled_with_health_errors_and_patch_it
 
 def test_runbook_row_keep_a_mapping_when_disabling_but_better_than_the_runbook_not_what_is_disabled_already() -> None:
     """The runbook patches every paired A2A mapping when it disables; a PATCH that changes nothing is a wasted job."""
-    plan = make_plan(DISABLE, [mapping("on"), disabled("off")], running=(), attempts={}, now=NOW)
+    plan = make_plan(DISABLE, [mapping("on"), disabled("off")], running={}, attempts={}, now=NOW)
 
     assert [decision.mapping.name for decision in plan.actionable] == ["on"]
 
@@ -328,9 +347,9 @@ def _after_patch(decision: Decision, goal: Goal) -> ContainerMapping:
 
 @given(GOALS, VAULTS | HOSTILE_VAULTS)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(goal: Goal, vault: list[ContainerMapping]) -> None:
-    first = make_plan(goal, vault, running=(), attempts={}, now=NOW)
+    first = make_plan(goal, vault, running={}, attempts={}, now=NOW)
     vault = [_after_patch(decision, goal) for decision in first.decisions]
-    second = make_plan(goal, vault, running=(), attempts={}, now=NOW)
+    second = make_plan(goal, vault, running={}, attempts={}, now=NOW)
 
     assert second.actionable == ()
     assert set(second.counts) <= {Action.KEEP, Action.IGNORE}
@@ -338,7 +357,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(goal: Goal, vault: lis
 
 @given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_a_round_changes_what_it_chose_and_the_next_one_only_what_had_to_wait(
-    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+    goal: Goal, vault: list[ContainerMapping], running: dict[str, Operation], attempts: dict[str, Attempt]
 ) -> None:
     first = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
     changed = [_after_patch(decision, goal) for decision in first.decisions]
@@ -350,7 +369,7 @@ def test_a_round_changes_what_it_chose_and_the_next_one_only_what_had_to_wait(
 
 @given(GOALS, HOSTILE_VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_whatever_azure_writes_every_mapping_gets_a_decision_and_a_reason(
-    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+    goal: Goal, vault: list[ContainerMapping], running: dict[str, Operation], attempts: dict[str, Attempt]
 ) -> None:
     plan = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
 
@@ -361,7 +380,7 @@ def test_whatever_azure_writes_every_mapping_gets_a_decision_and_a_reason(
 
 @given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY, st.randoms(use_true_random=False))
 def test_the_order_of_the_mappings_decides_nothing(
-    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt], random: Any
+    goal: Goal, vault: list[ContainerMapping], running: dict[str, Operation], attempts: dict[str, Attempt], random: Any
 ) -> None:
     shuffled = random.sample(vault, len(vault))
     one, other = (make_plan(goal, v, running=running, attempts=attempts, now=NOW) for v in (vault, shuffled))
@@ -372,7 +391,7 @@ def test_the_order_of_the_mappings_decides_nothing(
 
 @given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_every_mapping_is_counted_once(
-    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+    goal: Goal, vault: list[ContainerMapping], running: dict[str, Operation], attempts: dict[str, Attempt]
 ) -> None:
     plan = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
 
@@ -384,7 +403,7 @@ def test_every_mapping_is_counted_once(
 
 @given(GOALS, VAULTS, RUNNING, ATTEMPTS_BY_KEY)
 def test_never_is_anything_patched_that_is_ignored_running_kept_or_not_yet_due(
-    goal: Goal, vault: list[ContainerMapping], running: set[str], attempts: dict[str, Attempt]
+    goal: Goal, vault: list[ContainerMapping], running: dict[str, Operation], attempts: dict[str, Attempt]
 ) -> None:
     plan = make_plan(goal, vault, running=running, attempts=attempts, now=NOW)
 
@@ -403,13 +422,13 @@ def test_letter_case_decides_nothing(goal: Goal, vault: list[ContainerMapping], 
     fields = ("id", "state", "instance_type", "auto_update_status", "automation_account_id", "authentication_type")
     spellings: list[dict[str, Any]] = [{field: spell(getattr(m, field)) for field in fields} for m in vault]
     recased = [replace(m, **spelled) for m, spelled in zip(vault, spellings, strict=True)]
-    one, other = (make_plan(goal, v, running=(), attempts={}, now=NOW) for v in (vault, recased))
+    one, other = (make_plan(goal, v, running={}, attempts={}, now=NOW) for v in (vault, recased))
 
     assert [d.action for d in one.decisions] == [d.action for d in other.decisions]
 
 
 def test_a_vault_without_mappings_needs_nothing() -> None:
-    plan = make_plan(ENABLE, [], running=(), attempts={}, now=NOW)
+    plan = make_plan(ENABLE, [], running={}, attempts={}, now=NOW)
 
     assert plan == Plan(())
     assert plan.actionable == ()

@@ -682,7 +682,7 @@ class _Vault:
             self.tried = []
         if self.restarts:
             self.rollout = _restored(self.rollout)
-        decision = decide(self.rollout, self.rules, self.listed(), now=self.now, audit=audit, running=())
+        decision = decide(self.rollout, self.rules, self.listed(), now=self.now, audit=audit, running={})
         for machine in decision.start:
             self.tried.append(machine.name)
             if self.dice.random() < 0.1:
@@ -787,7 +787,7 @@ def test_deciding_on_what_was_decided_starts_nothing_twice(vault: _Vault, steps:
     for _ in range(steps):
         vault.step()
 
-    again = decide(vault.rollout, vault.rules, vault.listed(), now=vault.now, audit=False, running=())
+    again = decide(vault.rollout, vault.rules, vault.listed(), now=vault.now, audit=False, running={})
 
     assert not {each.key for each in again.start} & vault.rollout.updates.keys()
     assert not {each.name for each in again.start} & set(vault.tried)
@@ -801,7 +801,7 @@ def test_the_order_of_the_report_does_not_matter(vault: _Vault, steps: int, orde
     shuffled = [machines[number] for number in order if number < len(machines)]
 
     decisions = [
-        decide(vault.rollout, vault.rules, listed, now=vault.now, audit=False, running=())
+        decide(vault.rollout, vault.rules, listed, now=vault.now, audit=False, running={})
         for listed in (machines, shuffled)
     ]
 

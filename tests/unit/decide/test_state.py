@@ -54,7 +54,7 @@ def _status(state: VaultState, previous: dict[str, Any] | None = None) -> dict[s
 
 
 def _plan(*mappings: ContainerMapping, attempts: dict[str, Attempt] | None = None) -> Plan:
-    return make_plan(ENABLE, mappings, running=(), attempts=attempts or {}, now=NOW)
+    return make_plan(ENABLE, mappings, running={}, attempts=attempts or {}, now=NOW)
 
 
 # From the status, after a restart.
@@ -372,11 +372,11 @@ def test_each_look_that_finds_something_changed_after_it_was_right_counts_as_one
 def test_that_something_else_is_declared_is_no_revert() -> None:
     state = VaultState()
     state.look(_plan(mapping("a")), ENABLE)
-    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running={}, attempts={}, now=NOW), DISABLE)
     assert state.reverts == 0
 
-    state.look(make_plan(DISABLE, [disabled("a")], running=(), attempts={}, now=NOW), DISABLE)
-    state.look(make_plan(DISABLE, [mapping("a")], running=(), attempts={}, now=NOW), DISABLE)
+    state.look(make_plan(DISABLE, [disabled("a")], running={}, attempts={}, now=NOW), DISABLE)
+    state.look(make_plan(DISABLE, [mapping("a")], running={}, attempts={}, now=NOW), DISABLE)
     assert state.reverts == 1
 
 

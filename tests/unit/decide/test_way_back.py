@@ -64,7 +64,7 @@ def test_each_mapping_that_differs_is_put_back_by_exactly_one_step_and_no_other_
         key
         for step in steps_back(recorded)
         for key in to_put_back(
-            make_plan(step.goal, [each for each in now if step.includes(each)], running=(), attempts={}, now=NOW)
+            make_plan(step.goal, [each for each in now if step.includes(each)], running={}, attempts={}, now=NOW)
         )
     ]
     assert sorted(put_back) == [mapping.key for mapping, (then, today) in zip(now, pairs, strict=True) if then != today]

@@ -66,7 +66,7 @@ def _conditions(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _looked(*mappings: Any, attempts: dict[str, Attempt] | None = None) -> VaultState:
     """A state after a look at these mappings."""
     state = VaultState(vault_name="dr", location="westeurope", attempts=attempts or {})
-    state.look(make_plan(ENABLE, mappings, running=(), attempts=state.attempts, now=NOW))
+    state.look(make_plan(ENABLE, mappings, running={}, attempts=state.attempts, now=NOW))
     return state
 
 

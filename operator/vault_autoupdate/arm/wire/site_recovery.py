@@ -106,6 +106,7 @@ class _JobProperties(Document):
     target_object_id: Text = ""
     target_object_name: Text = ""
     target_instance_type: Text = ""
+    scenario_name: Text = ""
     activity_id: Text = ""
     errors: list[_JobErrorDetails] | None = None
 
@@ -227,6 +228,7 @@ def job(document: object) -> Job:
         target_id=properties.target_object_id,
         target_name=properties.target_object_name,
         target_type=properties.target_instance_type,
+        scenario=clean(properties.scenario_name, 120),
         errors=tuple(_job_error(error, properties.activity_id) for error in properties.errors or ()),
     )
 

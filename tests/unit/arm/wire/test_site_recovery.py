@@ -74,7 +74,7 @@ def test_ids_keep_their_spelling_and_compare_without_it() -> None:
 
 
 def test_a_recorded_vault_that_is_disabled_as_azure_leaves_it_is_as_declared() -> None:
-    plan = make_plan(DISABLE, wire.mappings_page(_data("mappings")), running=(), attempts={}, now=NOW)
+    plan = make_plan(DISABLE, wire.mappings_page(_data("mappings")), running={}, attempts={}, now=NOW)
 
     assert [decision.action for decision in plan.decisions] == [
         Action.KEEP, Action.PATCH, Action.IGNORE, Action.IGNORE,
