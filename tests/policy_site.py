@@ -166,6 +166,16 @@ class PolicySite:
 
         wait_until(told, within=within, what=lambda: f"{name}: {self.children()[name].get('status')}")
 
+    def events(self) -> dict[str, list[str]]:
+        """Types of the Events about the policy, by their reason, in the order in which they first came."""
+        path = f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
+        found = self.plane.rest.request("GET", path)["items"]
+        told: dict[str, list[str]] = {}
+        for each in sorted(found, key=lambda event: event["eventTime"]):
+            if each["regarding"]["kind"] == "VaultAutoUpdatePolicy":
+                told.setdefault(each["reason"], []).append(each["type"])
+        return told
+
     def settings_of(self, vault: str) -> set[str]:
         """The settings of the mappings of one vault, by its name."""
         (child,) = (each for each in self.sim.world.vaults.values() if each.id.endswith(f"/{vault}"))

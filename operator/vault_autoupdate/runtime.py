@@ -155,7 +155,15 @@ async def _run(
         tokens_of=identities.tokens_of,
     )
     health = WatchHealth(settings.watch_namespaces)
-    standing = StateCollector(controller, queue, core.throttle, health, writer.health, now=utc_now)
+    standing = StateCollector(
+        controller,
+        queue,
+        core.throttle,
+        health,
+        writer.health,
+        now=utc_now,
+        policies=policies.controller.policies if policies else None,
+    )
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 
     async def work() -> None:

@@ -12,6 +12,7 @@ from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
@@ -23,9 +24,10 @@ from vault_autoupdate.metrics.page import write_page
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.limits import Limit
-from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.model.policy import parse_policy
+from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.model.windows import Window
-from workbench.kube.resources import manifest
+from workbench.kube.resources import manifest, policy_manifest
 from workbench.prometheus.fleet import TIMING
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,6 +56,7 @@ class Served:
         self.writes = WriteHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - as above
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]}, lambda: 0.0)
         self.metrics = Metrics()
+        self.policies: dict[ResourceKey, TrackedPolicy] = {}
         self.controller = Controller(
             reconciler=unused,
             writer=unused,
@@ -66,7 +69,13 @@ class Served:
         )
         queue: WorkQueue[ResourceKey] = WorkQueue()
         self.standing = StateCollector(
-            self.controller, queue, self.throttle, self.health, self.writes, now=lambda: self.now
+            self.controller,
+            queue,
+            self.throttle,
+            self.health,
+            self.writes,
+            now=lambda: self.now,
+            policies=self.policies,
         )
         self.resources = resources
 
@@ -92,6 +101,11 @@ class Served:
         entry.state.rollout_decision = RolloutDecision(Phase.ROLLING, waiting=waiting)
         entry.state.next_window = Window(NOW + 24 * HOUR, NOW + 26 * HOUR)
         return entry
+
+    def see_policy(self, status: dict[str, Any], **spec: Any) -> None:
+        """Let there be a policy with this status."""
+        policy = parse_policy(policy_manifest(namespace="platform", **spec))
+        self.policies[policy.key] = TrackedPolicy(ObjectRef(policy.key, "uid"), 1, policy, None, status)
 
     async def text(self) -> str:
         page = write_page(self.metrics.registry, await self.standing.snapshot(), per_resource=self.resources)

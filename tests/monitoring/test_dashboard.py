@@ -24,8 +24,8 @@ QUERIES = [
 
 def test_rows_and_variables_are_those_that_people_look_for_and_all_rows_but_two_are_closed() -> None:
     assert {row["title"]: row["collapsed"] for row in ROWS} == {
-        "Overview": False, "Vaults": False, "Drift and repair": True, "Jobs": True, "Agents": True, "Azure": True,
-        "Operator": True,
+        "Overview": False, "Vaults": False, "Drift and repair": True, "Jobs": True, "Agents": True,
+        "Policies": True, "Azure": True, "Operator": True,
     }  # fmt: skip
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == [
         "datasource", "cluster", "job", "namespace", "resource",
@@ -139,6 +139,8 @@ def test_every_query_gives_something_after_the_scenario(
         ("Updates failed", 2),
         ("Accounts unhealthy", 1),
         ("Updates by outcome", 1),
+        ("Vaults covered", 1),
+        ("Vaults by what becomes of them", 5),
     ],
 )
 def test_what_happened_in_the_scenario_can_be_seen(scenario: Monitored, title: str, least: float) -> None:

@@ -178,7 +178,8 @@ def test_programs_get_every_field_with_times_as_text() -> None:
 def test_the_command_shows_the_fleet_of_the_scenario(scenario: Monitored) -> None:
     shown = run(scenario.api.kubeconfig, "-o", "wide")
     assert shown.returncode == 0, shown.stderr
-    lines = [line.split()[0] for line in shown.stdout.splitlines()[1:] if line.startswith("default/")]
+    policy, *lines = [line.split()[0] for line in shown.stdout.splitlines()[1:] if line.startswith("default/")]
+    assert policy == "default/estate"
     assert lines[0] == "default/forbidden"
     assert set(lines) == {f"default/{name}" for name in SUBSCRIPTIONS}
     assert "AuthorizationFailed" in shown.stdout

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,27 @@ from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ResourceKey
 from workbench.process.waiting import wait_until
 from workbench.prometheus.monitored import Monitored
+
+POLICY_STATUS: dict[str, Any] = {
+    "conditions": [
+        {"type": "Ready", "status": "False", "reason": "Uncovered"},
+        {"type": "DiscoveryComplete", "status": "False", "reason": "AuthorizationFailed"},
+        {"type": "RolloutPaused", "status": "False", "reason": "WithinLimits"},
+        {"type": "RemovalsBlocked", "status": "True", "reason": "AboveLimits"},
+    ],
+    "vaults": {
+        "found": 100, "selected": 71, "managed": 60, "excluded": 9, "notAllowed": 7, "withoutReplication": 4,
+        "withoutAccount": 3, "foreign": 2, "conflicting": 1, "orphaned": 8, "ready": 59, "notReady": 1,
+    },
+    "pending": {"create": 5, "update": 0, "remove": 6},
+    "discovery": {
+        "source": "Graph",
+        "startedAt": "2026-03-01T11:00:00Z",
+        "completedAt": "2026-03-01T11:00:12Z",
+        "lastCompleteAt": "2026-03-01T09:00:00Z",
+        "subscriptions": {"expected": 3, "read": 2, "unreachable": 1, "disabled": 0},
+    },
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -50,6 +72,7 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     served.metrics.quota_reported(CallKind.READ, 1)
     served.metrics.credential_expires(0.0)
     served.health.contact("dr")
+    served.see_policy(POLICY_STATUS)
     labels: dict[str, set[str]] = {}
     for name, pairs in await served.samples():
         if name.startswith("vault_autoupdate_"):
@@ -58,6 +81,34 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     assert labels.keys() == documented.keys()
     for name, found in labels.items():
         assert found - {"le"} == documented[name], name
+
+
+async def test_each_vault_of_a_policy_has_one_standing_and_what_is_said_of_the_policy_is_told(served: Served) -> None:
+    served.see_policy(POLICY_STATUS, mode="Enforce", discovery={"interval": "2h"})
+    of = {"namespace": "platform", "name": "estate"}
+
+    standings = {
+        dict(labels)["standing"]: value
+        for (name, labels), value in (await served.samples()).items()
+        if name == "vault_autoupdate_policy_vaults"
+    }
+    assert standings == {
+        "managed": 60, "missing": 5, "without_account": 3, "foreign": 2, "conflicting": 1, "excluded": 9,
+        "without_replication": 4, "not_selected": 16, "not_allowed": 7,
+    }  # fmt: skip
+    assert await served.value("policy_coverage_ratio", **of) == 60 / 71
+    assert await served.value("policy_ready", **of, reason="Uncovered") == 0
+    assert await served.value("policy_enforced", **of) == 1
+    assert await served.value("policy_discovery_complete", **of) == 0
+    assert await served.value("policy_removals_blocked", **of) == 1
+    assert await served.value("policy_rollout_paused", **of) == 0
+    assert await served.value("policy_subscriptions", **of, state="unreachable") == 1
+    assert await served.value("policy_resources_orphaned", **of) == 8
+    assert await served.value("policy_discovery_duration_seconds", **of) == 12
+    assert await served.value("policy_discovery_interval_seconds", **of) == 7200
+    last = datetime(2026, 3, 1, 9, tzinfo=UTC).timestamp()
+    assert await served.value("policy_last_complete_discovery_timestamp_seconds", **of) == last
+    assert await served.value("policy_pending", **of, step="remove") == 6
 
 
 async def test_promtool_has_nothing_to_say_about_the_exposition(served: Served, promtool: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from tools.docs_build.alerts_agents import AGENT_ALERTS
 from tools.docs_build.alerts_azure import AZURE_ALERTS
 from tools.docs_build.alerts_operator import OPERATOR_ALERTS
+from tools.docs_build.alerts_policies import POLICY_ALERTS
 from tools.docs_build.alerts_promql import Alert, Record, wrapped
 from tools.docs_build.alerts_vaults import RECORDS, SLOW_VAULT_ALERTS, VAULT_ALERTS
 
@@ -32,6 +33,7 @@ GROUPS: Final[Sequence[tuple[str, Sequence[Alert | Record]]]] = (
     ("vault-autoupdate.vaults", VAULT_ALERTS),
     ("vault-autoupdate.vaults-slow", SLOW_VAULT_ALERTS),
     ("vault-autoupdate.agents", AGENT_ALERTS),
+    ("vault-autoupdate.policies", POLICY_ALERTS),
     ("vault-autoupdate.azure", AZURE_ALERTS),
 )
 

@@ -13,6 +13,7 @@ from typing import Final
 from tools.docs_build.dashboard_agents import agents_row
 from tools.docs_build.dashboard_azure import azure_row, operator_row
 from tools.docs_build.dashboard_overview import overview_row, vaults_row
+from tools.docs_build.dashboard_policies import policies_row
 from tools.docs_build.dashboard_queries import SCOPE, P, own
 from tools.docs_build.dashboard_work import drift_row, jobs_row
 from tools.docs_build.grafana import DATASOURCE, RUNBOOKS, Panel
@@ -32,6 +33,7 @@ def rows() -> list[tuple[str, list[Panel]]]:
         ("Drift and repair", drift_row()),
         ("Jobs", jobs_row()),
         ("Agents", agents_row()),
+        ("Policies", policies_row()),
         ("Azure", azure_row()),
         ("Operator", operator_row()),
     ]

@@ -63,6 +63,9 @@ def _draw_scenes(program: str, folder: Path, count: int) -> None:
         with _fleet(count, metrics, health, "well") as fleet:
             _let(server, _STAGE)
             draw(server, FOLDER / f"{count}-well.png", f"{count:,} resources, all is well")
+            draw(
+                server, FOLDER / f"{count}-policies.png", f"A policy that has made {count:,} resources", row="Policies"
+            )
             if fleet.stdin is not None:
                 fleet.stdin.write(b"refused\n")
                 fleet.stdin.flush()
@@ -100,14 +103,18 @@ def _let(server: PrometheusServer, seconds: float) -> None:
     wait_until(lambda: time.monotonic() >= end, within=seconds + 1, what="the end of a scene", every=0.5)
 
 
-def draw(server: PrometheusServer, path: Path, title: str) -> None:
-    """Draw the rows that are open, and the last one, as they are now."""
+def draw(server: PrometheusServer, path: Path, title: str, *, row: str = "") -> None:
+    """Draw the dashboard as it is now, or one of its closed rows opened."""
     import matplotlib as mpl  # noqa: PLC0415 - a second of start-up that only this needs
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     panels = json.loads(DASHBOARD.read_text())["panels"]
+    if row:
+        panels = next(each["panels"] for each in panels if each["title"] == row)
+    first = min(panel["gridPos"]["y"] for panel in panels)
+    panels = [{**each, "gridPos": {**each["gridPos"], "y": each["gridPos"]["y"] - first}} for each in panels]
     lines = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 1
     figure = plt.figure(figsize=(24 * _COLUMN, lines * _LINE), facecolor="#f4f5f5")
     figure.text(0.01, 1 - 0.5 / lines, title, va="center", fontsize=13, weight="bold")
@@ -197,11 +204,15 @@ def _draw_table(_figure: Any, frame: Any, _inside: Any, panel: Panel, server: Pr
     names = panel["transformations"][1]["options"]["include"]["names"]
     renamed = panel["transformations"][2]["options"]["renameByName"]
     units = {each["matcher"]["options"]: each["properties"][0]["value"] for each in panel["fieldConfig"]["overrides"]}
-    values = sorted(_now(panel, server, now), key=lambda each: -each[1])[:7]
     head = [renamed.get(name, name) for name in names]
+    found = _merged(panel, server, now)
     rows = [
-        [labels.get(name, _with_unit(value, units.get(renamed.get(name, ""), "short"))) for name in names]
-        for labels, value in values
+        [
+            _with_unit(value, units.get(renamed.get(name, ""), "short")) if isinstance(value, float) else value
+            for name in names
+            for value in [row.get(name, "")]
+        ]
+        for row in found[:7]
     ]
     for line, cells in enumerate([head, *rows]):
         for column, cell in enumerate(cells):
@@ -211,6 +222,18 @@ def _draw_table(_figure: Any, frame: Any, _inside: Any, panel: Panel, server: Pr
             )  # fmt: skip
     if not rows:
         frame.text(0.5, 0.4, "nothing", ha="center", va="center", color="#8e8e8e", transform=frame.transAxes)
+
+
+def _merged(panel: Panel, server: PrometheusServer, now: float) -> list[dict[str, str | float]]:
+    """The rows of a table: a value for each query, joined by labels; those with the most of the first come first."""
+    rows: dict[frozenset[tuple[str, str]], dict[str, str | float]] = {}
+    targets = panel["targets"]
+    columns = ["Value"] if len(targets) == 1 else [f"Value #{target['refId']}" for target in targets]
+    for column, target in zip(columns, targets, strict=True):
+        for each in server.query(_filled_in(target["expr"]), at=now):
+            row = rows.setdefault(frozenset(each["metric"].items()), dict(each["metric"]))
+            row[column] = float(each["value"][1])
+    return sorted(rows.values(), key=lambda row: -float(row.get(columns[0], 0.0)))
 
 
 def _draw_lines(figure: Any, _frame: Any, inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:

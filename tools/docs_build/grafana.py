@@ -200,6 +200,7 @@ def table(
         "As declared": "percentunit",
         "Not Ready for": "s",
         "Last look": "s",
+        "Last full discovery": "s",
         "Next window in": "s",
         "Next run in": "s",
         "Run time used": "s",

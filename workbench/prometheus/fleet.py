@@ -18,6 +18,7 @@ from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
@@ -26,11 +27,13 @@ from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.policy import parse_policy
 from vault_autoupdate.model.quota import Caller, QuotaScope
-from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.context import Timing
+from vault_autoupdate.report.values import format_time
 from vault_autoupdate.settings import Address, load_settings
-from workbench.kube.resources import manifest
+from workbench.kube.resources import manifest, policy_manifest
 
 MAPPINGS: Final = 20
 """In each vault."""
@@ -73,6 +76,9 @@ class Fleet:
             now=_now,
         )
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]})
+        policy = parse_policy(policy_manifest(namespace="team-00", mode="Enforce"))
+        self.policy = TrackedPolicy(ObjectRef(policy.key, "uid"), 1, policy, None, {})
+        """One that has made all the resources."""
 
     def become(self, mood: Mood, *, looked: bool = True, since: timedelta = timedelta()) -> None:
         """Let all resources be like that.
@@ -82,6 +88,7 @@ class Fleet:
             looked: whether this process has looked at their vaults; else it knows what their status says.
             since: how long ago that began.
         """
+        self.policy.status = _policy_status(mood, self._count, since)
         for number in range(self._count):
             self.controller.on_change(_object(number, mood, since))
             if looked and mood is Mood.WELL:
@@ -112,7 +119,8 @@ class Fleet:
         health = WatchHealth()
         health.ready.set()
         health.contact("team-00")
-        return StateCollector(self.controller, queue, self.throttle, health, WriteHealth(), now=_now)
+        policies = {self.policy.ref.key: self.policy}
+        return StateCollector(self.controller, queue, self.throttle, health, WriteHealth(), now=_now, policies=policies)
 
 
 def make_fleet(count: int) -> Fleet:
@@ -156,6 +164,36 @@ def _status(mood: Mood, since: timedelta) -> dict[str, Any]:
             for kind, (status, reason) in said.items()
         ],
     }
+
+
+def _policy_status(mood: Mood, count: int, since: timedelta) -> dict[str, Any]:
+    """Of a policy that has made all resources, and found no account for a few vaults more; without rights, no vault."""
+    at, is_well = _now() - since, mood is Mood.WELL
+    ready = ("False", "Uncovered") if is_well else ("False", "NothingReadable")
+    conditions = {"Ready": ready, "DiscoveryComplete": (str(is_well), "Complete" if is_well else "AuthorizationFailed")}
+    subscriptions, without_account = max(1, count // 25), max(1, count // 50)
+    return {
+        "conditions": [
+            {"type": kind, "status": status, "reason": reason, "message": ""}
+            for kind, (status, reason) in conditions.items()
+        ],
+        "vaults": {
+            "found": count + without_account, "selected": count + without_account, "managed": count,
+            "withoutAccount": without_account,
+            "notReady": 0 if is_well else count,
+        },
+        "pending": {"create": 0, "update": 0, "remove": 0},
+        "discovery": {
+            "startedAt": format_time(at),
+            "completedAt": format_time(at + timedelta(seconds=4)),
+            "lastCompleteAt": format_time(at),
+            "subscriptions": {
+                "expected": subscriptions,
+                "read": subscriptions if is_well else 0,
+                "unreachable": 0 if is_well else subscriptions,
+            },
+        },
+    }  # fmt: skip
 
 
 async def _serve(chosen: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 Five vaults: one that is made right, undone by somebody and made right again; one with changes that fail, health errors
 that no repair cures, an Automation account that is suspended and an agent that has expired; one that may not be
 changed; one with a run that an earlier process left behind; and one whose agents are updated in a window, until too
-many updates have failed.
+many updates have failed. A policy means all of them, and finds that each has a resource already.
 """
 
 from __future__ import annotations
@@ -22,9 +22,17 @@ import requests
 from asr_simulator import SimulatorThread, parse_scenario
 from vault_autoupdate.arm.wire.site_recovery import job_id_of, patch_body
 from vault_autoupdate.model.arm_id import mapping_path, parse_automation_account_id
+from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import REQUESTED_AT, UPDATE_AGENTS_NOW, AutoUpdate, Goal
 from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
-from workbench.kube.resources import collection_path, manifest, resource_path
+from workbench.kube.resources import (
+    POLICY_CRD_FILE,
+    collection_path,
+    install_definition,
+    manifest,
+    policy_manifest,
+    resource_path,
+)
 from workbench.kube.rest import MERGE_PATCH
 from workbench.process.operator import OperatorProcess
 from workbench.process.waiting import wait_until
@@ -195,6 +203,7 @@ def monitored(prometheus: str, work_dir: Path, *, scale: float = SCALE) -> Itera
     with ExitStack() as stack:
         sim = stack.enter_context(SimulatorThread(parse_scenario(_document(scale))))
         api = stack.enter_context(open_embedded_api(work_dir, emulate=True))
+        install_definition(api.rest, POLICY_CRD_FILE)
         operator = OperatorProcess(
             work_dir,
             kubeconfig=api.kubeconfig,
@@ -202,6 +211,7 @@ def monitored(prometheus: str, work_dir: Path, *, scale: float = SCALE) -> Itera
             identity=sim.identity_env,
             scale=scale,
             settings={
+                "VAULT_AUTOUPDATE_POLICIES": "true",
                 "VAULT_AUTOUPDATE_LOG_LEVEL": "debug",
                 "VAULT_AUTOUPDATE_LOG_FORMAT": "json",
                 "VAULT_AUTOUPDATE_RETRY_MIN": "4s",
@@ -246,6 +256,10 @@ def run_scenario(running: Monitored) -> None:
             "maxFailures": 2,
             "order": ["canary-*"],
         },
+    )
+    running.api.rest.create(
+        collection_path(NAMESPACE, plural=POLICY_PLURAL),
+        policy_manifest(namespace=NAMESPACE, scope={"subscriptions": list(SUBSCRIPTIONS.values())}, mode="Enforce"),
     )
     running.wait_ready("dr-weu")
 

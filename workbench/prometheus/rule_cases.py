@@ -88,7 +88,8 @@ class Case:
             gone = {name: (*values[:after], *_GONE) if resource in name else values for name, values in begin.items()}
             yield replace(self, words="deleted", series=gone, firing=(at,), silent=(at + 660,), labels=None)
             if "suspended" not in " ".join(self.series):
-                suspended = f"{PREFIX}_resource_suspended{{{resource}}}"
+                kind = "policy" if f"{PREFIX}_policy_" in " ".join(self.series) else "resource"
+                suspended = f"{PREFIX}_{kind}_suspended{{{resource}}}"
                 held = {**self.series, suspended: ("1",) * len(next(iter(begin.values())))}
                 yield replace(self, words="suspended", series=held, firing=(), silent=(at,), labels=None)
 

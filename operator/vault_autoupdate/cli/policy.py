@@ -1,11 +1,12 @@
-"""``vault-autoupdate policy plan`` and ``policy report``: what a policy would do, without a cluster."""
+"""``vault-autoupdate policy plan`` and ``policy report``: what a policy would do, of a file or of the cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from typing import Any, Final, TextIO
+from http import HTTPStatus
+from typing import IO, Any, Final
 
 import click
 import yaml
@@ -23,12 +24,13 @@ from vault_autoupdate.cli.common import (
 )
 from vault_autoupdate.cli.discover import tell_troubles, to_csv
 from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, list_resources
 from vault_autoupdate.core import Core
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child, Estate
-from vault_autoupdate.model.policy import POLICY_KIND, VaultAutoUpdatePolicy, parse_policy
+from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL, VaultAutoUpdatePolicy, parse_policy
 from vault_autoupdate.model.resource import KIND, InvalidSpec
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.report.policy_report import VaultRow, rows_of
@@ -38,28 +40,36 @@ from vault_autoupdate.report.policy_status import counts_of
 _COLUMNS: Final = ("vault", "location", "standing", "why", "resource", "auto_update", "automation_account")
 _SIGNS: Final = {"Missing": "+", "Changes": "~", "Leaves": "-", "Managed": "=", "Orphaned": "!"}
 
+_source = click.argument("source", metavar="FILE|NAME")
+_namespace_option = click.option(
+    "-n", "--namespace", default="", help="Namespace of a policy of the cluster; without it, a file is read."
+)
+
 __all__ = ["policy"]
 
 
 @click.group()
 def policy() -> None:
-    """Show what a VaultAutoUpdatePolicy does. Nothing is changed, and no cluster is needed."""
+    """Show what a VaultAutoUpdatePolicy does. Nothing is changed, and with a file no cluster is needed."""
 
 
 @policy.command()
-@click.argument("file", type=click.File(encoding="utf-8"))
+@_source
+@_namespace_option
 @output_option
 @click.option("--all", "everything", is_flag=True, help="Also show vaults for which nothing would be done.")
 @settings_options(operator=False)
-def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> None:
+def plan(source: str, namespace: str, output: str, everything: bool, **flags: str | None) -> None:
     """Show what the policy in FILE would make, change and leave, and why. - reads standard input.
+
+    With -n it is the policy NAME of that namespace of the cluster, and the resources that there are in the cluster.
 
     FILE may hold VaultAutoUpdate resources too, as kubectl get vau -A -o yaml prints them: they count as those that
     there are. Without them, every vault that is meant would get a new one.
 
     Exit code 0: nothing to do. 2: there are changes. 1: not all of the scope could be read.
     """
-    settings, (declared, resources) = load(flags), _read(file)
+    settings, (declared, resources) = load(flags), _read(source, namespace)
     with open_quiet_core(settings, Watcher()) as core:
         estate, made = asyncio.run(_plan(core, declared, resources))
     rows = rows_of(estate, made)
@@ -75,15 +85,16 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
 
 
 @policy.command()
-@click.argument("file", type=click.File(encoding="utf-8"))
+@_source
+@_namespace_option
 @click.option("-o", "--output", type=click.Choice(["json", "csv"]), default="csv", help="Form of the answer.")
 @settings_options(operator=False)
-def report(file: TextIO, output: str, **flags: str | None) -> None:
+def report(source: str, namespace: str, output: str, **flags: str | None) -> None:
     """Print the whole coverage of the policy in FILE, a line for each vault, for audits. - reads standard input.
 
-    FILE is as for plan. Exit code 0: all of the scope could be read. 1: not all.
+    FILE and NAME are as for plan. Exit code 0: all of the scope could be read. 1: not all.
     """
-    settings, (declared, resources) = load(flags), _read(file)
+    settings, (declared, resources) = load(flags), _read(source, namespace)
     with open_quiet_core(settings, Watcher()) as core:
         estate, made = asyncio.run(_plan(core, declared, resources))
     rows = [row.document() for row in rows_of(estate, made)]
@@ -106,19 +117,16 @@ async def _plan(
     return state.estate, made
 
 
-def _read(file: TextIO) -> tuple[VaultAutoUpdatePolicy, dict[str, tuple[Child, ...]]]:
-    """The one policy of a file, and the resources beside it; or an end with all that is wrong with it."""
-    try:
-        documents = list(_documents(file))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse([f"{file.name}: not YAML: {error}"])
+def _read(source: str, namespace: str) -> tuple[VaultAutoUpdatePolicy, dict[str, tuple[Child, ...]]]:
+    """The one policy of a file or of the cluster, and the resources there; or an end with all that is wrong with it."""
+    documents = _from_cluster(namespace, source) if namespace else _from_file(source)
     policies = [each for each in documents if each.get("kind") == POLICY_KIND]
     if len(policies) != 1:
-        refuse([f"{file.name}: must hold exactly one {POLICY_KIND}, not {len(policies)}"])
+        refuse([f"{source}: must hold exactly one {POLICY_KIND}, not {len(policies)}"])
     try:
         declared = parse_policy({name: part for name, part in policies[0].items() if name != "status"})
     except InvalidSpec as error:
-        refuse([f"{file.name}: {problem}" for problem in error.problems])
+        refuse([f"{source}: {problem}" for problem in error.problems])
     resources: dict[str, tuple[Child, ...]] = {}
     for document in documents:
         if document.get("kind") == KIND:
@@ -129,7 +137,41 @@ def _read(file: TextIO) -> tuple[VaultAutoUpdatePolicy, dict[str, tuple[Child, .
     return declared, resources
 
 
-def _documents(file: TextIO) -> Iterator[dict[str, Any]]:
+def _from_file(name: str) -> list[dict[str, Any]]:
+    try:
+        with click.open_file(name, encoding="utf-8") as file:
+            return list(_documents(file))
+    except OSError as error:
+        refuse([f"{name}: {error.strerror}"])
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        refuse([f"{name}: not YAML: {error}"])
+
+
+def _from_cluster(namespace: str, name: str) -> list[dict[str, Any]]:
+    try:
+        return asyncio.run(_read_cluster(namespace, name))
+    except ClusterUnreadable as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+async def _read_cluster(namespace: str, name: str) -> list[dict[str, Any]]:
+    """A policy, and all resources that there are: as far as one may see, since a vault may be named from anywhere."""
+    async with connect() as api:
+        policies = await list_resources(api, namespace, POLICY_PLURAL)
+        wanted = [each for each in policies if each["metadata"]["name"] == name]
+        if not wanted:
+            raise ClusterUnreadable(f"there is no {POLICY_KIND} {name} in namespace {namespace}")
+        try:
+            resources = await list_resources(api)
+        except ClusterUnreadable as error:
+            if error.code != HTTPStatus.FORBIDDEN:
+                raise
+            resources = await list_resources(api, namespace)
+        return [*wanted, *resources]
+
+
+def _documents(file: IO[str]) -> Iterator[dict[str, Any]]:
     for document in yaml.safe_load_all(file):
         if isinstance(document, dict):
             items = document.get("items")

@@ -8,18 +8,23 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
 from vault_autoupdate.cli.common import load
+from vault_autoupdate.cli.policy_rows import PolicyRow, policy_rows
 from vault_autoupdate.cli.status_rows import FleetRow, document_of, fleet_rows
-from vault_autoupdate.cli.status_table import fleet_table
-from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, list_resources
+from vault_autoupdate.cli.status_table import fleet_table, policy_table
+from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection, connect, list_resources
+from vault_autoupdate.model.policy import POLICY_PLURAL
+from vault_autoupdate.model.resource import PLURAL
 from vault_autoupdate.settings import variable
 
+_Standing = tuple[list[FleetRow], list[PolicyRow]]
 _PERIOD: Final = 2.0
 _EXIT_FAILED: Final = 1
 
@@ -37,6 +42,8 @@ __all__ = ["status"]
 @click.option("-w", "--watch", is_flag=True, help="Go on showing how things are, until Ctrl-C.")
 def status(namespace: str, output: str, *, all_namespaces: bool, watch: bool) -> None:
     """Show all VaultAutoUpdate resources of the cluster, the worst first, and what to do about them.
+
+    Policies come before them, if there are any; -o json has the resources alone.
 
     Reads them through the kubeconfig that kubectl uses (KUBECONFIG), or as a pod's ServiceAccount.
     """
@@ -65,35 +72,50 @@ async def _status(namespaces: Sequence[str], output: str, *, watch: bool) -> Non
     console = Console()
     async with connect() as api:
 
-        async def read() -> list[FleetRow]:
-            found = [await list_resources(api, namespace) for namespace in namespaces]
-            return fleet_rows([resource for of_one in found for resource in of_one])
+        async def read() -> _Standing:
+            resources = await _listed(api, namespaces, PLURAL)
+            return fleet_rows(resources), policy_rows(await _policies(api, namespaces))
 
-        rows = await read()
+        standing = await read()
         if output == "json":
-            click.echo(json.dumps(document_of(rows), indent=2, ensure_ascii=False))
+            click.echo(json.dumps(document_of(standing[0]), indent=2, ensure_ascii=False))
         elif not watch:
-            console.print(_table(rows, output))
+            console.print(_table(standing, output))
         else:
-            await _follow(console, rows, read, output)
+            await _follow(console, standing, read, output)
 
 
-async def _follow(
-    console: Console, rows: list[FleetRow], read: Callable[[], Awaitable[list[FleetRow]]], output: str
-) -> None:
+async def _listed(api: Connection, namespaces: Sequence[str], plural: str) -> list[dict[str, Any]]:
+    found = [await list_resources(api, namespace, plural) for namespace in namespaces]
+    return [document for of_one in found for document in of_one]
+
+
+async def _policies(api: Connection, namespaces: Sequence[str]) -> list[dict[str, Any]]:
+    """The policies; none where there is no such kind, or somebody may look at resources alone."""
+    try:
+        return await _listed(api, namespaces, POLICY_PLURAL)
+    except ClusterUnreadable as error:
+        if error.code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+            return []
+        raise
+
+
+async def _follow(console: Console, standing: _Standing, read: Callable[[], Awaitable[_Standing]], output: str) -> None:
     """Show the table as it changes: in place on a terminal, else one below the other."""
     if not console.is_terminal:
         while True:
-            console.print(_table(rows, output), "")
-            before = rows
-            while rows == before:
+            console.print(_table(standing, output), "")
+            before = standing
+            while standing == before:
                 await asyncio.sleep(_PERIOD)
-                rows = await read()
-    with Live(_table(rows, output), console=console, auto_refresh=False) as live:
+                standing = await read()
+    with Live(_table(standing, output), console=console, auto_refresh=False) as live:
         while True:
             await asyncio.sleep(_PERIOD)
             live.update(_table(await read(), output), refresh=True)
 
 
-def _table(rows: Sequence[FleetRow], output: str) -> RenderableType:
-    return fleet_table(rows, datetime.now(UTC), wide=output == "wide")
+def _table(standing: _Standing, output: str) -> RenderableType:
+    (rows, policies), now = standing, datetime.now(UTC)
+    fleet = fleet_table(rows, now, wide=output == "wide")
+    return Group(policy_table(policies, now), fleet) if policies else fleet

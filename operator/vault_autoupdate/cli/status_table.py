@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from vault_autoupdate.cli.policy_rows import PolicyRow
 from vault_autoupdate.cli.status_rows import FleetRow, summary_of
 
 _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "yellow", 6: "green"}
@@ -18,11 +19,32 @@ _COLUMNS: Final = (
     "MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT",
     "WHAT TO DO",
 )  # fmt: skip
+_POLICY_COLUMNS: Final = (
+    "POLICY", "MODE", "COVERED", "NOT READY", "ORPHANED", "UNREACHABLE", "STATE", "SINCE", "WHAT IT SAYS",
+)  # fmt: skip
 _WIDE: Final = frozenset(_COLUMNS[8:-1])
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
-__all__ = ["fleet_table"]
+__all__ = ["fleet_table", "policy_table"]
+
+
+def policy_table(rows: Sequence[PolicyRow], now: datetime) -> RenderableType:
+    """The policies as a table."""
+    table = Table(
+        *(Column(name, overflow="fold", ratio=1 if name == "WHAT IT SAYS" else None) for name in _POLICY_COLUMNS),
+        box=None,
+        pad_edge=False,
+        expand=True,
+        header_style="bold",
+    )
+    for row in rows:
+        state = Text("Ready" if row.ready == "True" else row.reason or "Pending", style=_STYLES[row.severity])
+        counts = (row.not_ready, row.orphaned, row.unreachable)
+        numbers = (Text(f"{count:,}" if count else "", justify="right") for count in counts)
+        since = Text(_ago(row.since, now), justify="right")
+        table.add_row(f"{row.namespace}/{row.name}", row.mode, row.coverage, *numbers, state, since, Text(row.action))
+    return Group(table, "")
 
 
 def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) -> RenderableType:

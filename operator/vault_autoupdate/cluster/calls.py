@@ -8,19 +8,25 @@ from typing import Any, Final
 
 import aiohttp
 
+from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import PLURAL
 
 NO_ANSWER: Final = "NoAnswer"
 """Instead of an HTTP status where there was none."""
 OPERATIONS: Final = (
-    "list_resources", "watch_resources", "write_status", "write_finalizers", "post_event", "read_lease", "renew_lease",
-    "read_secret", "read_service_account", "request_token", "other",
+    "list_resources", "watch_resources", "write_status", "write_finalizers", "create_resource", "delete_resource",
+    "list_policies", "write_policy_status", "post_event", "read_lease", "renew_lease", "read_secret",
+    "read_service_account", "request_token", "other",
 )  # fmt: skip
 
 _PATHS: Final = (
     ("GET", rf"/{PLURAL}", "list_resources"),
     ("PATCH", rf"/{PLURAL}/[^/]+/status", "write_status"),
-    ("PATCH", rf"/{PLURAL}/[^/]+", "write_finalizers"),
+    ("PATCH", rf"/{PLURAL}/[^/]+", "write_finalizers"),  # and what a policy changes in its resources
+    ("POST", rf"/{PLURAL}", "create_resource"),
+    ("DELETE", rf"/{PLURAL}/[^/]+", "delete_resource"),
+    ("GET", rf"/{POLICY_PLURAL}", "list_policies"),
+    ("PATCH", rf"/{POLICY_PLURAL}/[^/]+/status", "write_policy_status"),
     ("POST", r"/apis/events\.k8s\.io/v1/.*/events", "post_event"),
     ("GET", r"/leases/[^/]+", "read_lease"),
     ("PUT|POST|PATCH", r"/leases(/[^/]+)?", "renew_lease"),

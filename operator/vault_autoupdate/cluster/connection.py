@@ -50,6 +50,11 @@ __all__ = [
 class ClusterUnreadable(ConnectionError):
     """There is no cluster to talk to, or it does not answer as hoped for."""
 
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """The HTTP status that it answered with; None where it did not."""
+
 
 class Connection(client.ApiClient):
     """The official client, which logs in anew when the API server does not know it any longer.
@@ -266,17 +271,17 @@ async def _is_served(api: Connection, namespaces: tuple[str, ...], plural: str) 
     return any(resource["name"] == plural for resource in known["resources"])
 
 
-async def list_resources(api: Connection, namespace: str = "") -> list[dict[str, Any]]:
-    """All resources of a namespace, or of the cluster.
+async def list_resources(api: Connection, namespace: str = "", plural: str = PLURAL) -> list[dict[str, Any]]:
+    """All resources of a kind in a namespace, or in the cluster.
 
     Raises:
         ClusterUnreadable: they cannot be listed.
     """
     try:
-        found = await api.ask("GET", collection_path(namespace))
+        found = await api.ask("GET", collection_path(namespace, plural))
     except ApiException as error:
         hint = _HINTS.get(error.status, "")
-        raise ClusterUnreadable(f"cannot list {PLURAL}: {in_short(error)}. {hint}".strip()) from error
+        raise ClusterUnreadable(f"cannot list {plural}: {in_short(error)}. {hint}".strip(), error.status) from error
     except NO_ANSWER as error:
         raise ClusterUnreadable(f"no answer from the API server: {in_short(error)}") from error
     items: list[dict[str, Any]] = found["items"]

@@ -26,9 +26,10 @@ from vault_autoupdate.report.policy_readiness import (
     standing_of_policy,
     suspended_policy,
 )
-from vault_autoupdate.report.policy_restore import read_child, read_tally, read_time
+from vault_autoupdate.report.policy_restore import read_child, read_tally
 from vault_autoupdate.report.policy_status import build_policy_status
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.values import read_time
 
 _SETTLE: Final = 1.0
 """Seconds that news of resources take to come in, about, and at least between two plans."""

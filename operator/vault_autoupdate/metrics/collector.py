@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,9 +14,11 @@ from vault_autoupdate.arm.throttle import Throttle, ThrottleState
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.schedule import longest_pass
 from vault_autoupdate.metrics.facts import ResourceFacts, facts_of
+from vault_autoupdate.metrics.policy_series import policy_families
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model.quota import is_region
 from vault_autoupdate.model.resource import ResourceKey
@@ -52,6 +54,7 @@ class StateCollector:
         writes: WriteHealth,
         *,
         now: Callable[[], datetime],
+        policies: Mapping[ResourceKey, TrackedPolicy] | None = None,
     ) -> None:
         self._controller = controller
         self._queue = queue
@@ -59,6 +62,7 @@ class StateCollector:
         self._watching = watching
         self._writes = writes
         self._now = now
+        self._policies = policies
 
     async def snapshot(self) -> Snapshot:
         """Read everything, without keeping the event loop from its other work."""
@@ -78,6 +82,8 @@ class StateCollector:
         namespaces = {key.namespace for key in self._controller.resources}
         yield _single("cluster_writes_failing_seconds", self._writes.failing_for(namespaces))
         yield from _watch_series(self._watching)
+        if self._policies is not None:
+            yield from policy_families(self._policies.values())
 
     def _overrun(self) -> float:
         """Seconds for which the slowest pass has run beyond what any could take."""

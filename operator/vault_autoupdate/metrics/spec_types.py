@@ -28,6 +28,7 @@ class Section(StrEnum):
     TOTALS = "All resources together"
     RESOURCES = "Resources"
     AGENTS = "Agents and the Automation account"
+    POLICIES = "Policies"
     JOBS = "Changes and jobs"
     AZURE = "Azure"
     OPERATOR = "Operator"

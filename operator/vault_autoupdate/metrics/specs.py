@@ -11,14 +11,20 @@ from typing import Final
 
 from vault_autoupdate.cluster.calls import NO_ANSWER
 from vault_autoupdate.cluster.calls import OPERATIONS as KUBE_OPERATIONS
+from vault_autoupdate.metrics.policy_specs import POLICY_SPECS
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS, TOTAL_SPECS
 from vault_autoupdate.metrics.spec_types import PREFIX, Kind, MetricSpec, Section, quoted
 
+DISCOVERY_OPERATIONS: Final = (
+    "list_subscriptions", "list_descendants", "list_vaults", "list_accounts", "query_graph", "look_at_vault",
+    "get_usages",
+)  # fmt: skip
+"""Those that policies need, and `vault-autoupdate discover`."""
 OPERATIONS: Final = (
     "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items", "get_item",
     "update_agent", "get_account", "list_schedules", "list_job_schedules", "list_account_jobs", "list_usages",
     "get_schedule", "get_job_schedule", "list_role_assignments", "get_role_definition", "list_deny_assignments",
-    "list_activity",
+    "list_activity", *DISCOVERY_OPERATIONS,
 )  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
@@ -54,6 +60,7 @@ def _metric(
 SPECS: Final = (
     *TOTAL_SPECS,
     *RESOURCE_SPECS,
+    *POLICY_SPECS,
     _metric(
         Section.AGENTS,
         Kind.COUNTER,

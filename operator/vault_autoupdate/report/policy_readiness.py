@@ -138,7 +138,8 @@ def _blocked(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
     if not plan.changes.is_open:
         parts.append(f"{plural(len(plan.differing), 'resource')} would be changed; {plan.changes.limit} are allowed")
     how = f" To approve exactly that, set the annotation {APPROVE}={plan.hash}." if plan.hash else ""
-    return Readiness("True", "AboveLimits", f"{'. '.join(parts)}.{how} vault-autoupdate policy plan lists it.")
+    where = f"vault-autoupdate policy plan -n {policy.key.namespace} {policy.key.name} lists it."
+    return Readiness("True", "AboveLimits", f"{'. '.join(parts)}.{how} {where}")
 
 
 def _would(plan: PolicyPlan) -> str:

@@ -6,7 +6,6 @@ Nothing here raises: a status may have been written by anybody, and a resource m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,8 +14,9 @@ from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.model.estate import Child, ChildState
 from vault_autoupdate.model.policy import ADOPT, POLICY_UID, STAMPED_MODE
 from vault_autoupdate.model.resource import LONG_AGO, POLICY_LABEL, Mode, ObjectRef, ResourceKey, Spec
+from vault_autoupdate.report.values import read_time
 
-__all__ = ["read_child", "read_tally", "read_time"]
+__all__ = ["read_child", "read_tally"]
 
 
 def read_child(body: Mapping[str, Any]) -> Child | None:
@@ -49,15 +49,6 @@ def read_tally(value: object) -> Tally:
         return Tally()
     latest, count = read_time(value.get("latest")), value.get("count")
     return Tally(latest, count) if latest and isinstance(count, int) and count > 0 else Tally()
-
-
-def read_time(value: object) -> datetime | None:
-    """A time as Kubernetes writes it."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _state_of(body: Mapping[str, Any], spec: Spec, ready: Mapping[str, Any]) -> ChildState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from asr_simulator import SimulatorThread
 from tests.policy_site import SUBSCRIPTIONS, PolicySite, tenant
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import collection_path, manifest, resource_path
+from workbench.process.command_line import run
+from workbench.process.waiting import wait_until
 
 
 @pytest.fixture
@@ -46,6 +49,47 @@ def test_enforced_it_covers_every_vault_and_the_vaults_are_set(site: PolicySite)
     assert "ownerReferences" not in child["metadata"]
     assert "finalizers" not in child["metadata"]
     assert set(site.settings().values()) == {"Enabled"}
+
+
+def test_events_tell_what_has_changed_and_only_that(site: PolicySite) -> None:
+    site.apply()
+    site.wait("WouldChange")
+    site.apply(mode="Enforce")
+    site.wait("Covered")
+
+    site.sim.control.add_fault("status", route="subscriptions", status=403, code="NoRight", forever=True)
+    site.discover()
+    site.discover()
+    site.sim.control.clear_faults()
+    site.discover()
+
+    wait_until(lambda: "Complete" in site.events(), within=10, what=lambda: f"Complete in {site.events()}")
+    told = site.events()
+    ready = [reason for reason in told if reason in {"WouldChange", "Uncovered", "Progressing", "Covered"}]
+    assert (ready[0], ready[-1]) == ("WouldChange", "Covered")
+    assert (told["NoRight"].count("Warning"), told["Complete"]) == (1, ["Normal"])
+    assert not {"WithinLimits", "AboveLimits", "TooManyFailures"} & told.keys()
+
+
+def test_a_report_about_the_policy_of_the_cluster_has_a_line_for_each_vault(site: PolicySite) -> None:
+    site.apply(mode="Enforce", exclude={"names": ["dr-2-1"]})
+    site.wait("Covered")
+    cluster = {"KUBECONFIG": str(site.plane.admin_kubeconfig)}
+
+    ended = run("policy", "report", "-n", site.namespace, "estate", sim=site.sim, **cluster)
+
+    assert ended.returncode == 0, ended.stderr
+    rows = list(csv.DictReader(ended.stdout.splitlines()))
+    assert [row["standing"] for row in rows] == 5 * ["Managed"] + ["Excluded"]
+    assert {row["resource"] for row in rows if row["resource"]} == {
+        each["metadata"]["name"] for each in site.children().values()
+    }
+    plan = run("policy", "plan", "-n", site.namespace, "estate", sim=site.sim, **cluster)
+    assert (plan.returncode, plan.stdout) == (0, "Plan: 1 Excluded, 5 Managed.\n")
+    missing = run("policy", "plan", "-n", site.namespace, "other", sim=site.sim, **cluster)
+    assert (missing.returncode, missing.stderr) == (
+        1, f"error: there is no VaultAutoUpdatePolicy other in namespace {site.namespace}\n",
+    )  # fmt: skip
 
 
 def test_a_new_vault_is_found_and_an_excluded_one_keeps_its_resource(site: PolicySite) -> None:

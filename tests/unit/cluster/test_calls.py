@@ -21,6 +21,10 @@ OURS = "/apis/asr.vault-autoupdate.io/v1alpha1"
     [
         ("GET", f"{OURS}/vaultautoupdates", "list_resources"),
         ("GET", f"{OURS}/namespaces/team/vaultautoupdates", "list_resources"),
+        ("POST", f"{OURS}/namespaces/team/vaultautoupdates", "create_resource"),
+        ("DELETE", f"{OURS}/namespaces/team/vaultautoupdates/estate-dr", "delete_resource"),
+        ("GET", f"{OURS}/vaultautoupdatepolicies", "list_policies"),
+        ("PATCH", f"{OURS}/namespaces/team/vaultautoupdatepolicies/estate/status", "write_policy_status"),
         ("PATCH", f"{OURS}/namespaces/team/vaultautoupdates/dr/status", "write_status"),
         ("PATCH", f"{OURS}/namespaces/team/vaultautoupdates/status", "write_finalizers"),
         ("PATCH", f"{OURS}/namespaces/team/vaultautoupdates/dr", "write_finalizers"),
