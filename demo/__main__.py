@@ -1,7 +1,8 @@
 """From a resource to a vault that is as declared, and back again after somebody undoes it.
 
 Starts a simulated Azure, a Kubernetes API and the operator, each as in production but for the addresses, applies
-the example, follows its status, reports on the agents, breaks something and follows the repair.
+the example, follows its status, reports on the agents, breaks something and follows the repair. Then one policy covers
+the vaults of three more subscriptions.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from asr_simulator.control_client import ControlClient
+from demo.policy import show_policy
+from demo.screen import console, note, say
 from vault_autoupdate.model.resource import REQUESTED_AT
 from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
+from workbench.kube.resources import POLICY_CRD_FILE, install_definition
 from workbench.process.children import ChildProcess
 from workbench.process.operator import OperatorProcess
 from workbench.process.ports import free_ports
@@ -46,8 +48,6 @@ METRICS: Final = tuple(
     for name in ("jobs_total", "mappings{", "agents{", "drift_detected_total", "repairs_total")
 )
 
-console = Console(highlight=False)
-
 
 def main() -> int:
     """Run the demo; the exit code is 0 if everything came out as it should."""
@@ -60,6 +60,7 @@ def main() -> int:
             control = ControlClient(arm_url)
             say("Kubernetes API")
             api = stack.enter_context(open_embedded_api(work_dir))
+            install_definition(api.rest, POLICY_CRD_FILE)
             note(f"{api.kind}, with crds/ applied" + ("" if api.is_real else f" ({WHY_EMULATED})"))
             operator = start_operator(stack, work_dir, api, arm_url, scale=scenario["time_scale"])
             converge(api, control)
@@ -67,6 +68,7 @@ def main() -> int:
             report_on_agents(api, operator)
             repair(api, control)
             show(api, operator)
+            show_policy(api, control)
             note(f"finished after {time.monotonic() - began:.0f} s")
             if os.environ.get("KEEP"):
                 keep_running(work_dir, api, operator, arm_url)
@@ -108,6 +110,7 @@ def start_operator(
         arm_url=arm_url,
         identity={"IDENTITY_ENDPOINT": f"{arm_url}/msi/token", "IDENTITY_HEADER": "asr-simulator"},
         scale=scale,
+        settings={"VAULT_AUTOUPDATE_POLICIES": "true"},
     )
     stack.enter_context(operator)
     operator.wait_ready()
@@ -244,16 +247,6 @@ def is_ready(status: dict[str, Any]) -> bool:
 def condition(status: dict[str, Any], kind: str = "Ready") -> dict[str, Any]:
     """The condition of a type, or nothing."""
     return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
-
-
-def say(text: str) -> None:
-    """Print a heading."""
-    console.print(f"\n[bold]» {escape(text)}[/]", soft_wrap=True)
-
-
-def note(text: str) -> None:
-    """Print a line below a heading."""
-    console.print(f"  {text}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
