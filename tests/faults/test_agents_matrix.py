@@ -21,7 +21,7 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import UPDATE_AGENTS_NOW, VaultAutoUpdate
 from vault_autoupdate.report.document import build_status
-from workbench.core import Azure, open_azure, resource, scenario_document
+from workbench.core import VAULT, Azure, open_azure, resource, scenario_document
 from workbench.faults.matrix import AGENT_CELLS, told
 from workbench.faults.model import AgentCall, Cell, Expected
 
@@ -79,6 +79,14 @@ def sim() -> Iterator[SimulatorThread]:
         jobs={"duration": {"min": 5, "max": 5}},
         items_page_size=3,
         automation_page_size=1,
+        roles={
+            "page_size": 1,
+            "assignments": [
+                {"principal": "aa-dr", "role": "Site Recovery Contributor", "scope": scope}
+                for scope in (VAULT, VAULT.partition("/providers")[0])
+            ],
+            "denied": [{"name": name, "scope": VAULT, "exclude": ["aa-dr"]} for name in ("one", "two")],
+        },
     )
     with SimulatorThread(parse_scenario(document)) as running:
         yield running

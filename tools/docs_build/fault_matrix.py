@@ -42,6 +42,9 @@ _AGENT_PURPOSES: Final = {
     AgentCall.LIST_JOB_SCHEDULES: "what binds them to the runbook",
     AgentCall.LIST_ACCOUNT_JOBS: "the last runs of the runbook",
     AgentCall.LIST_USAGES: "the minutes used",
+    AgentCall.LIST_ROLE_ASSIGNMENTS: "the roles of its identity",
+    AgentCall.GET_ROLE_DEFINITION: "what such a role allows",
+    AgentCall.LIST_DENY_ASSIGNMENTS: "what is denied",
 }
 _AGENT_COLUMNS: Final = {
     "agents": (AgentCall.LIST_ITEMS,),

@@ -245,6 +245,10 @@ AGENT_CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in Age
 """The same for the calls about agents and the account."""
 
 
+_NO_MATTER: Final = {(AgentCall.GET_ROLE_DEFINITION, "404"), (AgentCall.LIST_DENY_ASSIGNMENTS, "403")}
+"""A role that does not exist any more says nothing, and whether something is denied may stay unknown."""
+
+
 def told(call: AgentCall, fault: Fault) -> Expected | None:
     """What the condition of the agents, or that of the account, says while ``fault`` keeps ``call`` from its result.
 
@@ -253,7 +257,9 @@ def told(call: AgentCall, fault: Fault) -> Expected | None:
     expected = Cell(call, fault).expected
     if fault.name == "404" and call is AgentCall.GET_ACCOUNT:
         return Expected("AccountNotFound", "False", "", absorbed=False)
-    if fault.name == "404" and call.is_about_account:
+    if (call, fault.name) in _NO_MATTER:
+        return Expected("Healthy", "True", "", absorbed=True)
+    if fault.name == "404" and call.is_about_account and not call.is_about_role:
         return Expected("ResourceNotFound", "Unknown", "Check spec.automationAccountResourceId", absorbed=False)
     if expected.ready == "Unknown":
         return None

@@ -101,6 +101,9 @@ class AgentCall(StrEnum):
     LIST_JOB_SCHEDULES = "list_job_schedules"
     LIST_ACCOUNT_JOBS = "list_account_jobs"
     LIST_USAGES = "list_usages"
+    LIST_ROLE_ASSIGNMENTS = "list_role_assignments"
+    GET_ROLE_DEFINITION = "get_role_definition"
+    LIST_DENY_ASSIGNMENTS = "list_deny_assignments"
 
     @property
     def like(self) -> Call:
@@ -126,12 +129,21 @@ class AgentCall(StrEnum):
             AgentCall.LIST_SCHEDULES,
             AgentCall.LIST_JOB_SCHEDULES,
             AgentCall.LIST_ACCOUNT_JOBS,
-        }
+        } or (self.is_about_role and self is not AgentCall.GET_ROLE_DEFINITION)
 
     @property
     def is_about_account(self) -> bool:
-        """Whether Automation answers it."""
+        """Whether it is about the Automation account, its role included."""
         return self not in {AgentCall.LIST_ITEMS, AgentCall.UPDATE_AGENT, AgentCall.GET_ITEM}
+
+    @property
+    def is_about_role(self) -> bool:
+        """Whether Azure's access control answers it."""
+        return self in {
+            AgentCall.LIST_ROLE_ASSIGNMENTS,
+            AgentCall.GET_ROLE_DEFINITION,
+            AgentCall.LIST_DENY_ASSIGNMENTS,
+        }
 
 
 _AGENT_ROUTES: Final = {
@@ -143,6 +155,9 @@ _AGENT_ROUTES: Final = {
     AgentCall.LIST_JOB_SCHEDULES: "job_schedules",
     AgentCall.LIST_ACCOUNT_JOBS: "automation_jobs",
     AgentCall.LIST_USAGES: "usages",
+    AgentCall.LIST_ROLE_ASSIGNMENTS: "role_assignments",
+    AgentCall.GET_ROLE_DEFINITION: "role_definition",
+    AgentCall.LIST_DENY_ASSIGNMENTS: "deny_assignments",
 }
 
 
