@@ -25,7 +25,7 @@ from pydantic import (
 from vault_autoupdate.decide.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.clouds import CLOUDS
-from vault_autoupdate.model.durations import parse_duration
+from vault_autoupdate.model.durations import format_duration, parse_duration
 from vault_autoupdate.model.limits import Limit, parse_limits
 from vault_autoupdate.model.quota import QuotaScope, is_region
 from vault_autoupdate.model.resource import VaultAutoUpdate
@@ -35,7 +35,10 @@ _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCT
 """Variables that Kubernetes sets in every pod for a Service whose name begins like ours: they are none of ours."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
-__all__ = ["PREFIX", "Address", "Credential", "InvalidSettings", "Settings", "load_settings"]
+_FROM_CLOUD: Final = frozenset({"arm_endpoint", "arm_audience", "authority_host", "write_limit", "read_limit"})
+"""What is taken from the cloud, where it is not set."""
+
+__all__ = ["PREFIX", "Address", "Credential", "InvalidSettings", "Settings", "default_of", "load_settings"]
 
 
 class InvalidSettings(ValueError):
@@ -283,6 +286,18 @@ class Settings(BaseModel):
 def variable(field: str) -> str:
     """The environment variable of a field of `Settings`."""
     return PREFIX + field.upper()
+
+
+def default_of(field: str) -> str:
+    """The default of a setting as people write it; empty where there is none."""
+    value = Settings.model_fields[field].default
+    if field in _FROM_CLOUD:
+        return "the cloud's"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if value in ("", (), VaultScopes()):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from vault_autoupdate.decide.tenancy import VaultScopes
 from vault_autoupdate.model.clouds import CLOUDS
-from vault_autoupdate.model.durations import format_duration
-from vault_autoupdate.settings import Settings, variable
+from vault_autoupdate.settings import Settings, default_of, variable
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs/configuration.md"
 
-_FROM_CLOUD: Final = {"arm_endpoint", "arm_audience", "authority_host", "write_limit", "read_limit"}
 _INTRODUCTION: Final = """# Configuration
 
 <!-- Written by tools/docs_build/configuration.py from the settings themselves. Do not edit. -->
@@ -86,13 +82,6 @@ def render() -> str:
 
 
 def _row(name: str, info: Any) -> str:
-    default = "the cloud's" if name in _FROM_CLOUD else _text(info.default)
-    return f"| `--{name.replace('_', '-')}` | `{variable(name)}` | {info.description} | {default} |\n"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, timedelta):
-        return f"`{format_duration(value)}`"
-    if value in ("", (), VaultScopes()):
-        return ""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    default = default_of(name)
+    shown = f"`{default}`" if default and default != "the cloud's" else default
+    return f"| `--{name.replace('_', '-')}` | `{variable(name)}` | {info.description} | {shown} |\n"

@@ -22,7 +22,7 @@ from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import printable
-from vault_autoupdate.settings import InvalidSettings, Settings, load_settings, variable
+from vault_autoupdate.settings import InvalidSettings, Settings, default_of, load_settings, variable
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -82,7 +82,8 @@ def settings_options(*, operator: bool) -> Callable[[F], F]:
     def add(command: F) -> F:
         for field, info in reversed(Settings.model_fields.items()):
             if operator or field not in _OPERATOR_ONLY:
-                text = f"{info.description} [{variable(field)}]"
+                default = f"  [default: {found}]" if (found := default_of(field)) else ""
+                text = f"{info.description} [{variable(field)}]{default}"
                 command = click.option(f"--{field.replace('_', '-')}", field, default=None, help=text)(command)
         return command
 

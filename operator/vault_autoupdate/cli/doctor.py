@@ -49,13 +49,11 @@ class _Target:
 
 @click.command()
 @click.argument("file", type=click.File(encoding="utf-8"), required=False)
-@click.option("--vault", default="", metavar="ID", help="Resource id of a vault, instead of FILE.")
-@click.option(
-    "--automation-account", "account", default="", metavar="ID", help="Resource id of its Automation account, likewise."
-)
+@click.option("--vault", metavar="ID", help="Resource id of a vault, instead of FILE.")
+@click.option("--automation-account", "account", metavar="ID", help="Resource id of its Automation account, likewise.")
 @output_option
 @settings_options(operator=False)
-def doctor(file: TextIO | None, vault: str, account: str, output: str, **flags: str | None) -> None:
+def doctor(file: TextIO | None, vault: str | None, account: str | None, output: str, **flags: str | None) -> None:
     """Check that Azure works: connection, clock, identity, token, and its rights on a vault. Nothing is changed.
 
     FILE is the manifest that kubectl takes; - reads standard input. Without FILE and --vault, what concerns no vault is
@@ -73,7 +71,7 @@ def doctor(file: TextIO | None, vault: str, account: str, output: str, **flags: 
     sys.exit(EXIT_FAILED if any(finding.standing is Standing.NOT_OK for finding in findings) else 0)
 
 
-def _targets(file: TextIO | None, vault: str, account: str) -> list[_Target]:
+def _targets(file: TextIO | None, vault: str | None, account: str | None) -> list[_Target]:
     """What is to be checked, or an end with all that is wrong with what was given."""
     if file is not None:
         if vault or account:

@@ -12,6 +12,7 @@ from vault_autoupdate import __version__
 _COMMANDS: Final = {
     "agents": "agents",
     "apply": "vault",
+    "completion": "completion",
     "discover": "discover",
     "doctor": "doctor",
     "plan": "vault",
@@ -22,6 +23,8 @@ _COMMANDS: Final = {
     "update-agents": "agents",
 }
 """By name: the module that has it. Which libraries a command needs differs, and starting is mostly loading them."""
+
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 __all__ = ["main"]
 
@@ -39,7 +42,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="vault-autoupdate")
 def main() -> None:
     """Keep Mobility service auto-update of Azure Site Recovery vaults as declared."""

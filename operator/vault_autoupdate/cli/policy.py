@@ -23,7 +23,7 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.discover import tell_troubles, to_csv
-from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.cli.view import print_json, show_legend
 from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, list_resources
 from vault_autoupdate.core import Core
 from vault_autoupdate.decide.policy_steps import PolicyPlan
@@ -38,11 +38,23 @@ from vault_autoupdate.report.policy_restore import read_child
 from vault_autoupdate.report.policy_status import counts_of
 
 _COLUMNS: Final = ("vault", "location", "standing", "why", "resource", "auto_update", "automation_account")
-_SIGNS: Final = {"Missing": "+", "Changes": "~", "Leaves": "-", "Managed": "=", "Orphaned": "!"}
+_SIGNS: Final = {
+    "Missing": ("+", "to make"),
+    "Changes": ("~", "to change"),
+    "Leaves": ("-", "to leave"),
+    "Managed": ("=", "as it should be"),
+    "Orphaned": ("!", "left over"),
+}
+"""By standing: its sign, and what that means."""
+_OTHER: Final = ("·", "nothing is done")
 
 _source = click.argument("source", metavar="FILE|NAME")
 _namespace_option = click.option(
-    "-n", "--namespace", default="", help="Namespace of a policy of the cluster; without it, a file is read."
+    "-n",
+    "--namespace",
+    default="",
+    show_default=False,
+    help="Namespace of a policy of the cluster; without it, a file is read.",
 )
 
 __all__ = ["policy"]
@@ -182,10 +194,11 @@ def _show(rows: list[VaultRow], *, everything: bool) -> None:
     console = Console()
     done = [row for row in rows if everything or row.standing not in {"Managed", "NotSelected", "Excluded"}]
     for row in done:
-        sign = _SIGNS.get(row.standing, "·")
+        sign, _ = _SIGNS.get(row.standing, _OTHER)
         setting = f" {row.auto_update}" if row.standing == "Missing" and row.auto_update else ""
         why = f": {row.why}" if row.why else ""
         console.print(printable(f"{sign} {row.vault}{setting}{why}"), markup=False, highlight=False, soft_wrap=True)
+    show_legend(console, dict(_SIGNS.get(row.standing, _OTHER) for row in done))
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.standing] = counts.get(row.standing, 0) + 1

@@ -32,15 +32,13 @@ __all__ = ["status"]
 
 
 @click.command()
-@click.option(
-    "-n", "--namespace", default="", help="One namespace; without it, those that the operator watches, or all."
-)
+@click.option("-n", "--namespace", help="One namespace; without it, those that the operator watches, or all.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", help="Form of the answer."
 )
 @click.option("-w", "--watch", is_flag=True, help="Go on showing how things are, until Ctrl-C.")
-def status(namespace: str, output: str, *, all_namespaces: bool, watch: bool) -> None:
+def status(namespace: str | None, output: str, *, all_namespaces: bool, watch: bool) -> None:
     """Show all VaultAutoUpdate resources of the cluster, the worst first, and what to do about them.
 
     Policies come before them, if there are any; -o json has the resources alone.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeElapsedColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.plan import Action, Decision, Plan
@@ -22,15 +23,26 @@ from vault_autoupdate.model.text import plural
 from vault_autoupdate.report.readiness import Readiness
 
 _SIGNS: Final = {
-    Action.PATCH: ("~", "yellow"),
-    Action.REPAIR: ("!", "magenta"),
-    Action.KEEP: ("=", "green"),
-    Action.TRACK: ("…", "cyan"),
-    Action.IGNORE: ("-", "dim"),
-    Action.WAIT: ("!", "red"),
+    Action.PATCH: ("~", "yellow", "to change"),
+    Action.REPAIR: ("!", "magenta", "to repair"),
+    Action.KEEP: ("=", "green", "as declared"),
+    Action.TRACK: ("…", "cyan", "under way"),
+    Action.IGNORE: ("-", "dim", "ignored: it cannot have auto-update"),
+    Action.WAIT: ("x", "red", "failed, waits for its next try"),
 }
+"""By action: its sign, its style, and what the sign means."""
 
-__all__ = ["LiveView", "PlainView", "View", "open_view", "plan_document", "run_document", "show_plan", "show_run"]
+__all__ = [
+    "LiveView",
+    "PlainView",
+    "View",
+    "open_view",
+    "plan_document",
+    "run_document",
+    "show_legend",
+    "show_plan",
+    "show_run",
+]
 
 
 class View(Protocol):
@@ -62,12 +74,25 @@ class PlainView:
             self._console.print(readiness.message, markup=False, soft_wrap=True)
 
 
+class JobsInFlight(ProgressColumn):
+    """How many jobs are in flight, each time that the bar is drawn: progress is told in larger steps than that."""
+
+    state: VaultState | None = None
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - of the one task that there is, the state tells more
+        """See `ProgressColumn`."""
+        if self.state is None:
+            return Text("reading the vault")
+        return Text(f"{plural(_in_flight(self.state), 'job')} in flight")
+
+
 class LiveView:
     """A progress bar, and a line above it for each mapping or machine that has come to an end."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, in_flight: JobsInFlight) -> None:
         self._progress = progress
-        self._task = progress.add_task("reading the vault", total=None)
+        self._in_flight = in_flight
+        self._task = progress.add_task("", total=None)
         self._done = 0
 
     def outcome(self, path: str, word: str, explanation: Explanation) -> None:
@@ -81,10 +106,9 @@ class LiveView:
 
     def progress(self, readiness: Readiness, state: VaultState) -> None:  # noqa: ARG002 - the numbers are enough here
         """See `View`."""
+        self._in_flight.state = state
         running, waiting = _work_left(state)
-        words = f"{plural(running, 'job')} in flight"
-        total = self._done + running + waiting
-        self._progress.update(self._task, description=words, total=total, completed=self._done)
+        self._progress.update(self._task, total=self._done + running + waiting, completed=self._done)
 
 
 def _lines(explanation: Explanation) -> list[str]:
@@ -93,15 +117,19 @@ def _lines(explanation: Explanation) -> list[str]:
     return [text for text in (explanation.message, explanation.recommended_action, activity) if text]
 
 
+def _in_flight(state: VaultState) -> int:
+    rollout = state.rollout
+    return len(state.operations) + (len(rollout.updates) if rollout else 0)
+
+
 def _work_left(state: VaultState) -> tuple[int, int]:
     """Jobs in flight, and changes and updates that are still to start."""
     counts, rollout, decision = state.counts, state.rollout, state.rollout_decision
     waiting = counts[Action.PATCH] + counts[Action.REPAIR]
-    updates = rollout.updates if rollout else {}
     if rollout and decision and decision.phase is Phase.ROLLING:
         undecided = {machine.key for machine in (*decision.start, *decision.waiting)}
         waiting += len(undecided - rollout.updates.keys() - rollout.done.keys() - rollout.failures.keys())
-    return len(state.operations) + len(updates), waiting
+    return _in_flight(state), waiting
 
 
 @contextmanager
@@ -110,14 +138,15 @@ def open_view(console: Console) -> Iterator[View]:
     if not console.is_terminal:
         yield PlainView(console)
         return
+    in_flight = JobsInFlight()
     columns = (
-        TextColumn("{task.description}"),
+        in_flight,
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        yield LiveView(progress)
+        yield LiveView(progress, in_flight)
 
 
 def show_plan(console: Console, resource: VaultAutoUpdate, plan: Plan, *, everything: bool) -> None:
@@ -127,13 +156,14 @@ def show_plan(console: Console, resource: VaultAutoUpdate, plan: Plan, *, everyt
     if console.is_terminal and shown:
         table = Table("", Column("Mapping", overflow="fold"), Column("Why", overflow="fold"), box=None, pad_edge=False)
         for decision in shown:
-            sign, style = _SIGNS[decision.action]
+            sign, style, _ = _SIGNS[decision.action]
             table.add_row(sign, escape(decision.mapping.path), escape(decision.reason), style=style)
         console.print(table)
     else:
         for decision in shown:
             line = f"{_SIGNS[decision.action][0]} {decision.mapping.path}: {decision.reason}"
             console.print(line, markup=False, soft_wrap=True)
+    show_legend(console, {_SIGNS[each.action][0]: _SIGNS[each.action][2] for each in shown})
     counts = plan.counts
     console.print(
         f"Plan: {counts[Action.PATCH]:,} to change, {counts[Action.REPAIR]:,} to repair, "
@@ -141,6 +171,13 @@ def show_plan(console: Console, resource: VaultAutoUpdate, plan: Plan, *, everyt
         markup=False,
         soft_wrap=True,
     )
+
+
+def show_legend(console: Console, signs: Mapping[str, str]) -> None:
+    """Print what the signs mean, if there are any."""
+    if signs:
+        words = "  ".join(f"{sign} {meaning}" for sign, meaning in signs.items())
+        console.print(f"Signs: {words}", markup=False, highlight=False, soft_wrap=True)
 
 
 def plan_document(resource: VaultAutoUpdate, plan: Plan) -> dict[str, Any]:

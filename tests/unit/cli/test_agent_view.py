@@ -142,7 +142,7 @@ def shown_progress(state: VaultState, ended: int) -> tuple[str, float, float | N
             view.outcome("m", "succeeded", Explanation())
         view.progress(Readiness("False", "Progressing", ""), state)
         (task,) = view._progress.tasks
-        return task.description, task.completed, task.total
+        return view._in_flight.render(task).plain, task.completed, task.total
 
 
 def test_the_bar_counts_updates_that_ended_that_run_and_that_wait() -> None:
