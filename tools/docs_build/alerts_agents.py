@@ -16,6 +16,7 @@ from tools.docs_build.alerts_promql import (
 
 _BEHIND = of_resource(series("agents", 'state="behind"'))
 _BY_HAND = of_resource(series("resource_auto_update")) + " == 0"
+_WITHOUT_ROLE = of_resource(series("automation_account_problem", 'reason=~"RoleMissing|RoleTooWeak|RoleDenied"'))
 _NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
 _MACHINES = "{{ $value | humanize }} machines in the vault of " + _NAME
 
@@ -139,12 +140,27 @@ AGENT_ALERTS = (
     ),
     Alert(
         "AutomationAccountUnhealthy",
-        unless_suspended(f"{of_resource(series('automation_account_healthy'))} == 0"),
+        unless_suspended(
+            f"{of_resource(series('automation_account_healthy'))} == 0 unless on ({KEY}) {_WITHOUT_ROLE} == 1"
+        ),
         "30m",
         "warning",
         "The Automation account cannot update the agents.",
         f"The Automation account of {_NAME} cannot do its daily run, or soon will not. The condition "
         "AutomationAccountHealthy says what to do.",
+        why="What is the matter with its role has an alert of its own.",
+        of_resource=True,
+    ),
+    Alert(
+        "AutomationAccountRole",
+        unless_suspended(f"{_WITHOUT_ROLE} == 1"),
+        "30m",
+        "warning",
+        "The Automation account may not change the vault.",
+        f"Auto-update of {_NAME} is as declared, and nothing is updated: the identity of its Automation account has no role "
+        "on the vault, one that only reads, or is denied what its role allows. The condition AutomationAccountHealthy has "
+        "the command that gives it one.",
+        why="By the time the reason is told, no role was seen for a quarter of an hour.",
         of_resource=True,
     ),
 )

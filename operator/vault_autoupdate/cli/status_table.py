@@ -22,7 +22,9 @@ _COLUMNS: Final = (
 _POLICY_COLUMNS: Final = (
     "POLICY", "MODE", "COVERED", "NOT READY", "ORPHANED", "UNREACHABLE", "STATE", "SINCE", "WHAT IT SAYS",
 )  # fmt: skip
-_WIDE: Final = frozenset(_COLUMNS[8:-1])
+_WIDE: Final = frozenset(
+    {"MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT"}
+)
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 

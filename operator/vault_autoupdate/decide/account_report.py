@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from vault_autoupdate.decide.role_report import RoleReport
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import (
     RUNBOOK,
@@ -107,7 +107,7 @@ def build_account_report(
             "JobScheduleMissing", name, [(each, f"Job schedule {each.job_schedule_name}") for each in artifacts.unbound]
         ),
         _disabled_problem(name, artifacts.disabled),
-        _run_problem(name, facts.runs),
+        _run_problem(name, facts.runs, role),
         _minutes_problem(name, facts),
     )
     problems = tuple(problem for problem in found if problem)
@@ -242,7 +242,7 @@ def _disabled_problem(name: str, disabled: Sequence[tuple[ContainerMapping, Sche
     )
 
 
-def _run_problem(name: str, runs: Sequence[RunbookRun]) -> Problem | None:
+def _run_problem(name: str, runs: Sequence[RunbookRun], role: RoleReport | None) -> Problem | None:
     last = next((run for run in runs if run.status.casefold() not in _UNFINISHED), None)
     if last is None or last.status.casefold() == "completed":
         return None
@@ -250,9 +250,17 @@ def _run_problem(name: str, runs: Sequence[RunbookRun]) -> Problem | None:
     return Problem(
         "RunbookFailing",
         f"The last run{when} of the update runbook ended as {clean(last.status, _NAME_BYTES)}. Look at it in the "
-        f"portal (Automation account {name} > Jobs > {RUNBOOK}). One cause that Microsoft names: the account's "
-        "identity has no role on the vault.",
+        f"portal (Automation account {name} > Jobs > {RUNBOOK}).{_cause_of_failing(role)}",
     )
+
+
+def _cause_of_failing(role: RoleReport | None) -> str:
+    """What may be behind it, unless the role is known to be enough, or has been told of."""
+    if role and (role.wrong or role.standing is RoleStanding.ENOUGH):
+        return ""
+    if role and role.roles:
+        return f" The account's identity is {', '.join(role.roles)}, and nobody says whether that is enough."
+    return " One cause that Microsoft names: the account's identity has no role on the vault."
 
 
 def _minutes_problem(name: str, facts: AccountFacts) -> Problem | None:
