@@ -1,8 +1,7 @@
 """Automation accounts: what they are, and the schedules in them by which mappings have agents updated.
 
 A schedule, and the job schedule that binds it to the runbook, follow from the setting of the mapping to which they
-belong. An account only keeps which of them somebody has deleted or disabled. New names come with every PATCH that
-enables, so that is how such a PATCH makes anew what is gone.
+belong. An account only keeps what somebody has done to them: deleted or changed them, or bound another runbook to one.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from asr_simulator.mapping import ENABLED, MANAGED_IDENTITY, ContainerMapping
 from asr_simulator.scenario import AccountSpec, IdentityType, RunSpec, Scenario
+from asr_simulator.schedules import Schedule
 from asr_simulator.vault import Vault
 
 RUNBOOK = "MS-SR-Update-MobilityServiceForA2AVirtualMachines"
 """The runbook that updates agents, as users report its name; it is not listed among the account's own."""
 SYSTEM_ASSIGNED = ("SystemAssigned", "SystemAssigned, UserAssigned")
 
-__all__ = ["RUNBOOK", "SYSTEM_ASSIGNED", "Account", "Accounts", "Binding", "Run", "make_runs"]
+__all__ = ["RUNBOOK", "SYSTEM_ASSIGNED", "Account", "Accounts", "Binding", "Link", "Run", "make_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,21 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A job schedule: it binds a schedule to a runbook."""
+
+    id: str
+    schedule: str
+    runbook: str
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """What a mapping has in its account. Either half may be gone."""
 
     mapping: ContainerMapping
     schedule: str | None
     job_schedule: str | None
-    is_enabled: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -58,8 +66,12 @@ class Account:
     runs: tuple[Run, ...] = ()
     deleted: set[str] = field(default_factory=set)
     """Names of schedules and ids of job schedules, in lower case."""
-    disabled: set[str] = field(default_factory=set)
-    """Names of schedules, in lower case."""
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    """By name in lower case: those that were read or changed."""
+    foreign: list[Link] = field(default_factory=list)
+    """Job schedules that Site Recovery has not made."""
+    ran_until: datetime | None = None
+    """Runs of its schedules are in `runs` up to then."""
     tags: dict[str, str] = field(default_factory=dict)
     identities_made: int = 0
     """How often its own identity was made anew."""
@@ -100,7 +112,6 @@ class Account:
             mapping,
             None if schedule is None or schedule.lower() in self.deleted else schedule,
             None if job_schedule is None or job_schedule.lower() in self.deleted else job_schedule,
-            is_enabled=schedule is not None and schedule.lower() not in self.disabled,
         )
 
 
@@ -150,6 +161,13 @@ class Accounts:
                 if setting.status == ENABLED and (setting.account or "").lower() == wanted:
                     yield account.binding(mapping)
 
+    def links(self, account: Account, vaults: Iterable[Vault]) -> Iterator[Link]:
+        """Yield all job schedules of an account."""
+        for binding in self.bindings(account, vaults):
+            if binding.job_schedule is not None:
+                yield Link(binding.job_schedule, binding.mapping.auto_update.schedule or "", RUNBOOK)
+        yield from (link for link in account.foreign if link.id.lower() not in account.deleted)
+
     def can_update(self, mapping: ContainerMapping) -> bool:
         """Tell whether the VMs of a mapping would get updates by themselves (inferred from what each part is for)."""
         setting = mapping.auto_update
@@ -159,7 +177,10 @@ class Accounts:
         if account is None or not account.can_run:
             return False
         binding = account.binding(mapping)
-        return binding.schedule is not None and binding.job_schedule is not None and binding.is_enabled
+        if binding.schedule is None or binding.job_schedule is None:
+            return False
+        schedule = account.schedules.get(binding.schedule.lower())
+        return schedule is None or schedule.is_enabled
 
 
 def make_runs(specs: Iterable[RunSpec], account_id: str, now: datetime) -> tuple[Run, ...]:

@@ -12,18 +12,18 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-from asr_simulator.accounts import RUNBOOK, SYSTEM_ASSIGNED, Account, Binding, Run
-from asr_simulator.arm_errors import Answer, ArmError, dumps, resource_not_found
+from asr_simulator.accounts import SYSTEM_ASSIGNED, Account, Link, Run
+from asr_simulator.arm_errors import Answer, ArmError, dumps, method_not_allowed, resource_not_found
 from asr_simulator.calls import Call, page_answer
+from asr_simulator.clock import automation_time
 from asr_simulator.routes import RouteKind
+from asr_simulator.schedules import BareError, patched, put
 from asr_simulator.world import World
 
 _ACCOUNT_TYPE = "Microsoft.Automation/AutomationAccounts"
 _OF_RUNBOOK = re.compile(r"properties/runbook/name eq '([^']*)'")
-_NEVER = "9999-12-31T23:59:00+00:00"
-"""Inferred: when a schedule without an end ends."""
 
-__all__ = ["Automation", "account_document", "job_schedule_document", "run_document", "schedule_document"]
+__all__ = ["Automation", "account_document", "job_schedule_document", "run_document"]
 
 
 class Automation:
@@ -48,6 +48,7 @@ class Automation:
             resource = f"Microsoft.Automation/automationAccounts/{call.route.account}"
             raise resource_not_found(resource, call.route.resource_group)
         self._world.settle()  # a mapping's job that has ended may have changed what is here
+        self._world.schedules.run(account)
         return self._handlers[call.route.kind](call, account)
 
     def _list_accounts(self, call: Call) -> Answer:
@@ -72,22 +73,35 @@ class Automation:
         return Answer(200, dumps(account_document(account, self._created(), self._world.scenario.identity.tenant_id)))
 
     def _schedules(self, call: Call, account: Account) -> Answer:
-        documents = (
-            schedule_document(account, binding, self._now())
-            for binding in self._bindings(account)
-            if binding.schedule is not None
-        )
-        return self._one_or_page(call, documents, "schedule", lambda document: str(document["name"]))
+        if call.method != "GET":
+            return self._change_schedule(call, account)
+        documents = (each.document(account.id, self._now()) for each in self._world.schedules.of(account))
+        return self._one_or_page(call, documents, lambda document: str(document["name"]))
+
+    def _change_schedule(self, call: Call, account: Account) -> Answer:
+        """Answer PUT, PATCH and DELETE. The answer has the old ``lastModifiedTime`` (seen)."""
+        schedules, name = self._world.schedules, call.route.artifact
+        existing = schedules.find(account, name)
+        if not name:
+            raise method_not_allowed(call.method)
+        if existing is None and call.method != "PUT":
+            raise BareError(404, "NotFound", "")
+        if call.method == "DELETE":
+            account.deleted.add(name.lower())
+            return Answer(200)
+        now = self._now()
+        if call.method == "PATCH" and existing is not None:
+            changed = patched(existing, call.body, now)
+        else:
+            changed = put(existing, name, call.body, schedules.behaviour, now)
+        schedules.store(account, changed)
+        before = existing.modified if existing else changed.modified
+        return Answer(200 if existing else 201, dumps(changed.document(account.id, now, before)))
 
     def _job_schedules(self, call: Call, account: Account) -> Answer:
-        documents = (
-            job_schedule_document(account, binding)
-            for binding in self._bindings(account)
-            if binding.job_schedule is not None
-        )
-        return self._one_or_page(
-            call, documents, "job schedule", lambda document: str(document["properties"]["jobScheduleId"])
-        )
+        links = self._world.accounts.links(account, self._world.vaults.values())
+        documents = (job_schedule_document(account, link) for link in links)
+        return self._one_or_page(call, documents, lambda document: str(document["properties"]["jobScheduleId"]))
 
     def _list_jobs(self, call: Call, account: Account) -> Answer:
         """List jobs, by runbook if the filter asks for that; any other filter is taken but does nothing.
@@ -108,11 +122,8 @@ class Automation:
         }
         return Answer(200, dumps({"value": [_usage(name, used, account) for name, used in minutes.items()]}))
 
-    def _bindings(self, account: Account) -> Iterable[Binding]:
-        return self._world.accounts.bindings(account, self._world.vaults.values())
-
     def _one_or_page(
-        self, call: Call, documents: Iterable[dict[str, Any]], what: str, name_of: Callable[[dict[str, Any]], str]
+        self, call: Call, documents: Iterable[dict[str, Any]], name_of: Callable[[dict[str, Any]], str]
     ) -> Answer:
         wanted = call.route.artifact
         if not wanted:
@@ -120,8 +131,7 @@ class Automation:
         for document in documents:
             if name_of(document).lower() == wanted.lower():
                 return Answer(200, dumps(document))
-        # The code and the text are inferred.
-        raise ArmError(404, "NotFound", f"The {what} '{wanted}' was not found.")
+        raise BareError(404, "NotFound", "")  # seen of a schedule
 
     def _page(self, call: Call, documents: Iterable[dict[str, Any]]) -> Answer:
         """Cut a page; the parameter ``$skip`` is that of a published example."""
@@ -161,45 +171,22 @@ def account_document(account: Account, created: datetime, tenant: str) -> dict[s
         "properties": {
             "sku": {"name": "Basic"},
             "state": account.state,
-            "creationTime": _time(created),
+            "creationTime": automation_time(created),
             "lastModifiedBy": "somebody@example.com",
-            "lastModifiedTime": _time(created),
+            "lastModifiedTime": automation_time(created),
         },
     }
 
 
-def schedule_document(account: Account, binding: Binding, now: datetime) -> dict[str, Any]:
-    """Build a schedule: every day at midnight, as Microsoft's page says; that the zone is UTC is inferred."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return {
-        "name": binding.schedule,
-        "id": f"{account.id}/schedules/{binding.schedule}",
-        "properties": {
-            "description": None,
-            "creationTime": _time(midnight),
-            "expiryTime": _NEVER,
-            "expiryTimeOffsetMinutes": 0,
-            "frequency": "Day",
-            "interval": 1,
-            "isEnabled": binding.is_enabled,
-            "lastModifiedTime": _time(midnight),
-            "nextRun": _time(midnight + timedelta(days=1)),
-            "nextRunOffsetMinutes": 0,
-            "startTime": _time(midnight),
-            "startTimeOffsetMinutes": 0,
-            "timeZone": "UTC",
-        },
-    }
-
-
-def job_schedule_document(account: Account, binding: Binding) -> dict[str, Any]:
+def job_schedule_document(account: Account, link: Link) -> dict[str, Any]:
     """Build a job schedule, which has no name of its own (published example)."""
     return {
-        "id": f"{account.id}/jobSchedules/{binding.job_schedule}",
+        "id": f"{account.id}/jobSchedules/{link.id}",
+        "type": f"{_ACCOUNT_TYPE}/JobSchedules",
         "properties": {
-            "jobScheduleId": binding.job_schedule,
-            "runbook": {"name": RUNBOOK},
-            "schedule": {"name": binding.mapping.auto_update.schedule},
+            "jobScheduleId": link.id,
+            "runbook": {"name": link.runbook},
+            "schedule": {"name": link.schedule},
             "runOn": None,
             "parameters": None,
         },
@@ -218,10 +205,10 @@ def run_document(account: Account, run: Run) -> dict[str, Any]:
             "runbook": {"name": run.runbook},
             "provisioningState": "Succeeded",
             "status": run.status,
-            "creationTime": _time(run.created_at),
-            "startTime": None if run.started_at is None else _time(run.started_at),
-            "lastModifiedTime": _time(changed),
-            "endTime": None if run.ended_at is None else _time(run.ended_at),
+            "creationTime": automation_time(run.created_at),
+            "startTime": None if run.started_at is None else automation_time(run.started_at),
+            "lastModifiedTime": automation_time(changed),
+            "endTime": None if run.ended_at is None else automation_time(run.ended_at),
         },
     }
 
@@ -235,9 +222,3 @@ def _usage(name: str, used: float, account: Account) -> dict[str, Any]:
         "throttleStatus": "ThrottledAtSubscriptionLevel" if is_over else "NotThrottled",
         "unit": "Minute",
     }
-
-
-def _time(moment: datetime) -> str:
-    """Print a time as Automation does: with a zone, and at most three digits of a fraction without trailing zeros."""
-    fraction = f".{moment.microsecond // 1000:03}".rstrip("0").rstrip(".")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"

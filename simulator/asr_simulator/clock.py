@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-__all__ = ["Clock", "ManualTime", "seven_digits", "trimmed", "whole_second"]
+__all__ = ["Clock", "ManualTime", "automation_time", "seven_digits", "trimmed", "whole_second"]
 
 
 class _Segment(NamedTuple):
@@ -115,6 +115,12 @@ def seven_digits(wall: float) -> str:
     """Print a time as operation status bodies do, always with 7 fractional digits (seen in a recording)."""
     moment = datetime.fromtimestamp(wall, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0Z"
+
+
+def automation_time(moment: datetime) -> str:
+    """Print a time as Automation does: with a zone, and at most three digits of a fraction without trailing zeros."""
+    fraction = f".{moment.microsecond // 1000:03}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
 
 
 def trimmed(wall: float) -> str:

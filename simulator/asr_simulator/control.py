@@ -17,6 +17,7 @@ from asr_simulator.control_accounts import (
     account_infos,
     apply_account,
     apply_schedules,
+    due_runs,
 )
 from asr_simulator.control_activity import ActivityRequest, apply_activity, list_activity
 from asr_simulator.control_agents import ItemsRequest, ReleaseRequest, apply_items, apply_release, item_states
@@ -41,6 +42,7 @@ from asr_simulator.control_tenant import (
     apply_vaults,
 )
 from asr_simulator.control_types import (
+    DueRun,
     ItemState,
     KindStats,
     MappingState,
@@ -80,6 +82,7 @@ class Control:
             web.get(f"{PREFIX}/accounts", get(lambda _query: {"accounts": account_infos(self._world)})),
             web.get(f"{PREFIX}/activity", get(lambda query: list_activity(self._world, query.get("subscription", "")))),
             web.post(f"{PREFIX}/activity", post(ActivityRequest, lambda wish: apply_activity(self._world, wish))),
+            web.get(f"{PREFIX}/due-runs", get(self.due_runs)),
             web.get(f"{PREFIX}/requests", get(self.requests)),
             web.get(f"{PREFIX}/patches", get(self.patches)),
             web.get(f"{PREFIX}/stats", get(lambda _query: self.stats())),
@@ -143,6 +146,10 @@ class Control:
         return RequestLogPage(
             requests=[entry.record() for entry in chosen], last_sequence=self._world.log.last_sequence
         )
+
+    def due_runs(self, query: dict[str, str]) -> dict[str, list[DueRun]]:
+        """Show when the schedules of an ``account`` will start the runbook within so many ``hours``."""
+        return {"runs": due_runs(self._world, query.get("account", ""), _whole(query, "hours", 24))}
 
     def patches(self, query: dict[str, str]) -> dict[str, list[PatchRecord]]:
         """Show what was done to each mapping that was PATCHed."""

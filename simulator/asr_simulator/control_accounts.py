@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
 
-from asr_simulator.accounts import Account, Binding, make_runs
+from asr_simulator.accounts import Account, Binding, Link, make_runs
 from asr_simulator.control_requests import ControlError
-from asr_simulator.control_types import AccountInfo, ScheduleInfo
+from asr_simulator.control_types import AccountInfo, DueRun, ScheduleInfo
 from asr_simulator.scenario import AccountState, IdentityType, RunSpec, Section, matches_any
 from asr_simulator.world import World
 
-__all__ = ["AccountRequest", "ScheduleChange", "SchedulesRequest", "account_infos", "apply_account", "apply_schedules"]
+__all__ = [
+    "AccountRequest",
+    "ScheduleChange",
+    "SchedulesRequest",
+    "account_infos",
+    "apply_account",
+    "apply_schedules",
+    "due_runs",
+]
 
 
 class AccountRequest(Section):
@@ -49,6 +59,10 @@ class ScheduleChange(StrEnum):
     """Enable it."""
     DISABLE = "disable"
     """Disable it."""
+    RESET = "reset"
+    """Set it back to the time that Site Recovery gives."""
+    SHARE = "share"
+    """Bind another runbook to it as well."""
 
 
 class SchedulesRequest(Section):
@@ -91,14 +105,22 @@ def apply_schedules(world: World, wish: SchedulesRequest) -> dict[str, Any]:
     ]
     if not chosen:
         raise ControlError([f"pattern: nothing in {account.name!r} matches {wish.pattern!r}"])
-    match wish.change:
-        case ScheduleChange.DISABLE:
-            account.disabled.update(chosen)
-        case ScheduleChange.ENABLE:
-            account.disabled.difference_update(chosen)
+    for name in dict.fromkeys(chosen):
+        _change(world, account, name, wish.change)
+    return {"changed": list(dict.fromkeys(chosen))}
+
+
+def _change(world: World, account: Account, name: str, change: ScheduleChange) -> None:
+    match change:
+        case ScheduleChange.DISABLE | ScheduleChange.ENABLE:
+            if (schedule := world.schedules.find(account, name)) is not None:
+                account.schedules[name] = replace(schedule, is_enabled=change is ScheduleChange.ENABLE)
         case ScheduleChange.DELETE | ScheduleChange.DELETE_JOB_SCHEDULE:
-            account.deleted.update(chosen)
-    return {"changed": chosen}
+            account.deleted.add(name)
+        case ScheduleChange.RESET:
+            world.schedules.reset(account, name)
+        case ScheduleChange.SHARE:
+            account.foreign.append(Link(str(uuid5(NAMESPACE_URL, name)), name, "Nightly-Cleanup"))
 
 
 def account_infos(world: World) -> list[AccountInfo]:
@@ -115,18 +137,32 @@ def account_infos(world: World) -> list[AccountInfo]:
             minutes_used=account.minutes_used,
             minutes_limit=account.minutes_limit,
             runs=[run.status for run in account.runs],
-            schedules=[
-                ScheduleInfo(
-                    mapping=binding.mapping.name,
-                    schedule=binding.schedule,
-                    job_schedule=binding.job_schedule,
-                    enabled=binding.is_enabled,
-                )
-                for binding in _bindings(world, account)
-            ],
+            schedules=[_schedule_info(world, account, binding) for binding in _bindings(world, account)],
         )
         for account in world.accounts
     ]
+
+
+def due_runs(world: World, reference: str, hours: int) -> list[DueRun]:
+    """Show when schedules of an account will start the update runbook, from now on, if nobody changes them."""
+    world.settle()
+    now = datetime.fromtimestamp(world.clock.wall(), UTC)
+    due = world.schedules.due(_find(world, reference), now, now + timedelta(hours=hours))
+    return [DueRun(at=at.isoformat(timespec="seconds"), schedule=name) for at, name in sorted(due)]
+
+
+def _schedule_info(world: World, account: Account, binding: Binding) -> ScheduleInfo:
+    schedule = world.schedules.find(account, binding.schedule) if binding.schedule else None
+    return ScheduleInfo(
+        mapping=binding.mapping.name,
+        schedule=binding.schedule,
+        job_schedule=binding.job_schedule,
+        enabled=schedule is not None and schedule.is_enabled,
+        start=schedule.start.isoformat(timespec="seconds") if schedule else None,
+        time_zone=schedule.zone if schedule else None,
+        frequency=schedule.frequency if schedule else None,
+        days=list(schedule.days or ()) if schedule else [],
+    )
 
 
 def _bindings(world: World, account: Account) -> list[Binding]:

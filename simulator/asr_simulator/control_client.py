@@ -13,6 +13,7 @@ from typing import Any, cast
 from asr_simulator.control_types import (
     AccountInfo,
     ActivityRecord,
+    DueRun,
     FaultState,
     ItemState,
     MappingState,
@@ -188,6 +189,18 @@ class ControlClient:
         """Enable or disable schedules by name, with wildcards; returns their names in lower case."""
         return self._change_schedules(account, pattern, "enable" if enabled else "disable")
 
+    def reset_schedule(self, account: str, pattern: str) -> list[str]:
+        """Set schedules back to the time that Site Recovery gives; returns their names in lower case."""
+        return self._change_schedules(account, pattern, "reset")
+
+    def share_schedule(self, account: str, pattern: str) -> list[str]:
+        """Bind another runbook to schedules; returns their names in lower case."""
+        return self._change_schedules(account, pattern, "share")
+
+    def due_runs(self, account: str, hours: int = 24) -> list[DueRun]:
+        """Show when the update runbook will be started, the soonest first."""
+        return cast("list[DueRun]", self._get("due-runs", account=account, hours=hours)["runs"])
+
     def _change_schedules(self, account: str, pattern: str, change: str) -> list[str]:
         wish = {"account": account, "pattern": pattern, "change": change}
         return cast("list[str]", self._post("schedules", wish)["changed"])
@@ -219,7 +232,7 @@ class ControlClient:
     def settings(self, **sections: Any) -> dict[str, Any]:
         """Replace sections; returns what now applies.
 
-        Sections: throttle, jobs, agent_updates, activity_log, latency, patch_failure_share, time_scale.
+        Sections: throttle, jobs, agent_updates, activity_log, schedules, latency, patch_failure_share, time_scale.
         """
         return self._post("settings", sections)
 

@@ -13,7 +13,7 @@ from asr_simulator.clock import trimmed
 from asr_simulator.generate import enabled, make_ailment, other_account
 from asr_simulator.mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, ContainerMapping
 from asr_simulator.routes import RouteKind, action_of
-from asr_simulator.scenario import ActivityLogSettings, AgentUpdates, Jobs, Mix, Range, Section, Throttling
+from asr_simulator.scenario import ActivityLogSettings, AgentUpdates, Jobs, Mix, Range, Schedules, Section, Throttling
 from asr_simulator.vault import Vault
 from asr_simulator.world import World
 
@@ -101,6 +101,8 @@ class SettingsRequest(Section):
     """How updates of agents go that start from now on."""
     activity_log: ActivityLogSettings | None = None
     """How the activity log goes on from now on."""
+    schedules: Schedules | None = None
+    """What happens to schedules from now on; who shares one stays."""
     latency: Range | None = None
     """Latency."""
     patch_failure_share: Share | None = None
@@ -225,6 +227,8 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
         world.set_agent_updates(wish.agent_updates)
     if wish.activity_log is not None:
         world.activity.settings = wish.activity_log
+    if wish.schedules is not None:
+        world.schedules.behaviour = wish.schedules
     if wish.latency is not None:
         world.latency = wish.latency
     if wish.patch_failure_share is not None:
@@ -236,6 +240,7 @@ def apply_settings(world: World, wish: SettingsRequest) -> dict[str, Any]:
         "jobs": world.job_settings.model_dump(mode="json"),
         "agent_updates": world.agent_updates.model_dump(mode="json"),
         "activity_log": world.activity.settings.model_dump(mode="json"),
+        "schedules": world.schedules.behaviour.model_dump(mode="json"),
         "latency": world.latency.model_dump(mode="json"),
         "patch_failure_share": world.patch_failure_share,
         "time_scale": world.clock.time_scale,

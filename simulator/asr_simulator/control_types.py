@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 __all__ = [
     "AccountInfo",
     "ActivityRecord",
+    "DueRun",
     "FaultState",
     "ItemState",
     "KindStats",
@@ -159,6 +160,18 @@ class ScheduleInfo(TypedDict):
     job_schedule: str | None
     """None when it was deleted."""
     enabled: bool
+    start: str | None
+    """Its first run, in UTC."""
+    time_zone: str | None
+    frequency: str | None
+    days: list[str]
+
+
+class DueRun(TypedDict):
+    """When a schedule starts the update runbook."""
+
+    at: str
+    schedule: str
 
 
 class AccountInfo(TypedDict):

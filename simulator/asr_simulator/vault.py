@@ -6,7 +6,7 @@ import heapq
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
 from asr_simulator.agents import AgentRecord, Agents, AgentState
@@ -45,6 +45,7 @@ class Vault:
         background_per_hour: float,
         auto_update_after: float | None,
         can_update: Callable[[ContainerMapping], bool],
+        name_schedule: Callable[[ContainerMapping, AutoUpdate, Vault], AutoUpdate],
     ) -> None:
         self.spec = spec
         self.tags = dict(spec.tags)
@@ -69,6 +70,7 @@ class Vault:
         self.background_per_hour = background_per_hour
         self.agents = Agents(auto_update_after)
         self._can_update = can_update
+        self._name_schedule = name_schedule
         self._ends: list[tuple[float, int]] = []
         self._next_background: float | None = None
         self.add(self.factory.initial())
@@ -207,7 +209,7 @@ class Vault:
         if ending not in SUCCESSFUL_ENDINGS:
             return
         if wanted.status == ENABLED:
-            wanted = replace(wanted, schedule=f"{mapping.name}_{guid(self.rng)}", job_schedule=guid(self.rng))
+            wanted = self._name_schedule(mapping, wanted, self)
         mapping.auto_update = wanted
         if mapping.ailment is not None and mapping.ailment.curable:
             mapping.ailment = None

@@ -20,6 +20,7 @@ from asr_simulator.request_log import RequestLog
 from asr_simulator.roles import RoleBook
 from asr_simulator.routes import Route
 from asr_simulator.scenario import AgentUpdates, Jobs, Scenario, VaultSpec
+from asr_simulator.schedule_book import ScheduleBook
 from asr_simulator.signing import Signer
 from asr_simulator.tenant import Tenant
 from asr_simulator.throttle import Throttle
@@ -55,6 +56,13 @@ class World:
         self.patch_failure_share = scenario.patch_failure_share
         self.accounts = Accounts(scenario, datetime.fromtimestamp(self.clock.wall(), UTC))
         self.vaults: dict[tuple[str, str, str], Vault] = {}
+        self.schedules = ScheduleBook(
+            self.accounts,
+            scenario.schedules,
+            vaults=self.vaults.values,
+            now=lambda: datetime.fromtimestamp(self.clock.wall(), UTC),
+            real_seconds=self.clock.real_seconds,
+        )
         self.groups: dict[str, set[str]] = {}
         """Resource groups by subscription, all in lower case."""
         self.activity = ActivityLog(scenario.activity_log, random.Random(f"{scenario.seed} activity"))
@@ -83,7 +91,9 @@ class World:
             background_per_hour=self.job_settings.background_per_hour,
             auto_update_after=self.agent_updates.auto_update_after,
             can_update=lambda mapping: self._can_update(spec, mapping),
+            name_schedule=self.schedules.named_for,
         )
+        self.schedules.share(vault)
         self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
         return vault
 

@@ -153,15 +153,23 @@ BODIES: Final[dict[str, tuple[Answer, set[str]]]] = {
     ),
     # The example is older than identities.
     "published_account": (_of_account, {"identity: only ours"}),
+    # Recordings have the type, and say that a schedule has nothing advanced.
     "published_schedule": (
         lambda arm: _of_account(arm, f"/schedules/{arm.details('enabled')['scheduleName']}"),
-        {"properties.description: text, ours null"},
+        {"properties.description: text, ours null", "properties.advancedSchedule: only ours", "type: only ours"},
     ),
     "published_schedules": (
         lambda arm: _of_account(arm, "/schedules"),
-        {"value[].properties.description: text, ours null"},
+        {
+            "value[].properties.description: text, ours null",
+            "value[].properties.advancedSchedule: only ours",
+            "value[].type: only ours",
+        },
     ),
-    "published_job_schedules": (lambda arm: {"value": _of_account(arm, "/jobSchedules")["value"]}, set()),
+    "published_job_schedules": (
+        lambda arm: {"value": _of_account(arm, "/jobSchedules")["value"]},
+        {"value[].type: only ours"},
+    ),
     # What a runbook of Site Recovery runs in is unknown.
     "published_account_jobs": (
         lambda arm: _of_account(arm, "/jobs"),

@@ -24,6 +24,7 @@ from asr_simulator.scenario.behaviour import (
 )
 from asr_simulator.scenario.model import Scenario, ScenarioError, load_scenario, parse_scenario, problems_of
 from asr_simulator.scenario.roles import DenySpec, GroupSpec, RoleAssignmentSpec, Roles, RoleSpec
+from asr_simulator.scenario.schedules import Schedules
 from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec, SubscriptionState
 from asr_simulator.scenario.vaults import MappingKind, MappingSpec, Mix, VaultSpec
 
@@ -56,6 +57,7 @@ __all__ = [
     "RunSpec",
     "Scenario",
     "ScenarioError",
+    "Schedules",
     "Section",
     "SubscriptionSpec",
     "SubscriptionState",

@@ -12,6 +12,7 @@ from asr_simulator.scenario.activity import ActivityLogSettings
 from asr_simulator.scenario.agents import AccountSpec, AgentUpdates
 from asr_simulator.scenario.behaviour import Identity, Jobs, Range, Section, Share, Throttling
 from asr_simulator.scenario.roles import Roles
+from asr_simulator.scenario.schedules import Schedules
 from asr_simulator.scenario.tenant import ROOT, Graph, ManagementGroupSpec, SubscriptionSpec
 from asr_simulator.scenario.vaults import VaultSpec
 
@@ -55,6 +56,8 @@ class Scenario(Section):
     """How jobs run."""
     agent_updates: AgentUpdates = AgentUpdates()
     """How updates of agents go."""
+    schedules: Schedules = Schedules()
+    """What happens to schedules of Automation accounts."""
     patch_failure_share: Share = 0.0
     """Part of the PATCH calls that is answered 500 and starts no job."""
     identity: Identity = Identity()
