@@ -115,6 +115,31 @@ def full_status() -> dict[str, Any]:
             "schedulesDisabled": 0,
             "problems": [{"reason": "ScheduleMissing", "message": "A schedule is gone. It is made anew."}],
         },
+        "runbookSchedule": {
+            "declared": "every day at 02:30 Europe/Berlin, spread over 2h",
+            "schedules": 812,
+            "inSync": 810,
+            "differing": [
+                {
+                    "mapping": "fabric/container/mapping-2",
+                    "schedule": "mapping-2_58e5c2b5",
+                    "reason": "ScheduleDisabled",
+                    "was": "every day at 00:00 Etc/UTC",
+                    "wanted": "every day at 03:10 Europe/Berlin",
+                    "message": "It is disabled.",
+                }
+            ],
+            "differingOmitted": 1,
+            "replaced": [{"was": "every day at 00:00 Etc/UTC", "schedules": 810, "lastMovedAt": NOW}],
+            "moved": [
+                {
+                    "schedule": "58e5c2b5f4a19c03",
+                    "mapping": "0b0ad8a95d7c4e21",
+                    "movedAt": [NOW],
+                }
+            ],
+            "movedOthersUntil": NOW,
+        },
         "operations": [
             {
                 "mapping": "fabric/container/mapping-1",

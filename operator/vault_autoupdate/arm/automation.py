@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
+from vault_autoupdate.arm.account_calls import AccountCalls, scope_of
 from vault_autoupdate.arm.client import ArmClient, CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
-from vault_autoupdate.arm.paging import PagedList, pages
 from vault_autoupdate.arm.wire import automation as wire
 from vault_autoupdate.model.arm_id import ArmId, fold, is_below
 from vault_autoupdate.model.azure import RUNBOOK, AccountFacts, RunbookRun, Schedule
 from vault_autoupdate.model.errors import ArmError
-from vault_autoupdate.model.quota import QuotaScope
 
-_API_VERSION: Final = "2024-10-23"
-"""Automation is another resource provider than Site Recovery, with versions of its own."""
-_LANE: Final = "automation"
-"""Stands where the region of vaults has its place in a scope."""
-_MOST_PAGES: Final = 50
 _MOST_PAGES_OF_JOBS: Final = 3
 _RUNS: Final = 5
 _MOST_REMEMBERED: Final = 16
@@ -31,21 +25,9 @@ _FRESH_FOR: Final = 600.0
 """Seconds for which what was read for one vault does for others."""
 _MOST_ASKED_FOR: Final = 10
 """Schedules, and job schedules, that are asked for singly."""
-_BAD_REQUEST: Final = 400
-_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
+_OPT_OUT: Final = "set spec.automationAccountChecks: false to do without these checks"
 _GONE: Final = frozenset({"resourcenotfound", "resourcegroupnotfound", "notfound"})
-_ACTIONS: Final = {
-    "get_account": "read",
-    "get_schedule": "schedules/read",
-    "get_job_schedule": "jobSchedules/read",
-    "list_schedules": "schedules/read",
-    "list_job_schedules": "jobSchedules/read",
-    "list_account_jobs": "jobs/read",
-    "list_usages": "usages/read",
-}
-
-T = TypeVar("T")
 
 __all__ = ["AutomationAccounts"]
 
@@ -67,7 +49,7 @@ class AutomationAccounts:
     """Reads Automation accounts in one cloud. A call about an account stays with that account, whatever a link says."""
 
     def __init__(self, client: ArmClient) -> None:
-        self._client = client
+        self._calls = AccountCalls(client, _OPT_OUT)
         self._read: OrderedDict[str, _Read] = OrderedDict()
         """By key of the account: what was read last, of the accounts that were read last."""
 
@@ -100,9 +82,9 @@ class AutomationAccounts:
             return last.facts
 
     async def _facts(self, context: CallContext, account: ArmId) -> AccountFacts:
-        context = replace(context, scope=_scope_of(account))
+        context = replace(context, scope=scope_of(account))
         try:
-            found = await self._document(context, "get_account", account, "", wire.account)
+            found = await self._calls.document(context, "get_account", account, "", wire.account)
         except ArmError as error:
             if error.status == _NOT_FOUND and error.code.casefold() in _GONE:
                 return AccountFacts(None)
@@ -110,7 +92,7 @@ class AutomationAccounts:
         schedules = await self._schedules(context, account)
         job_schedules = await self._job_schedules(context, account)
         runs = await self._runs(context, account)
-        used, limit = await self._document(context, "list_usages", account, "/usages", wire.minutes)
+        used, limit = await self._calls.document(context, "list_usages", account, "/usages", wire.minutes)
         return AccountFacts(found, schedules, job_schedules, runs, used, limit)
 
     async def confirm(
@@ -140,7 +122,7 @@ class AutomationAccounts:
         Raises:
             AzureError: something could not be read.
         """
-        context = replace(context, scope=_scope_of(account))
+        context = replace(context, scope=scope_of(account))
         if await self._is_any_there(context, account, "get_schedule", "schedules", schedules):
             found = {fold(name): Schedule(name) for name in schedules}
             facts = replace(facts, schedules={**found, **facts.schedules})
@@ -155,7 +137,7 @@ class AutomationAccounts:
             if "/" in name or not is_below(f"{account.text}/{kind}/{name}", account.key):
                 return True  # no name that could be asked for: nothing is known, so nothing is done
             try:
-                await self._document(context, operation, account, f"/{kind}/{name}", bool)
+                await self._calls.document(context, operation, account, f"/{kind}/{name}", bool)
             except ArmError as error:
                 if error.status != _NOT_FOUND:
                     raise
@@ -165,13 +147,15 @@ class AutomationAccounts:
 
     async def _schedules(self, context: CallContext, account: ArmId) -> dict[str, Schedule]:
         found: dict[str, Schedule] = {}
-        async for page in self._pages(context, "list_schedules", account, "/schedules", wire.schedules_page):
+        async for page in self._calls.pages(context, "list_schedules", account, "/schedules", wire.schedules_page):
             found.update(page)
         return found
 
     async def _job_schedules(self, context: CallContext, account: ArmId) -> dict[str, str]:
         found: dict[str, str] = {}
-        async for page in self._pages(context, "list_job_schedules", account, "/jobSchedules", wire.job_schedules_page):
+        async for page in self._calls.pages(
+            context, "list_job_schedules", account, "/jobSchedules", wire.job_schedules_page
+        ):
             found.update(page)
         return found
 
@@ -185,7 +169,7 @@ class AutomationAccounts:
         found: list[wire.Run] = []
         read = 0
         path = "/jobs?$filter=" + quote(f"properties/runbook/name eq '{RUNBOOK}'")
-        async for page in self._pages(context, "list_account_jobs", account, path, wire.runs_page):
+        async for page in self._calls.pages(context, "list_account_jobs", account, path, wire.runs_page):
             read += 1
             found += page
             if len(found) >= _RUNS or read == _MOST_PAGES_OF_JOBS:
@@ -193,52 +177,3 @@ class AutomationAccounts:
         never = datetime.min.replace(tzinfo=UTC)
         found.sort(key=lambda run: run.asked_at or never, reverse=True)
         return tuple(run.run for run in found[:_RUNS])
-
-    async def _document(
-        self, context: CallContext, operation: str, account: ArmId, path: str, parse: Callable[[Any], T]
-    ) -> T:
-        target = _target(account, path)
-        try:
-            return await self._client.read(context, operation, target, lambda reply: parse(reply.document()))
-        except ArmError as error:
-            _explain(error, operation, account)
-            raise
-
-    async def _pages(
-        self, context: CallContext, operation: str, account: ArmId, path: str, read_page: Callable[[Any], Sequence[T]]
-    ) -> AsyncIterator[Sequence[T]]:
-        wanted = PagedList(operation, _target(account, path), account, "account", read_page, _MOST_PAGES)
-        try:
-            async for page in pages(self._client, context, wanted):
-                yield page
-        except ArmError as error:
-            _explain(error, operation, account)
-            raise
-
-
-def _target(account: ArmId, path: str) -> str:
-    below, _, query = path.partition("?")
-    return f"{account.text}{below}?api-version={_API_VERSION}{query and f'&{query}'}"
-
-
-def _explain(error: ArmError, operation: str, account: ArmId) -> None:
-    """Say what to do about the account, where ARM's errors in general are explained with the vault in mind."""
-    if error.status == _FORBIDDEN and "microsoft.automation/" not in error.recommended_action.casefold():
-        error.recommended_action = (
-            f"Grant the calling identity the action Microsoft.Automation/automationAccounts/{_ACTIONS[operation]} on "
-            f"{account.text}, or set spec.automationAccountChecks: false to do without these checks."
-        )
-    elif error.status == _NOT_FOUND:
-        error.recommended_action = (
-            "Check spec.automationAccountResourceId, and that the identity has a role in its subscription and is of "
-            "its tenant."
-        )
-    elif error.status == _BAD_REQUEST:
-        error.recommended_action = (
-            f"This cloud may not know api-version {_API_VERSION} of Microsoft.Automation: set "
-            "spec.automationAccountChecks: false to do without these checks."
-        )
-
-
-def _scope_of(account: ArmId) -> QuotaScope:
-    return QuotaScope(fold(account.subscription), _LANE)

@@ -35,6 +35,7 @@ from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.runbook_schedule import has_unwritten_moves
 
 _SETTLE_SECONDS: Final = 0.5
 """How long news of the resources takes to come in, about."""
@@ -338,8 +339,9 @@ class Controller:
             tracked.history.looked_at(began, self._now())  # a pass begins with a look, and shows nothing before
             # A run has to stand in the status before its first change: a process after this one has to know of it.
             begins = state.run is not None and state.run.id != (tracked.status.get("lastRun") or {}).get("id")
-            if begins or current.reason != Reason.PROGRESSING:
-                await self._publisher.publish(tracked, current, final=begins)
+            must = begins or has_unwritten_moves(tracked.status, state.schedules)  # likewise
+            if must or current.reason != Reason.PROGRESSING:
+                await self._publisher.publish(tracked, current, final=must)
             else:
                 await self._publisher.tell_progress(tracked, current)
 

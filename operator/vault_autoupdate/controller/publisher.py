@@ -17,6 +17,7 @@ from vault_autoupdate.report.document import build_status, differs
 from vault_autoupdate.report.drift import drift_event
 from vault_autoupdate.report.events import EventAggregator
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.runbook_schedule import schedule_events
 
 _PROGRESS_BURST: Final = 20
 _PROGRESS_INTERVAL: Final = timedelta(seconds=0.1)
@@ -85,6 +86,7 @@ class Publisher:
             return False
         before, tracked.sent = ready_condition(tracked.status), status
         attributed = drift_event(tracked.status, status)
+        rescheduled = schedule_events(tracked.status, status)
         try:
             await self._writer.write_status(tracked.ref, status, patient=final)
         except ObjectGone:
@@ -104,6 +106,8 @@ class Publisher:
             await self._emit_event(tracked, current, was_ready=before[0] == ConditionStatus.TRUE)
         if attributed:
             await self._emit_event(tracked, attributed, about="drift")
+        for event in rescheduled:
+            await self._emit_event(tracked, event, about="runbookSchedule")
         return True
 
     @staticmethod

@@ -32,7 +32,7 @@ _ARTIFACT_BYTES: Final = 120
 _PATH_BYTES: Final = 300
 _MESSAGE_BYTES: Final = 1000
 
-__all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report"]
+__all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report", "is_updated_by"]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class _Artifacts:
 
 
 def _artifacts(facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping]) -> _Artifacts:
-    ours = sorted((each for each in mappings if _is_updated_by(each, account)), key=lambda each: each.key)
+    ours = sorted((each for each in mappings if is_updated_by(each, account)), key=lambda each: each.key)
     named = [(each, facts.schedules.get(fold(each.schedule_name))) for each in ours if each.schedule_name]
     return _Artifacts(
         scheduled=[(mapping, schedule) for mapping, schedule in named if schedule],
@@ -171,7 +171,7 @@ def absent_artifacts(
     facts: AccountFacts, account: ArmId, mappings: Sequence[ContainerMapping]
 ) -> tuple[list[str], list[str]]:
     """Names of the schedules and of the job schedules that mappings need and the account's lists do not show."""
-    ours = [each for each in mappings if _is_updated_by(each, account)]
+    ours = [each for each in mappings if is_updated_by(each, account)]
     schedules = {each.schedule_name for each in ours if each.schedule_name}
     job_schedules = {each.job_schedule_name for each in ours if each.job_schedule_name}
     return (
@@ -180,7 +180,8 @@ def absent_artifacts(
     )
 
 
-def _is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
+def is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
+    """Whether ``account`` updates the agents of a mapping."""
     return (
         mapping.instance_type.casefold() == "a2a"
         and mapping.state.casefold() == "paired"

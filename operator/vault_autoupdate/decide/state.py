@@ -15,6 +15,8 @@ from vault_autoupdate.decide.attribution import Drift
 from vault_autoupdate.decide.jobs import Operation, Verdict
 from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
+from vault_autoupdate.decide.schedule_report import Replaced, ScheduleReport
+from vault_autoupdate.decide.schedule_writes import ScheduleWrites
 from vault_autoupdate.model.azure import ContainerMapping, LostArtifact, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
@@ -22,7 +24,7 @@ from vault_autoupdate.model.windows import Window
 
 R = TypeVar("R")
 
-__all__ = ["Look", "Run", "VaultState"]
+__all__ = ["Look", "Run", "ScheduleKeeping", "VaultState"]
 
 
 @dataclass
@@ -79,6 +81,20 @@ class Look(Generic[R]):
 
 
 @dataclass
+class ScheduleKeeping:
+    """What is known of the schedules of the update runbook, and was done to them."""
+
+    look: Look[ScheduleReport] = field(default_factory=Look)
+    writes: ScheduleWrites = field(default_factory=ScheduleWrites)
+    replaced: tuple[Replaced, ...] = ()
+    """Times at which they ran before, the newest first."""
+
+    def forget(self) -> None:
+        """No time is declared. What was written lately counts all the same, should one be declared again."""
+        self.look.forget()
+
+
+@dataclass
 class VaultState:
     """Everything known of a vault that one resource manages."""
 
@@ -114,6 +130,8 @@ class VaultState:
     """The agents of the vault's machines."""
     account: Look[AccountReport] = field(default_factory=Look)
     """The Automation account."""
+    schedules: ScheduleKeeping = field(default_factory=ScheduleKeeping)
+    """The schedules of the update runbook."""
     rollout: Rollout | None = None
     """Updates of agents in windows; None for a vault without ``spec.agentUpdates`` and without any left over."""
     rollout_decision: RolloutDecision | None = None
@@ -148,7 +166,7 @@ class VaultState:
     def look_anew(self, now: datetime) -> None:
         """Somebody wants to know how things stand: all of it is due."""
         self.settled_until = None
-        self.agents.due = self.account.due = now
+        self.agents.due = self.account.due = self.schedules.look.due = now
         self.artifacts_renewed.clear()
 
     def take_over(self, left: Mapping[str, Operation]) -> None:
@@ -191,6 +209,7 @@ class VaultState:
         self.attempts[key] = started(self.attempts.get(key), now, policy)
         self.paths[key] = mapping.path
         self.actions[key] = Action.TRACK if operation else Action.KEEP
+        self.schedules.look.due = now  # Azure may give it another schedule, or the same one another time
         if operation:
             self.operations[key] = operation
         if self.artifacts_missing.pop(key, None):
@@ -210,6 +229,7 @@ class VaultState:
         """The job of a mapping is not waited for any longer."""
         key = operation.key
         self.operations.pop(key, None)
+        self.schedules.look.due = now
         if verdict is Verdict.SUCCEEDED:
             self.actions[key] = Action.KEEP
             return

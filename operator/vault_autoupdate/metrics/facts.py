@@ -34,6 +34,7 @@ _AS_OF_THE_WELL: Final = {
     "Stalled": "False",
     "AgentsCurrent": "True",
     "AutomationAccountHealthy": "True",
+    "RunbookScheduleInSync": "True",
 }
 """The status that each condition has of a resource which needs nobody."""
 

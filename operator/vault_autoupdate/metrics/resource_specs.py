@@ -14,7 +14,7 @@ from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
 
-CONDITIONS: Final = ("Reconciling", "Stalled", "AgentsCurrent", "AutomationAccountHealthy")
+CONDITIONS: Final = ("Reconciling", "Stalled", "AgentsCurrent", "AutomationAccountHealthy", "RunbookScheduleInSync")
 """Those that have a metric. Ready has its own."""
 REASONS: Final = (
     "AccountNotFound", "AccountNotOk", "AgentsExpired", "AgentsExpiring", "ArmUnreachable", "AuthenticationFailed",
@@ -24,7 +24,8 @@ REASONS: Final = (
     "JobScheduleMissing", "MalformedReply", "MappingsFailed", "NoSystemAssignedIdentity", "NotReadable",
     "NotReported", "Progressing", "ReinstallRequired", "ResourceNotFound", "RetriesExhausted", "RoleDenied",
     "RoleMissing", "RoleNotSeen", "RoleTooWeak", "RunbookFailing",
-    "ScheduleDisabled", "ScheduleMissing", "ScopeLocked", "ScopeNotAllowed", "SubscriptionNotFound", "Suspended",
+    "ScheduleDeclaredTwice", "ScheduleDisabled", "ScheduleKeepsChanging", "ScheduleMissing", "ScheduleNotAccepted",
+    "ScheduleShared", "SchedulesDiffer", "ScopeLocked", "ScopeNotAllowed", "SubscriptionNotFound", "Suspended",
     "Throttled", "UntrustedLink", "UpdatesWaiting", "VaultAlreadyManaged",
 )  # fmt: skip
 """Reasons of conditions that have a label of their own: others come from Azure, and may be anything."""
@@ -137,7 +138,8 @@ RESOURCE_SPECS: Final = (
     _resource(
         "resource_condition",
         "1 for each condition that is not as it is of a resource which needs nobody: Reconciling and Stalled while "
-        "they are True, AgentsCurrent and AutomationAccountHealthy while they are not. Ready has its own metrics.",
+        "they are True, AgentsCurrent, AutomationAccountHealthy and RunbookScheduleInSync while they are not. Ready "
+        "has its own metrics.",
         type=quoted(CONDITIONS),
         status="`True`, `False`, `Unknown`",
         reason=_REASONS_TEXT,

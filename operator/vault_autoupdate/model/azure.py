@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
@@ -30,6 +30,7 @@ __all__ = [
     "Machine",
     "RunbookRun",
     "Schedule",
+    "ScheduleLink",
     "Vault",
 ]
 
@@ -168,6 +169,38 @@ class Schedule:
     name: str
     enabled: bool | None = None
     next_run: datetime | None = None
+    start: datetime | None = None
+    """The first run; the later ones have its wall time in the zone."""
+    time_zone: str = ""
+    frequency: str = ""
+    """``Day``, ``Week`` and others."""
+    interval: int | None = None
+    """How many days or weeks lie between two runs."""
+    week_days: frozenset[str] = frozenset()
+    """Names of the days, folded; they matter to a weekly one."""
+    expiry: str | None = None
+    """When it ends, as it was read: it is sent back as it is. Often the year 9999."""
+    description: str | None = None
+    """As it was read, to be sent back as it is: never fit for people."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it ends; None for never."""
+        try:
+            time = datetime.fromisoformat(self.expiry or "")
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True)
+class ScheduleLink:
+    """A job schedule: it binds a schedule to a runbook."""
+
+    schedule: str
+    """Name."""
+    runbook: str
+    """Name. Site Recovery's own is in no list of the account's runbooks, but it is named here."""
 
 
 @dataclass(frozen=True)

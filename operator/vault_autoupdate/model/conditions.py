@@ -15,6 +15,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     AGENTS_CURRENT = "AgentsCurrent"
     AUTOMATION_ACCOUNT_HEALTHY = "AutomationAccountHealthy"
+    RUNBOOK_SCHEDULE_IN_SYNC = "RunbookScheduleInSync"
 
 
 class ConditionStatus(StrEnum):
@@ -36,6 +37,8 @@ class Reason(StrEnum):
     DRIFT_ATTRIBUTED = "DriftAttributed"
     """Of Events alone."""
     DRIFT_NOT_ATTRIBUTED = "DriftNotAttributed"
+    """Likewise."""
+    RUNBOOK_SCHEDULE_MOVED = "RunbookScheduleMoved"
     """Likewise."""
     THROTTLED = "Throttled"
     INVALID_SPEC = "InvalidSpec"

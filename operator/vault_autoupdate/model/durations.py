@@ -10,12 +10,14 @@ import re
 from datetime import timedelta
 from typing import Final
 
+from pydantic import BeforeValidator
+
 _UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 _LONGEST = timedelta(days=3650)
 _MAX_TEXT = 64
 
-__all__ = ["format_duration", "parse_duration"]
+__all__ = ["duration_between", "format_duration", "parse_duration"]
 
 
 def parse_duration(text: str) -> timedelta:
@@ -48,3 +50,19 @@ def format_duration(duration: timedelta) -> str:
     minutes, secs = divmod(rest, 60)
     parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if value]
     return "".join(parts)
+
+
+def duration_between(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
+    """Read a duration as Kubernetes writes it, and refuse one that is out of bounds."""
+
+    def validate(value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        duration = parse_duration(str(value))
+        if not at_least <= duration <= at_most:
+            raise ValueError(
+                f"{value} is out of bounds: at least {format_duration(at_least)}, at most {format_duration(at_most)}"
+            )
+        return duration
+
+    return BeforeValidator(validate)

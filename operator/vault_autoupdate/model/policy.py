@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from vault_autoupdate.model.arm_id import ArmId, is_guid, is_resource_name, parse_automation_account_id, parse_vault_id
+from vault_autoupdate.model.durations import duration_between
 from vault_autoupdate.model.quantity import Quantity, parse_quantity
 from vault_autoupdate.model.resource import (
     GROUP,
@@ -39,7 +40,6 @@ from vault_autoupdate.model.resource import (
     Metadata,
     Mode,
     ResourceKey,
-    duration_between,
     problem_of,
     request_of,
 )

@@ -31,7 +31,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vault_autoupdate.model.arm_id import ArmId, fold, parse_automation_account_id, parse_vault_id
-from vault_autoupdate.model.durations import format_duration, parse_duration
+from vault_autoupdate.model.durations import duration_between
+from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.model.windows import LONGEST, SHORTEST, WindowSchedule
 
@@ -76,7 +77,6 @@ __all__ = [
     "RolloutRules",
     "Spec",
     "VaultAutoUpdate",
-    "duration_between",
     "parse_resource",
     "problem_of",
     "request_of",
@@ -131,6 +131,11 @@ _UPDATES_BY_ITSELF: Final = (
     "updated in windows, or remove agentUpdates"
 )
 
+_NOTHING_SCHEDULED: Final = (
+    "Site Recovery has no schedule when autoUpdate is Disabled: set autoUpdate to Enabled, or remove runbookSchedule "
+    "and say with agentUpdates when the operator updates the agents"
+)
+
 
 class CredentialSource(BaseModel):
     """``spec.credential``: the Secret or the ServiceAccount by which the resource logs in to Azure."""
@@ -153,22 +158,6 @@ class DriftSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
     attribution: DriftAttribution = DriftAttribution.DISABLED
-
-
-def duration_between(at_least: timedelta, at_most: timedelta) -> BeforeValidator:
-    """Read a duration as Kubernetes writes it, and refuse one that is out of bounds."""
-
-    def validate(value: object) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        duration = parse_duration(str(value))
-        if not at_least <= duration <= at_most:
-            raise ValueError(
-                f"{value} is out of bounds: at least {format_duration(at_least)}, at most {format_duration(at_most)}"
-            )
-        return duration
-
-    return BeforeValidator(validate)
 
 
 def _name_pattern(pattern: str) -> str:
@@ -237,6 +226,7 @@ class Spec(BaseModel):
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
+    runbook_schedule: RunbookScheduleSpec | None = None
     automation_account_checks: StrictBool = True
     drift: DriftSpec = DriftSpec()
 
@@ -251,6 +241,15 @@ class Spec(BaseModel):
                 f"must be in the vault's subscription ({vault.subscription}): Site Recovery accepts no other"
             )
         return account
+
+    @field_validator("runbook_schedule")
+    @classmethod
+    def _site_recovery_updates(
+        cls, schedule: RunbookScheduleSpec | None, info: ValidationInfo
+    ) -> RunbookScheduleSpec | None:
+        if schedule is not None and info.data.get("auto_update") is AutoUpdate.DISABLED:
+            raise ValueError(_NOTHING_SCHEDULED)
+        return schedule
 
     @field_validator("agent_updates", mode="wrap")
     @classmethod

@@ -28,7 +28,7 @@ _ZONE: Final = re.compile(r"(?!posix/|right/)(?!localtime\Z|posixrules\Z)[A-Z][\
 """Names, not paths; and nothing that is another zone on another machine."""
 _ANY_TIME: Final = datetime(2024, 1, 1)  # noqa: DTZ001 - a wall time
 
-__all__ = ["LONGEST", "SHORTEST", "Window", "WindowSchedule"]
+__all__ = ["LONGEST", "SHORTEST", "Window", "WindowSchedule", "zone_named"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class WindowSchedule:
             ValueError: it cannot, with a message that says what to write instead.
         """
         _check_cron(self.cron)
-        _zone(self.time_zone)
+        zone_named(self.time_zone)
         if not SHORTEST <= self.duration <= LONGEST:
             raise ValueError(
                 f"a window of {format_duration(self.duration)} is out of bounds: write a duration of at least "
@@ -73,7 +73,7 @@ class WindowSchedule:
         Raises:
             ValueError: the schedule would not pass `check`.
         """
-        zone = _zone(self.time_zone)
+        zone = zone_named(self.time_zone)
         # After the clock went back, wall times that it shows for the second time lie in the past: begin after them.
         set_back = _offset(now - _DAY, zone) - _offset(now, zone)
         latest = _wall_time(now, zone) + max(set_back, timedelta()) + timedelta(seconds=1)
@@ -89,7 +89,7 @@ class WindowSchedule:
         Raises:
             ValueError: the schedule would not pass `check`.
         """
-        zone = _zone(self.time_zone)
+        zone = zone_named(self.time_zone)
         for wall_time in _matches(self.cron, _wall_time(now, zone), backwards=False):
             if (opens_at := _moment(wall_time, zone)) > now:
                 return self._window(opens_at)
@@ -132,7 +132,12 @@ def _matches(cron: str, start: datetime, *, backwards: bool) -> CronSim:
         raise ValueError(str(error).lower()) from error
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone with an IANA name.
+
+    Raises:
+        ValueError: there is none, with a message that says what to write instead.
+    """
     try:
         if len(name) <= 64 and _ZONE.fullmatch(name):
             return ZoneInfo(name)

@@ -15,11 +15,13 @@ from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
 from vault_autoupdate.arm.client import CallContext
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.arm.runbook_schedules import RunbookSchedules
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.decide.agent_report import newest_version
 from vault_autoupdate.decide.attempts import BackoffPolicy
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
+from vault_autoupdate.decide.schedule_claims import ScheduleClaims
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import ContainerMapping, Job
@@ -108,6 +110,9 @@ class ReconcileContext:
     accounts: AutomationAccounts
     roles: RoleAssignments
     activity: ActivityLogs
+    schedules: RunbookSchedules
+    schedule_claims: ScheduleClaims
+    """Of all vaults that the process has seen."""
     timing: Timing
     observer: RunObserver
     report_to: Report

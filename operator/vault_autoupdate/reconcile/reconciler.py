@@ -11,10 +11,13 @@ from datetime import datetime, timedelta
 from vault_autoupdate.arm.activity import ActivityLogs
 from vault_autoupdate.arm.authorization import RoleAssignments
 from vault_autoupdate.arm.automation import AutomationAccounts
+from vault_autoupdate.arm.runbook_schedules import RunbookSchedules
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.decide.plan import Decision, Plan
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.schedule import fraction_of
+from vault_autoupdate.decide.schedule_claims import ScheduleClaims
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.errors import AzureError
@@ -30,6 +33,7 @@ from vault_autoupdate.reconcile.looks import wants_to_look
 from vault_autoupdate.reconcile.mapping_work import MappingWork
 from vault_autoupdate.reconcile.observe import observe
 from vault_autoupdate.reconcile.plan import plan
+from vault_autoupdate.reconcile.runbook_schedules import find_runbook_schedules, keep_runbook_schedules
 from vault_autoupdate.reconcile.track import end_polls, next_poll, poll
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness
@@ -73,6 +77,8 @@ class Reconciler:
         self._accounts = AutomationAccounts(site_recovery.client)
         self._roles = RoleAssignments(site_recovery.client)
         self._activity = ActivityLogs(site_recovery.client)
+        self._schedules = RunbookSchedules(site_recovery.client)
+        self._schedule_claims = ScheduleClaims()
         self._newest_agents = NewestAgents()
         self._timing = timing
         self._observer = observer
@@ -174,6 +180,21 @@ class Reconciler:
         context.select = select
         return plan(context, await observe(context))
 
+    async def plan_schedules(self, resource: VaultAutoUpdate) -> ScheduleReport | None:
+        """Look at the schedules of the update runbook and say where they stand, without moving any.
+
+        Returns:
+            None where no time is declared.
+
+        Raises:
+            AzureError: the vault or the account could not be read.
+        """
+
+        async def nobody(_: Readiness) -> None:
+            return
+
+        return await find_runbook_schedules(self._begin(resource, VaultState(), nobody, asyncio.Event()))
+
     def _begin(
         self, resource: VaultAutoUpdate, state: VaultState, report: Report, superseded: asyncio.Event
     ) -> ReconcileContext:
@@ -184,6 +205,8 @@ class Reconciler:
             accounts=self._accounts,
             roles=self._roles,
             activity=self._activity,
+            schedules=self._schedules,
+            schedule_claims=self._schedule_claims,
             newest_agents=self._newest_agents,
             timing=self._timing,
             observer=self._observer,
@@ -240,6 +263,7 @@ async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | N
         state.settled_until = None
         if not await _until_settled(context):
             return False, None
+    await keep_runbook_schedules(context)
     await look_at_agents(context)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
     requeue_after = await advance(context, wanted.rules() if wanted else None, request=resource.update_agents_now)

@@ -19,7 +19,7 @@ from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.values import fitting, format_time
 
 MOST_UPDATES: Final = 50
-MOST_MACHINE_FAILURES: Final = 50
+MOST_MACHINE_FAILURES: Final = 20
 MOST_PLANNED: Final = 20
 COUNTED_CONCERNS: Final = (
     ("expired", Concern.EXPIRED),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -17,27 +15,16 @@ from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
+from vault_autoupdate.report.condition_value import ConditionValue, not_known
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.runbook_schedule import in_sync, schedule_matters
 from vault_autoupdate.report.values import format_time
 
-_REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _NAMED: Final = 3
 """Machines that the condition names."""
 _MESSAGE_BYTES: Final = 1000
 
 __all__ = ["ConditionValue", "account_healthy", "account_matters", "agents_current", "conditions", "not_known"]
-
-
-@dataclass(frozen=True)
-class ConditionValue:
-    """What one condition says, apart from its times."""
-
-    type: str
-    """A `ConditionType`."""
-    status: str
-    """A `ConditionStatus`."""
-    reason: str
-    message: str
 
 
 def agents_current(report: AgentReport | None, problem: Explanation | None, *, auto_update: bool) -> ConditionValue:
@@ -79,21 +66,6 @@ def agents_current(report: AgentReport | None, problem: Explanation | None, *, a
         "AgentsCurrent",
         f"No agent of {machines} has to be updated.",
     )
-
-
-def not_known(kind: str, problem: Explanation | None, not_looked: str) -> ConditionValue:
-    """The condition ``kind`` while nobody knows.
-
-    Args:
-        kind: its type.
-        problem: why nobody knows; None before the first look.
-        not_looked: the message before the first look.
-    """
-    if problem is None:
-        return ConditionValue(kind, ConditionStatus.UNKNOWN, "NotLookedAt", not_looked)
-    reason = problem.code if _REASON.fullmatch(problem.code) else "NotReadable"
-    said = " ".join(filter(None, (problem.message, problem.recommended_action)))
-    return ConditionValue(kind, ConditionStatus.UNKNOWN, reason, clean(said, _MESSAGE_BYTES) or not_looked)
 
 
 class _Finding(NamedTuple):
@@ -266,6 +238,8 @@ def _wanted(resource: VaultAutoUpdate | None, state: VaultState, readiness: Read
         wanted.append(agents_current(state.agents.report, state.agents.problem, auto_update=enabled))
     if state.account.seen and account_matters(resource):
         wanted.append(account_healthy(state.account.report, state.account.problem))
+    if state.schedules.look.seen and schedule_matters(resource):
+        wanted.append(in_sync(state.schedules.look.report, state.schedules.look.problem))
     return wanted
 
 
@@ -276,6 +250,11 @@ def _kept(
     kinds = [
         *([ConditionType.AGENTS_CURRENT] if not state.agents.seen else []),
         *([ConditionType.AUTOMATION_ACCOUNT_HEALTHY] if not state.account.seen and account_matters(resource) else []),
+        *(
+            [ConditionType.RUNBOOK_SCHEDULE_IN_SYNC]
+            if not state.schedules.look.seen and schedule_matters(resource)
+            else []
+        ),
     ]
     return [dict(before[kind]) for kind in kinds if kind in before]
 

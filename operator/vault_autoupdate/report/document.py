@@ -22,6 +22,7 @@ from vault_autoupdate.report.agent_fields import agent_fields
 from vault_autoupdate.report.conditions import account_matters, conditions
 from vault_autoupdate.report.drift import drift_fields
 from vault_autoupdate.report.readiness import Readiness, severity_key
+from vault_autoupdate.report.runbook_schedule import schedule_fields, schedule_matters
 from vault_autoupdate.report.values import fitting, format_time
 
 MOST_OPERATIONS: Final = 150
@@ -77,6 +78,7 @@ def build_status(
         if value or key in previous:
             status[key] = clean(value or previous[key], 64)
     status.update(_agents_and_account(resource, state, previous))
+    status.update(_schedules(resource, state, previous))
     status.update(_operations(state))
     status.update(_failures(state))
     status.update(drift_fields(state.drift))
@@ -119,6 +121,15 @@ def _agents_and_account(
     fields.update({key: previous[key] for key, keep in kept.items() if keep and key in previous})
     if not has_updates:
         fields.pop("agentUpdates", None)
+    return fields
+
+
+def _schedules(resource: VaultAutoUpdate | None, state: VaultState, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the schedules; until this process has looked, what an earlier one has seen of them."""
+    fields = schedule_fields(state.schedules)
+    kept = previous.get("runbookSchedule")
+    if not state.schedules.look.seen and schedule_matters(resource) and isinstance(kept, Mapping):
+        fields = {"runbookSchedule": {**kept, **fields.get("runbookSchedule", {})}}
     return fields
 
 

@@ -18,6 +18,7 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import COUNTED_CONCERNS
 from vault_autoupdate.report.drift import restore_drift
+from vault_autoupdate.report.runbook_schedule import restore_schedules
 from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
 
 _UNCLEAR: Final = frozenset({RoleStanding.NOT_SEEN, RoleStanding.UNKNOWN})
@@ -42,6 +43,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.agents.report = restore_agents(status)
     state.account.report = restore_account(status)
     state.rollout = restore_rollout(status, vault, now)
+    state.schedules = restore_schedules(status, now)
     for entry in read_entries(status.get("operations")):
         path = read_text(entry.get("mapping"))
         if is_below(restored := mapping_id(vault, path), vault.key):  # or it would be looked for somewhere else

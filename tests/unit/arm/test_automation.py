@@ -269,7 +269,7 @@ async def test_an_account_that_is_throttled_does_not_silence_the_vault(
     with pytest.raises(ArmError):
         await accounts.facts(CONTEXT, ACCOUNT)
 
-    throttle = accounts._client.throttle
+    throttle = accounts._calls._client.throttle
     assert throttle.paused_for(CONTEXT.scope, CallKind.READ) == 0
     assert [lane.scope for lane in throttle.states() if lane.paused_for > 0] == [
         QuotaScope(ACCOUNT.subscription, "automation")
