@@ -16,7 +16,7 @@ from benchmarks.machine import describe_machine
 from tests.chaos.run import Result, run_seed
 from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 from workbench.kube.control_plane import ControlPlane
-from workbench.kube.resources import CRD_FILE, install_definition
+from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 
 
 def main() -> int:
@@ -35,6 +35,7 @@ def main() -> int:
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch, ControlPlane() as plane:
         install_definition(plane.rest, CRD_FILE)
+        install_definition(plane.rest, POLICY_CRD_FILE)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C: the numbers of those that were finished are kept
             for seed in seeds:
                 result = run_seed(seed, plane, (chosen.keep or Path(scratch)) / f"seed-{seed}")

@@ -25,15 +25,19 @@ from asr_simulator.vault import Vault as SimulatedVault
 from tests.chaos.accounting import Setting
 from tests.chaos.journal import AgeNote, DriftNote, Journal, MappingNote, ResourceNote
 from tests.chaos.plan import ChaosPlan
+from tests.chaos.policy import PolicyGround
 from tests.chaos.steps import (
     Action,
     AddMappings,
+    AddVault,
     AgeAgents,
     Create,
     Delete,
+    DeleteVault,
     Drift,
     Edit,
     EndStuckJobs,
+    ExcludeVault,
     Freeze,
     Kill,
     Lane,
@@ -41,6 +45,7 @@ from tests.chaos.steps import (
     OtherClient,
     Outage,
     RemoveMappings,
+    SetSubscription,
     Step,
     Terminate,
     TokenOutage,
@@ -76,6 +81,7 @@ class Stage:
     journal: Journal
     rest: RestClient
     """Of the resources' lane; a session is not shared between threads."""
+    policy: PolicyGround
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By name: resources that were created and not deleted, as the API server last showed them to us."""
     looks: int = 0
@@ -143,6 +149,8 @@ class Stage:
                 self.sim.control.remove_mappings(vault=self.vaults[action.vault].name, count=action.count)
             case Create() | Edit() | Delete() | Look() | UpdateAgents():
                 self._declare(action)
+            case AddVault() | ExcludeVault() | DeleteVault() | SetSubscription():
+                self.policy.do(action)
 
     # --- the operator -----------------------------------------------------------------------------------------
 
@@ -233,6 +241,8 @@ class Stage:
         """Let the plan's faults strike from now on."""
         for fault in self.plan.faults:
             self.add_fault(fault.kind, **fault.parameters)
+        for kind, parameters in self.plan.policy.faults:
+            self.add_fault(kind, **parameters)
 
     def add_fault(self, kind: str, **parameters: Any) -> str:
         """Arm one fault; returns its id."""
@@ -248,16 +258,13 @@ class Stage:
 
     def stuck_jobs(self, number: int) -> list[Job]:
         """Jobs on mappings or agents of a vault that would run for ever."""
-        vault = self.world_vault(number)
-        jobs = list(vault.unfinished.values())
-        ours = vault.setting_updates.keys() | vault.agent_updates.keys()
-        return [job for job in jobs if job.number in ours and job.course.end == math.inf]
+        return _stuck_jobs(self.world_vault(number))
 
     def end_stuck_jobs(self) -> None:
         """Cancel what would run for ever, as somebody would in the portal."""
         headers = {"X-IDENTITY-HEADER": self.sim.scenario.identity.secret}
         query = "api-version=2019-08-01&resource=https://management.azure.com"
-        for job in [job for number in range(len(self.vaults)) for job in self.stuck_jobs(number)]:
+        for job in [job for vault in list(self.sim.world.vaults.values()) for job in _stuck_jobs(vault)]:
             url = f"{self.sim.url}{job.path}/cancel?api-version=2025-08-01"
 
             def cancel(url: str = url, job: Job = job) -> bool:
@@ -318,6 +325,7 @@ class Stage:
         patch = {"metadata": {"annotations": {REQUESTED_AT: f"look-{self.looks}"}}}
         for name in list(self.objects):
             self.persist(partial(self._merge, name, patch))
+        self.policy.ask(self.rest, self.persist)
 
     def update_agents(self, name: str) -> None:
         """Open a window for updates of agents, whatever has become of the one before."""
@@ -381,6 +389,12 @@ class Stage:
         body = self.rest.get_or_none(resource_path(self.namespace, found[1]))
         known = {note.body["metadata"]["uid"] for note in self.journal.resources}
         return body if body is not None and body["metadata"]["uid"] not in known else None
+
+
+def _stuck_jobs(vault: SimulatedVault) -> list[Job]:
+    jobs = list(vault.unfinished.values())
+    ours = vault.setting_updates.keys() | vault.agent_updates.keys()
+    return [job for job in jobs if job.number in ours and job.course.end == math.inf]
 
 
 def setting_of(mapping: ContainerMapping) -> Setting:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures import require_control_plane
 from workbench.kube.control_plane import ControlPlane
-from workbench.kube.resources import CRD_FILE, install_definition
+from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 
 _HERE: Final = Path(__file__).parent
 
@@ -31,4 +31,5 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     require_control_plane()
     with ControlPlane(tmp_path_factory.mktemp("chaos")) as running:
         install_definition(running.rest, CRD_FILE)
+        install_definition(running.rest, POLICY_CRD_FILE)
         yield running

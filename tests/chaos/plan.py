@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.chaos.policy_plan import PolicyPlan, make_policy_plan
 from tests.chaos.steps import (
     Action,
     AddMappings,
@@ -80,6 +81,7 @@ class ChaosPlan:
     jobs: Mapping[str, Any]
     faults: tuple[FaultPlan, ...]
     steps: tuple[Step, ...]
+    policy: PolicyPlan
     last: tuple[Step, ...]
     """One after the other, when the others are done; however long an outage took, this happens with faults."""
 
@@ -89,6 +91,7 @@ class ChaosPlan:
         heads += [f"  vault {number}: {vault}" for number, vault in enumerate(self.vaults)]
         heads += [f"  at first: {resource}" for resource in self.resources]
         heads += [f"  fault: {fault.kind} {dict(fault.parameters)}" for fault in self.faults]
+        heads += [f"  fault of discoveries: {kind} {parameters}" for kind, parameters in self.policy.faults]
         return "\n".join([*heads, *(f"  {step}" for step in self.steps), *(f"  + {step}" for step in self.last)])
 
 
@@ -108,6 +111,8 @@ def make_plan(seed: int) -> ChaosPlan:
         *(Step(_moment(rng), Lane.RESOURCES, Look()) for _ in range(rng.randint(6, 14))),
         *_agent_steps(for_agents, len(vaults)),
     ]
+    policy = make_policy_plan(seed, STORM)
+    steps += policy.steps
     return ChaosPlan(
         seed=seed,
         one_process=one_process,
@@ -120,6 +125,7 @@ def make_plan(seed: int) -> ChaosPlan:
         jobs=_jobs(rng),
         faults=_faults(rng),
         steps=tuple(sorted(steps, key=lambda step: (step.at, step.lane))),
+        policy=policy,
         last=_last_steps(rng, len(vaults)),
     )
 

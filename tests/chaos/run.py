@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from asr_simulator import ControlRefusedError, SimulatorThread, parse_scenario
+from asr_simulator.vault import Vault as SimulatedVault
 from tests.chaos.accounting import Goal
 from tests.chaos.actors import Stage, setting_of, throttle_section
 from tests.chaos.history import Version, check_histories
 from tests.chaos.journal import Journal
 from tests.chaos.plan import INTERVAL, ROLLED_OUT, ChaosPlan, make_plan
+from tests.chaos.policy import PolicyGround, is_of_policy, tenant_section, vault_sections
 from tests.chaos.steps import Drift
 from tests.chaos.verdict import JobAccounts, check_azure, concluded, goal_of, owner_of
 from tests.chaos.watcher import Watcher
@@ -95,7 +97,9 @@ def run_seed(seed: int, plane: ControlPlane, directory: Path) -> Result:
     specs: dict[str, list[Mapping[str, Any]]] = {}
     for note in stage.journal.resources:
         specs.setdefault(note.body["metadata"]["uid"], []).append(note.body["spec"])
-    result.problems += check_histories(versions, specs)
+    by_hand = [version for version in versions if not is_of_policy(version.body)]
+    result.problems += check_histories(by_hand, specs)
+    result.problems += stage.policy.problems(version for version in versions if is_of_policy(version.body))
     result.counts["versions"] = len(versions)
     try:
         check_log(stage.operator.log)
@@ -132,20 +136,24 @@ def _stage(plan: ChaosPlan, plane: ControlPlane, directory: Path, namespace: str
                 "vm_name": "{role}-{mapping:02}-{index}",
             }
             for vault, each in zip(vaults, plan.vaults, strict=True)
-        ],
+        ]
+        + vault_sections(),
+        **tenant_section(),
     }
     with ExitStack() as stack:
         sim = stack.enter_context(SimulatorThread(parse_scenario(document)))
         settings = {
             "VAULT_AUTOUPDATE_WRITE_LIMIT": f"{plan.write_limit}/{60 / SCALE}s",
             "VAULT_AUTOUPDATE_REQUEST_TIMEOUT": "1.5s",
+            "VAULT_AUTOUPDATE_POLICIES": "true",
             "VAULT_AUTOUPDATE_LOG_LEVEL": "debug",
             "VAULT_AUTOUPDATE_LOG_FORMAT": "json",
         }
         operator = make_operator(plane, sim, directory, namespace, settings=settings)
         rest = stack.enter_context(plane.connect())
         stack.callback(operator.close)
-        yield Stage(plan, plane, sim, operator, namespace, vaults, Journal(sim.world.clock.now), rest)
+        policy = PolicyGround(plan.policy, sim, namespace)
+        yield Stage(plan, plane, sim, operator, namespace, vaults, Journal(sim.world.clock.now), rest, policy)
 
 
 @contextmanager
@@ -162,6 +170,7 @@ def _play(stage: Stage, result: Result) -> None:
         stage.note_mappings(number, at=0.0)
     for resource in stage.plan.resources:
         stage.create(resource)
+    stage.policy.apply(stage.rest)
     stage.start_operator()
     stage.operator.wait_ready(within=60)
     _settle(stage)
@@ -171,6 +180,7 @@ def _play(stage: Stage, result: Result) -> None:
     stage.arm()
     stage.storm()
     stage.sim.control.clear_faults()
+    stage.policy.calm()
     stage.sim.control.settings(jobs=CALM | {"target": stage.plan.job_target})
     stage.set_limits()
     stage.journal.note("quiet begins")
@@ -227,7 +237,7 @@ def _unsettled(stage: Stage) -> str:
                 return problem
         if problem := _differs(stage, number, goal_of(owner["spec"])) or _not_rolled_out(stage, owner):
             return problem
-    return ""
+    return stage.policy.unsettled(stage.rest, _vault_differs)
 
 
 def _not_rolled_out(stage: Stage, body: Mapping[str, Any]) -> str:
@@ -271,7 +281,10 @@ def _not_stalled(body: Mapping[str, Any]) -> str:
 def _differs(stage: Stage, number: int, goal: Goal) -> str:
     """The first mapping in scope that is not as wanted, or has a job."""
     stage.sim.control.state()  # lets what is due happen
-    vault = stage.world_vault(number)
+    return _vault_differs(stage.world_vault(number), goal)
+
+
+def _vault_differs(vault: SimulatedVault, goal: Goal) -> str:
     for mapping in list(vault.ordered):
         if mapping.provider == "A2A" and mapping.state == "Paired" and not setting_of(mapping).satisfies(goal):
             return f"{vault.spec.name} {mapping.name} is {setting_of(mapping)}, not {goal}"
@@ -377,7 +390,7 @@ def _say_farewell(stage: Stage) -> None:
 def _wait_for(stage: Stage, names: set[str]) -> None:
     def others() -> set[str]:
         items = stage.rest.request("GET", collection_path(stage.namespace))["items"]
-        return {item["metadata"]["name"] for item in items} - names
+        return {item["metadata"]["name"] for item in items if not is_of_policy(item)} - names
 
     wait_until(lambda: not others(), within=60, what=lambda: f"the end of {others()}")
 

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
-    "Action", "AddMappings", "AgeAgents", "Create", "Delete", "Drift", "Edit", "EndStuckJobs", "Freeze", "Kill", "Lane",
-    "Look", "OtherClient", "Outage", "RemoveMappings", "Step", "Terminate", "TokenOutage", "UpdateAgents",
+    "Action", "AddMappings", "AddVault", "AgeAgents", "Create", "Delete", "DeleteVault", "Drift", "Edit",
+    "EndStuckJobs", "ExcludeVault", "Freeze", "Kill", "Lane", "Look", "OtherClient", "Outage", "RemoveMappings",
+    "SetSubscription", "Step", "Terminate", "TokenOutage", "UpdateAgents",
 ]  # fmt: skip
 
 
@@ -20,6 +21,8 @@ class Lane(StrEnum):
     CLUSTER = "cluster"
     AZURE = "azure"
     RESOURCES = "resources"
+    POLICY = "policy"
+    """What happens in Azure to the vaults of a policy."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +146,41 @@ class UpdateAgents:
     name: str
 
 
+@dataclass(frozen=True)
+class AddVault:
+    """Somebody makes a vault in one of the policy's subscriptions."""
+
+    number: int
+    subscription: int
+
+
+@dataclass(frozen=True)
+class ExcludeVault:
+    """Somebody gives a vault the tag by which the policy excludes it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class DeleteVault:
+    """Somebody deletes a vault of the policy."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class SetSubscription:
+    """A subscription of the policy comes to be in another state, or in another management group."""
+
+    number: int
+    state: str = ""
+    group: str = ""
+
+
 Action = (
     Kill | Terminate | Freeze | Outage | TokenOutage | Drift | AddMappings | RemoveMappings | OtherClient | EndStuckJobs
     | Create | Edit | Delete | Look | AgeAgents | UpdateAgents
+    | AddVault | ExcludeVault | DeleteVault | SetSubscription
 )  # fmt: skip
 
 

@@ -58,8 +58,9 @@ def test_only_resources_that_are_there_are_edited_and_deleted_and_every_vault_ke
 def test_together_the_seeds_do_everything() -> None:
     plans = [make_plan(seed) for seed in SEEDS]
     assert {type(step.action).__name__ for plan in plans for step in plan.steps} == {
-        "AddMappings", "AgeAgents", "Create", "Delete", "Drift", "Edit", "EndStuckJobs", "Freeze", "Kill", "Look",
-        "OtherClient", "Outage", "RemoveMappings", "Terminate", "TokenOutage", "UpdateAgents",
+        "AddMappings", "AddVault", "AgeAgents", "Create", "Delete", "DeleteVault", "Drift", "Edit", "EndStuckJobs",
+        "ExcludeVault", "Freeze", "Kill", "Look", "OtherClient", "Outage", "RemoveMappings", "SetSubscription",
+        "Terminate", "TokenOutage", "UpdateAgents",
     }  # fmt: skip
     assert {step.lane for plan in plans for step in plan.steps} == set(Lane)
     edited = {
