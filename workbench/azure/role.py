@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ROLE", "action_of"]
+__all__ = ["POLICY_ROLE", "ROLE", "action_of"]
 
-ROLE: Final[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "docs" / "azure-role.json").read_text(encoding="utf-8")
-)
+_DOCS: Final = Path(__file__).parents[2] / "docs"
+ROLE: Final[dict[str, Any]] = json.loads((_DOCS / "azure-role.json").read_text(encoding="utf-8"))
+POLICY_ROLE: Final[dict[str, Any]] = json.loads((_DOCS / "azure-policy-role.json").read_text(encoding="utf-8"))
 _VAULT: Final = "Microsoft.RecoveryServices/vaults"
 _CONTAINER: Final = f"{_VAULT}/replicationFabrics/replicationProtectionContainers"
 _ACCOUNT: Final = "Microsoft.Automation/automationAccounts"
@@ -21,7 +21,12 @@ _ACTIONS: Final = [
     ("GET", r"/vaults/[^/]+", f"{_VAULT}/read"),
     *(
         ("GET", rf"/vaults/[^/]+/{kind}", f"{_VAULT}/{kind}/read")
-        for kind in ("replicationProtectionContainerMappings", "replicationJobs", "replicationProtectedItems")
+        for kind in (
+            "replicationProtectionContainerMappings",
+            "replicationJobs",
+            "replicationProtectedItems",
+            "replicationUsages",
+        )
     ),
     ("GET", r"/vaults/[^/]+/replicationJobs/[^/]+", f"{_VAULT}/replicationJobs/read"),
     ("GET", _MAPPING, f"{_CONTAINER}/replicationProtectionContainerMappings/read"),
@@ -30,6 +35,11 @@ _ACTIONS: Final = [
     ("POST", f"{_ITEM}/updateMobilityService", f"{_CONTAINER}/replicationProtectedItems/updateMobilityService/action"),
     ("GET", r"/eventtypes/management/values", "Microsoft.Insights/eventtypes/values/read"),
     ("GET", r"/automationAccounts/[^/]+", f"{_ACCOUNT}/read"),
+    ("GET", r"/subscriptions", "Microsoft.Resources/subscriptions/read"),
+    ("GET", r"/managementGroups/[^/]+/descendants", "Microsoft.Management/managementGroups/descendants/read"),
+    ("GET", r"/subscriptions/[^/]+/providers/Microsoft.RecoveryServices/vaults", f"{_VAULT}/read"),
+    ("GET", r"/subscriptions/[^/]+/providers/Microsoft.Automation/automationAccounts", f"{_ACCOUNT}/read"),
+    ("POST", r"/providers/Microsoft.ResourceGraph/resources", "Microsoft.ResourceGraph/resources/read"),
     *(
         ("GET", rf"/automationAccounts/[^/]+/{kind}", f"{_ACCOUNT}/{kind}/read")
         for kind in ("schedules", "jobSchedules", "jobs", "usages")
