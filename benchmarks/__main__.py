@@ -29,7 +29,9 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["limits", "scrapes", "crowd", "scale", "all"], default="all")
+    parser.add_argument(
+        "part", nargs="?", choices=["limits", "scrapes", "crowd", "scale", "estate", "all"], default="all"
+    )
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
@@ -58,6 +60,11 @@ def main() -> int:
         from benchmarks.scale import run_scale  # noqa: PLC0415 - needs a control plane, and the rest does not
 
         document["scale"], found = run_scale(chosen.resources or [500, 1000, 5000])
+        problems += found
+    if not chosen.smoke and not chosen.only and chosen.part in {"estate", "all"}:
+        from benchmarks.estate import run_policies  # noqa: PLC0415 - needs a control plane, and the rest does not
+
+        document["estate"], found = run_policies()
         problems += found
     if out:
         out.mkdir(parents=True, exist_ok=True)
