@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from vault_autoupdate import __version__
+from vault_autoupdate.cli.context import CONTEXT_SETTINGS
 
 _COMMANDS: Final = {
     "agents": "agents",
@@ -23,8 +24,6 @@ _COMMANDS: Final = {
     "update-agents": "agents",
 }
 """By name: the module that has it. Which libraries a command needs differs, and starting is mostly loading them."""
-
-_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 __all__ = ["main"]
 
@@ -42,7 +41,10 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings=_CONTEXT)
+@click.group(
+    cls=_Commands,
+    context_settings=CONTEXT_SETTINGS,
+)
 @click.version_option(__version__, prog_name="vault-autoupdate")
 def main() -> None:
     """Keep Mobility service auto-update of Azure Site Recovery vaults as declared."""

@@ -19,7 +19,7 @@ from vault_autoupdate.cli.common import load
 from vault_autoupdate.cli.policy_rows import PolicyRow, policy_rows
 from vault_autoupdate.cli.status_rows import FleetRow, document_of, fleet_rows
 from vault_autoupdate.cli.status_table import fleet_table, policy_table
-from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection, connect, list_resources
+from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection, Kubeconfig, connect, list_resources
 from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import PLURAL
 from vault_autoupdate.settings import variable
@@ -28,7 +28,7 @@ _Standing = tuple[list[FleetRow], list[PolicyRow]]
 _PERIOD: Final = 2.0
 _EXIT_FAILED: Final = 1
 
-__all__ = ["status"]
+__all__ = ["show_status", "status"]
 
 
 @click.command()
@@ -50,8 +50,19 @@ def status(namespace: str | None, output: str, *, all_namespaces: bool, watch: b
     if watch and output == "json":
         raise click.UsageError("--watch shows a table; for programs, watch the resources themselves")
     namespaces = (namespace,) if namespace else ("",) if all_namespaces else _watched()
+    show_status(namespaces, output, watch=watch)
+
+
+def show_status(
+    namespaces: Sequence[str],
+    output: str,
+    *,
+    watch: bool,
+    kubeconfig: Kubeconfig = Kubeconfig(),  # noqa: B008 - frozen
+) -> None:
+    """Show the resources of some namespaces, "" for all; ends the process where the cluster cannot be read."""
     try:
-        asyncio.run(_status(namespaces, output, watch=watch))
+        asyncio.run(_status(namespaces, output, watch=watch, kubeconfig=kubeconfig))
     except ClusterUnreadable as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(_EXIT_FAILED)
@@ -66,9 +77,9 @@ def _watched() -> tuple[str, ...]:
     return load({}).watch_namespaces or ("",)
 
 
-async def _status(namespaces: Sequence[str], output: str, *, watch: bool) -> None:
+async def _status(namespaces: Sequence[str], output: str, *, watch: bool, kubeconfig: Kubeconfig) -> None:
     console = Console()
-    async with connect() as api:
+    async with connect(kubeconfig=kubeconfig) as api:
 
         async def read() -> _Standing:
             resources = await _listed(api, namespaces, PLURAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TextIO
 
@@ -29,8 +30,9 @@ from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.reconcile.reconciler import Outcome
+from vault_autoupdate.settings import Settings
 
-__all__ = ["apply", "plan"]
+__all__ = ["apply", "plan", "show_plans"]
 
 
 @click.command()
@@ -43,7 +45,12 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
 
     Exit code 0: nothing to do. 2: there are changes. 1: the vault could not be read.
     """
-    settings, resources, console = load(flags), manifests(file), Console()
+    sys.exit(show_plans(load(flags), manifests(file), output, everything=everything))
+
+
+def show_plans(settings: Settings, resources: Iterable[VaultAutoUpdate], output: str, *, everything: bool) -> int:
+    """Plan each resource and show it; returns the exit code. Ends the process where a vault cannot be read."""
+    console = Console()
     documents, changes = [], 0
     with open_quiet_core(settings, Watcher()) as core:
         for resource in resources:
@@ -57,7 +64,7 @@ def plan(file: TextIO, output: str, everything: bool, **flags: str | None) -> No
                 terminal.show_plan(console, resource, result, everything=everything)
     if output == "json":
         click.echo(terminal.print_json(documents))
-    sys.exit(EXIT_CHANGES if changes else 0)
+    return EXIT_CHANGES if changes else 0
 
 
 @click.command()

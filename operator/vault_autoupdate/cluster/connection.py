@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -42,8 +43,9 @@ _HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403:
 log = logging.getLogger(__name__)
 
 __all__ = [
-    "LOGINS_AT_ONCE", "NO_ANSWER", "TIMEOUT", "WRITES_AT_ONCE", "ClusterUnreadable", "Connection", "await_definition",
-    "collection_path", "connect", "core_path", "in_short", "list_resources", "object_path", "tune_client",
+    "LOGINS_AT_ONCE", "NO_ANSWER", "TIMEOUT", "WRITES_AT_ONCE", "ClusterUnreadable", "Connection", "Kubeconfig",
+    "await_definition", "collection_path", "connect", "core_path", "in_short", "list_resources", "namespace_of",
+    "object_path", "tune_client",
 ]  # fmt: skip
 
 
@@ -56,6 +58,19 @@ class ClusterUnreadable(ConnectionError):
         """The HTTP status that it answered with; None where it did not."""
 
 
+@dataclass(frozen=True)
+class Kubeconfig:
+    """Which kubeconfig to go by, as kubectl's flags name it."""
+
+    file: str = ""
+    """Empty for what KUBECONFIG says."""
+    context: str = ""
+    """Empty for the file's current one."""
+
+    def __bool__(self) -> bool:
+        return bool(self.file or self.context)
+
+
 class Connection(client.ApiClient):
     """The official client, which logs in anew when the API server does not know it any longer.
 
@@ -63,8 +78,14 @@ class Connection(client.ApiClient):
     is refused with 401 is sent once more after a new login, one for all that were refused meanwhile.
     """
 
-    def __init__(self, configuration: client.Configuration, observer: KubeCallObserver = lambda *_: None) -> None:
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        observer: KubeCallObserver = lambda *_: None,
+        kubeconfig: Kubeconfig = Kubeconfig(),
+    ) -> None:
         self._observer = observer
+        self._kubeconfig = kubeconfig
         self.recognition = Recognition()
         self.logins = 1
         """How often this process has logged in."""
@@ -152,7 +173,7 @@ class Connection(client.ApiClient):
         log.info("the API server does not know this login any longer: logging in again")
         try:
             async with asyncio.timeout(TIMEOUT):
-                configuration = await _find_cluster()
+                configuration = await _find_cluster(self._kubeconfig)
         except TimeoutError as error:
             raise ClusterUnreadable("logging in to the cluster took too long") from error
         self.configuration = self._tuned(configuration)
@@ -168,37 +189,55 @@ class Connection(client.ApiClient):
 
 
 @asynccontextmanager
-async def connect(observer: KubeCallObserver = lambda *_: None) -> AsyncIterator[Connection]:
+async def connect(
+    observer: KubeCallObserver = lambda *_: None,
+    kubeconfig: Kubeconfig = Kubeconfig(),
+) -> AsyncIterator[Connection]:
     """Log in from within a pod, else by kubeconfig (exec plugins included).
 
     Args:
         observer: is told of every call.
+        kubeconfig: the one to go by, wherever this runs.
 
     Raises:
         ClusterUnreadable: neither tells of a cluster.
     """
-    async with Connection(await _find_cluster(), observer) as api:
+    async with Connection(await _find_cluster(kubeconfig), observer, kubeconfig) as api:
         yield api
 
 
-async def _find_cluster() -> client.Configuration:
+async def _find_cluster(kubeconfig: Kubeconfig) -> client.Configuration:
     """Where the cluster is, and what to log in with. Raises `ClusterUnreadable`."""
     found = client.Configuration()
+    if kubeconfig:
+        await _load_kubeconfig(found, kubeconfig)
+        return found
     try:
         config.load_incluster_config(found)  # type: ignore[no-untyped-call]  # the client's package has no types here
     except config.ConfigException:
-        await _load_kubeconfig(found)
+        await _load_kubeconfig(found, kubeconfig)
     return found
 
 
-async def _load_kubeconfig(configuration: client.Configuration) -> None:
+async def _load_kubeconfig(configuration: client.Configuration, kubeconfig: Kubeconfig) -> None:
+    file, context = kubeconfig.file or None, kubeconfig.context or None
     try:
-        loader = await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # as above
+        loader = await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]  # as above
     except (config.ConfigException, OSError) as error:
         raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
     # The client only logs that a plugin failed, and would go on as nobody.
     if "exec" in (loader._user or ()) and not (configuration.api_key or configuration.cert_file):  # noqa: SLF001 - nothing else tells
         raise ClusterUnreadable("the exec plugin of the kubeconfig gave no credential; its message is logged above")
+
+
+def namespace_of(kubeconfig: Kubeconfig) -> str:
+    """The namespace that kubectl would work in; ``default`` where the kubeconfig names none, or there is none."""
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig.file or None)  # type: ignore[no-untyped-call]  # as above
+    except (config.ConfigException, OSError):
+        return "default"
+    chosen = next((each for each in contexts if each["name"] == kubeconfig.context), current)
+    return str(chosen["context"].get("namespace") or "default")
 
 
 def _transport(configuration: client.Configuration) -> tuple[object, ...]:
