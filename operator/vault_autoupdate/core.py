@@ -47,6 +47,10 @@ class Core:
         scope = self.settings.quota_scope(resource, region)
         return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
 
+    def has_plenty(self, resource: VaultAutoUpdate, region: str) -> bool:
+        """Whether there are reads to spare for a look at this vault that can as well be made later."""
+        return self.throttle.has_plenty(self.settings.quota_scope(resource, region), CallKind.READ)
+
     def remember_writes(self, resource: VaultAutoUpdate, state: VaultState) -> None:
         """Count what an earlier process has written about a vault lately, as far as its status tells.
 

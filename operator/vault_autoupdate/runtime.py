@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from vault_autoupdate import __version__
+from vault_autoupdate.arm.activity import ActivityLogs
 from vault_autoupdate.arm.identity.per_resource import Identities
 from vault_autoupdate.arm.identity.process import certificate_expiry
 from vault_autoupdate.cluster.child_writer import ChildWriter
@@ -26,6 +27,7 @@ from vault_autoupdate.cluster.watch import PolicyWork, watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.hints import HintObserver, HintWatch
 from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.core import Core, open_core, utc_now
@@ -154,6 +156,7 @@ async def _run(
         rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
         tokens_of=identities.tokens_of,
     )
+    hints = watch_for_hints(core, controller, metrics)
     health = WatchHealth(settings.watch_namespaces)
     standing = StateCollector(
         controller,
@@ -168,15 +171,16 @@ async def _run(
 
     async def work() -> None:
         calls = metrics.kube_call_finished
-        await watch(
-            controller,
-            queue,
-            settings.watch_namespaces,
-            connection=api,
-            health=health,
-            calls=calls,
-            policies=policies,
-        )
+        async with hints:
+            await watch(
+                controller,
+                queue,
+                settings.watch_namespaces,
+                connection=api,
+                health=health,
+                calls=calls,
+                policies=policies,
+            )
 
     async with (
         serve_health(
@@ -190,6 +194,21 @@ async def _run(
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
         await work_while_recognised(work_on(work), health.recognition, api.recognition)
+
+
+def watch_for_hints(core: Core, controller: Controller, observer: HintObserver) -> HintWatch:
+    """What reads the activity logs while it is entered, as far as the settings want that."""
+    client, settings = core.site_recovery.client, core.settings
+    return HintWatch(
+        logs=ActivityLogs(client),
+        own_writes=client.own_writes,
+        controller=controller,
+        mode=settings.hints,
+        interval=settings.hint_interval,
+        has_plenty=core.has_plenty,
+        observer=observer,
+        now=utc_now,
+    )
 
 
 def own_namespace() -> str:

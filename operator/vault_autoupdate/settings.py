@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from vault_autoupdate.decide.hints import HintMode
 from vault_autoupdate.decide.tenancy import ResourceCredentials, VaultScopes, parse_vault_scopes
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.clouds import CLOUDS
@@ -198,6 +199,14 @@ class Settings(BaseModel):
     request_interval: Annotated[timedelta, BeforeValidator(_duration_or_none)] = Field(
         timedelta(seconds=30),
         description="After five looks at a resource that somebody asked for, least time between two more; 0s for none.",
+    )
+    hints: HintMode = Field(
+        HintMode.OFF,
+        description="Whether the activity logs of subscriptions are read for changes to look at before the interval is "
+        "over: off, on, or auto for subscriptions with three vaults or more.",
+    )
+    hint_interval: Duration = Field(
+        timedelta(seconds=110), description="Time between two readings of a subscription's activity log."
     )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."

@@ -100,6 +100,12 @@ class TestSettings:
         assert str(settings.health_address) == "[::]:8081"
         assert settings.arm_endpoint == "https://management.example.com"
 
+    @pytest.mark.parametrize(
+        ("given", "arrives"), [("off", "off"), ("auto", "auto"), ("on", "on"), (False, "off"), (True, "on")]
+    )
+    def test_hints_are_what_is_meant_with_quotes_and_without(self, given: object, arrives: str) -> None:
+        assert environment(deployment({"polling": {"hints": given}}))["VAULT_AUTOUPDATE_HINTS"] == arrives
+
     def test_a_service_of_the_same_name_does_no_harm(self) -> None:
         assert pod()["enableServiceLinks"] is False
 

@@ -28,6 +28,7 @@ NO_IDENTITY: dict[str, Any] = {"azure": {"auth": {"clientId": ""}}}
         ({"polling": {"jobMin": "3"}}, "/polling/jobMin"),
         ({"polling": {"jobMin": 3}}, "/polling/jobMin"),
         ({"polling": {"jobMax": "0s"}}, "/polling/jobMax"),
+        ({"polling": {"hints": "sometimes"}}, "/polling/hints"),
         ({"retry": {"max": "one day"}}, "/retry/max"),
         ({"limits": {"write": "200 per minute"}}, "/limits/write"),
         ({"limits": {"scope": "tenant"}}, "/limits/scope"),

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.builders import VAULT, resource
+from vault_autoupdate.decide.hints import HintMode
 from vault_autoupdate.model.clouds import CLOUDS
 from vault_autoupdate.model.limits import Limit, parse_limits
 from vault_autoupdate.model.quota import QuotaScope
@@ -58,6 +59,8 @@ _DEFAULTS = {
     "max_connections": 32,
     "status_interval": timedelta(seconds=5),
     "startup_spread": timedelta(minutes=5),
+    "hints": HintMode.OFF,
+    "hint_interval": timedelta(seconds=110),
     "watch_namespaces": (),
     "metrics_address": Address("0.0.0.0", 9090),
     "health_address": Address("0.0.0.0", 8080),

@@ -37,6 +37,7 @@ def scaled_settings(scale: float) -> dict[str, str]:
         "VAULT_AUTOUPDATE_AGENT_INTERVAL": seconds(21_600),
         "VAULT_AUTOUPDATE_ROLE_CONFIRMATION": seconds(900),
         "VAULT_AUTOUPDATE_REQUEST_INTERVAL": seconds(30),
+        "VAULT_AUTOUPDATE_HINT_INTERVAL": seconds(110),
     }
 
 

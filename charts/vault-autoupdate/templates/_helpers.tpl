@@ -148,6 +148,8 @@ VAULT_AUTOUPDATE_STATUS_INTERVAL: polling.statusInterval
 VAULT_AUTOUPDATE_STARTUP_SPREAD: polling.startupSpread
 VAULT_AUTOUPDATE_AGENT_INTERVAL: polling.agentInterval
 VAULT_AUTOUPDATE_REQUEST_INTERVAL: polling.requestInterval
+VAULT_AUTOUPDATE_HINTS: polling.hints
+VAULT_AUTOUPDATE_HINT_INTERVAL: polling.hintInterval
 VAULT_AUTOUPDATE_RETRY_PAUSE: retry.pause
 VAULT_AUTOUPDATE_RETRY_MIN: retry.min
 VAULT_AUTOUPDATE_RETRY_MAX: retry.max
@@ -377,6 +379,8 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
   (list "STARTUP_SPREAD" $v.polling.startupSpread)
   (list "AGENT_INTERVAL" $v.polling.agentInterval)
   (list "REQUEST_INTERVAL" $v.polling.requestInterval)
+  (list "HINT_INTERVAL" $v.polling.hintInterval)
+  (list "HINTS" (get (dict "true" "on" "false" "off") (toString $v.polling.hints) | default $v.polling.hints))
   (list "RETRY_PAUSE" $v.retry.pause)
   (list "RETRY_MIN" $v.retry.min)
   (list "RETRY_MAX" $v.retry.max)

@@ -32,6 +32,8 @@ _OPERATOR_ONLY: Final = frozenset(
     {
         "agent_interval",
         "health_address",
+        "hint_interval",
+        "hints",
         "leader_elect",
         "lease_name",
         "lease_namespace",

@@ -156,6 +156,15 @@ class Controller:
         """Who manages the vault that a resource names; itself where nobody may."""
         return self._registry.owner(tracked.vault_key) or tracked.ref.key
 
+    def hint(self, tracked: TrackedResource, delay: float, *, account: bool = False) -> None:
+        """Look at a vault in ``delay`` seconds, or at its Automation account: something may have changed there.
+
+        What failed before is tried no sooner for it.
+        """
+        tracked.account_hinted |= account
+        tracked.hinted |= not account
+        self._wake(tracked.ref.key, delay)
+
     async def work(self, key: ResourceKey) -> float | None:
         """Do what is due for ``key``; returns the seconds until it is due again, None for when it changes."""
         tracked = self.resources.get(key)
@@ -320,6 +329,11 @@ class Controller:
             state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
             state.look_anew(now)
         tracked.worked_generation = tracked.generation
+        if tracked.hinted:
+            state.settled_until = None
+        if tracked.account_hinted:
+            state.account.due = now
+        tracked.hinted = tracked.account_hinted = False
         if left := self._left_running.pop(tracked.vault_key, None):
             state.take_over(left)
             state.settled_until = None

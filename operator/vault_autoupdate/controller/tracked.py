@@ -90,6 +90,10 @@ class TrackedResource:
     """Set to end the pass that is under way; None while there is none."""
     told_owner: ResourceKey | None = None
     """Who manages its vault, as its status says, if that is somebody else."""
+    hinted: bool = False
+    """Whether there is reason to look at the vault before its time."""
+    account_hinted: bool = False
+    """Whether there is reason to look at its Automation account."""
     seen_present_at: datetime | None = None
     """When the API server was last asked whether it is still there."""
 

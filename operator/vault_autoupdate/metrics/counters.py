@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import prometheus_client
@@ -11,11 +11,14 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from vault_autoupdate import __version__
 from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.controller.hints import HintPoll
+from vault_autoupdate.decide.hints import Meaning
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.metrics.collector import Snapshot
 from vault_autoupdate.metrics.page import Page
 from vault_autoupdate.metrics.specs import (
     CODES,
+    HINT_WAKES,
     KUBE_CODES,
     KUBE_OPERATIONS,
     OPERATIONS,
@@ -34,7 +37,8 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 
 
 class Metrics:
-    """Everything that is counted. Implements `CallObserver`, `RunObserver` and `PassObserver`."""
+    """Everything that is counted. Implements `CallObserver`, `RunObserver`, `PassObserver` and
+    `HintObserver`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -61,6 +65,9 @@ class Metrics:
         self._token_expiry = self._gauge("arm_token_expiry_timestamp_seconds")
         self._kube_calls = self._counter("kube_requests_total")
         self._statuses_skipped = self._counter("interim_statuses_skipped_total")
+        self._hint_readings = self._counter("hint_readings_total")
+        self._hint_entries = self._counter("hint_entries_total")
+        self._hint_wakes = self._counter("hint_wakes_total")
         self._leading = self._gauge("leading")
         self._gauge("start_timestamp_seconds").set_to_current_time()
         self._gauge("build_info").labels(__version__).set(1)
@@ -83,6 +90,9 @@ class Metrics:
             for code in CODES:
                 self._calls.labels(operation, code)
             self._call_seconds.labels(operation)
+        hints = (self._hint_readings, HintPoll), (self._hint_entries, Meaning), (self._hint_wakes, HINT_WAKES)
+        for counter, value in ((counter, value) for counter, values in hints for value in values):
+            counter.labels(value)
         for kind in CallKind:
             self._waits.labels(kind)
             self._throttled.labels(kind)
@@ -127,6 +137,19 @@ class Metrics:
     def interim_status_skipped(self) -> None:
         """See `PassObserver`."""
         self._statuses_skipped.inc()
+
+    # HintObserver
+
+    def hints_read(self, result: HintPoll, meanings: Mapping[Meaning, int]) -> None:
+        """See `HintObserver`."""
+        self._hint_readings.labels(result).inc()
+        for meaning, count in meanings.items():
+            self._hint_entries.labels(meaning).inc(count)
+
+    def hinted(self, *, woken: int, postponed: int) -> None:
+        """See `HintObserver`."""
+        for outcome, count in zip(HINT_WAKES, (woken, postponed), strict=True):
+            self._hint_wakes.labels(outcome).inc(count)
 
     # CallObserver
 

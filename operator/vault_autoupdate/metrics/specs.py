@@ -11,6 +11,8 @@ from typing import Final
 
 from vault_autoupdate.cluster.calls import NO_ANSWER
 from vault_autoupdate.cluster.calls import OPERATIONS as KUBE_OPERATIONS
+from vault_autoupdate.controller.hints import HintPoll
+from vault_autoupdate.decide.hints import Meaning
 from vault_autoupdate.metrics.policy_specs import POLICY_SPECS
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS, TOTAL_SPECS
 from vault_autoupdate.metrics.spec_types import PREFIX, Kind, MetricSpec, Section, quoted
@@ -30,6 +32,7 @@ CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""
 KUBE_CODES: Final = ("200", "201", "403", "409", "429", "500", NO_ANSWER)
 """Answers of the API server that are there with a zero from the start, likewise."""
+HINT_WAKES: Final = ("woken", "postponed")
 PASS_RESULTS: Final = ("success", "error", "superseded", "not_written", "crashed")
 UPDATE_OUTCOMES: Final = ("succeeded", "failed", "failed_to_start", "timed_out")
 """How a change of a mapping, or an update of an agent, may end."""
@@ -182,6 +185,30 @@ SPECS: Final = (
         Kind.GAUGE,
         "credential_expiry_timestamp_seconds",
         "When the credential itself ends: the certificate of the mode client-certificate. Absent in other modes.",
+    ),
+    _metric(
+        Section.AZURE,
+        Kind.COUNTER,
+        "hint_readings_total",
+        "Readings of activity logs for hints, of one provider each. cut_off: there were more pages than are read; "
+        "forbidden: off for an hour.",
+        {"result": quoted(HintPoll)},
+    ),
+    _metric(
+        Section.AZURE,
+        Kind.COUNTER,
+        "hint_entries_total",
+        "Entries of activity logs by what they came to: a change to look at, a change of the operator's own, one that "
+        "was there before, or something else.",
+        {"meaning": quoted(Meaning)},
+    ),
+    _metric(
+        Section.AZURE,
+        Kind.COUNTER,
+        "hint_wakes_total",
+        "Looks before their time for a change in the activity log. postponed: there were no reads to spare, the share "
+        "of the namespace was used, or looks at the vault fail.",
+        {"outcome": quoted(HINT_WAKES)},
     ),
     _metric(
         Section.OPERATOR,
