@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.docs_build.alerts_promql import (
     KEY,
+    MOVE,
     Alert,
     count_of_last,
     matching,
@@ -15,8 +16,10 @@ from tools.docs_build.alerts_promql import (
 )
 
 _BEHIND = of_resource(series("agents", 'state="behind"'))
+_BEHIND_LATELY = most("agents", MOVE, 'state="behind"')
 _BY_HAND = of_resource(series("resource_auto_update")) + " == 0"
 _WITHOUT_ROLE = of_resource(series("automation_account_problem", 'reason=~"RoleMissing|RoleTooWeak|RoleDenied"'))
+_BY_PEOPLE = "reinstall_required|retries_exhausted|certificate_update"
 _NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
 _MACHINES = "{{ $value | humanize }} machines in the vault of " + _NAME
 
@@ -31,7 +34,7 @@ AGENT_ALERTS = (
     Alert(
         "AgentsBehind",
         unless_suspended(
-            f"{_BEHIND} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '7d', '1h')} >= 160 "
+            f"{_BEHIND_LATELY} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '7d', '1h')} >= 160 "
             f"unless on ({KEY}) {_BY_HAND}"
         ),
         "1h",
@@ -45,7 +48,7 @@ AGENT_ALERTS = (
     Alert(
         "AgentsLeftBehind",
         unless_suspended(
-            f"{_BEHIND} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '14d', '6h')} >= 50 and on ({KEY}) "
+            f"{_BEHIND_LATELY} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '14d', '6h')} >= 50 and on ({KEY}) "
             f"{most('resource_auto_update', '[1h]')} == 0"
         ),
         "18d",
@@ -53,7 +56,8 @@ AGENT_ALERTS = (
         "Agents wait for an update for a month, and no window brings it.",
         f"{_MACHINES} run an agent for which there is an update, and for a month there have been such machines. Windows are "
         "paused, too short or too rare, or nobody updates them by hand.",
-        why="For vaults with autoUpdate: Disabled. A month, since windows may be that far apart.",
+        why="For vaults with autoUpdate: Disabled. A month, since windows may be that far apart; a pod that is replaced "
+        "meanwhile must not begin it anew.",
         of_resource=True,
     ),
     Alert(
@@ -89,7 +93,7 @@ AGENT_ALERTS = (
     ),
     Alert(
         "AgentsNeedHands",
-        unless_suspended(f"{_concern('reinstall_required|retries_exhausted|certificate_update')} > 0"),
+        unless_suspended(f"{most('agents_concern', MOVE, matching('concern', _BY_PEOPLE))} > 0"),
         "1d",
         "warning",
         "Agents are not going to be updated by anybody but a person.",

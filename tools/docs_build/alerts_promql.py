@@ -17,12 +17,14 @@ KEY: Final = "cluster, namespace, name"
 OPERATOR: Final = "cluster, namespace"
 """What tells operators apart: there ``namespace`` is that of the pod."""
 PROCESS: Final = "cluster, namespace, job"
+MOVE: Final = "[10m]"
+"""Longer than a pod takes to be replaced: what has to hold for days looks back so far, else each move begins it anew."""
 
 _READY: Final = 'ready="True"'
 _NOT_READY: Final = 'ready!="True",reason!="Suspended"'
 
 __all__ = [
-    "KEY", "OPERATOR", "PROCESS", "Alert", "Record", "count_of_last", "grown", "matching", "most", "of_resource",
+    "KEY", "MOVE", "OPERATOR", "PROCESS", "Alert", "Record", "count_of_last", "grown", "matching", "most", "of_resource",
     "present", "refused_since", "series", "unless_suspended", "wrapped",
 ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.docs_build.alerts_promql import (
     KEY,
+    MOVE,
     PROCESS,
     Alert,
     Record,
@@ -241,7 +242,8 @@ SLOW_VAULT_ALERTS = (
     Alert(
         "AuditDiffers",
         unless_suspended(
-            f"{of_resource(series('mappings', matching('state', 'drifted')))} > 0 and on ({KEY}) {_AUDITED} == 1"
+            f"{most('mappings', MOVE, matching('state', 'drifted'))} > 0 and on ({KEY}) "
+            f"{most('resource_audited', MOVE)} == 1"
         ),
         "1d",
         "info",

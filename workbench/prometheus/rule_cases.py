@@ -21,8 +21,12 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _VALUE: Final = re.compile(r"(?P<first>_|-?[0-9.e]+)(?:(?P<step>[+-][0-9.e]+))?x(?P<count>\d+)")
 _GONE: Final = ("stale",)
 _MINUTE: Final = 60
-_TAIL: Final = 90
+_TAIL: Final = 160
 """Samples by which a case goes on after it has fired, with its last values."""
+_PAUSE: Final = 120
+"""Seconds without samples while a pod is replaced."""
+_AGAIN: Final = 150
+"""Samples after a restart within which an alert is to be back: it may have to wait as long as at first."""
 
 __all__ = ["Case", "read_cases", "rule_file_of"]
 
@@ -42,10 +46,15 @@ class Case:
     """Seconds after the first sample."""
     silent: tuple[int, ...] = ()
     labels: Mapping[str, str] | None = None
+    at_some_time: int = 0
+    """Seconds: it is enough to have fired so long before the moments of ``firing``."""
 
     def document(self, rules: Path) -> dict[str, Any]:
         """The test as promtool reads it."""
-        count = f'(count(ALERTS{{alertstate="firing",alertname="{self.alert}"}}) or vector(0)) > bool 0'
+        fired = f'ALERTS{{alertstate="firing",alertname="{self.alert}"}}'
+        if self.at_some_time:
+            fired = f"max_over_time({fired}[{self.at_some_time}s])"
+        count = f"(count({fired}) or vector(0)) > bool 0"
         wanted = sorted([(at, 1) for at in self.firing] + [(at, 0) for at in self.silent])
         tests = [
             {"expr": count, "eval_time": f"{at}s", "exp_samples": [{"labels": "{}", "value": value}]}
@@ -83,8 +92,17 @@ class Case:
         if self.every <= _MINUTE:
             thin = {name: _thinned(values) for name, values in begin.items()}
             yield replace(self, words="scraped half as often", series=thin, firing=(at + 600,), silent=(), labels=None)
+        after = at // self.every + 1
+        yield replace(
+            self,
+            words="restarted",
+            series=dict(_restarted(begin, after, _PAUSE // self.every)),
+            firing=((after + _AGAIN) * self.every,),
+            silent=(),
+            labels=None,
+            at_some_time=_AGAIN * self.every - _PAUSE,
+        )
         for resource in resources if len(resources) == 1 else ():
-            after = at // self.every + 1
             gone = {name: (*values[:after], *_GONE) if resource in name else values for name, values in begin.items()}
             yield replace(self, words="deleted", series=gone, firing=(at,), silent=(at + 660,), labels=None)
             if "suspended" not in " ".join(self.series):
@@ -147,11 +165,34 @@ def _lengthened(values: tuple[str, ...]) -> tuple[str, ...]:
     return (*values, *(f"{float(values[-1]) + step * n:g}" for n in range(1, _TAIL + 1)))
 
 
+def _restarted(
+    series: Mapping[str, tuple[str, ...]], after: int, missing: int
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The same from another pod after a pause: what stands goes on, and what is counted begins anew."""
+    for name, values in series.items():
+        yield name, (*values[:after], *_GONE)
+        later = values[after + missing :]
+        if later and name.partition("{")[0].endswith(("_total", "_count", "_sum", "_bucket")):
+            later = tuple(
+                value if value in {"_", "stale"} else f"{float(value) - float(later[0]):g}" for value in later
+            )
+        yield _of_instance(name), ("_",) * (after + missing) + later
+
+
+def _of_instance(selector: str) -> str:
+    """The selector of the pod that comes next."""
+    if 'instance="' in selector:
+        return re.sub(r'instance="[^"]*"', 'instance="next"', selector)
+    return _with(selector, 'instance="next"')
+
+
 def _thinned(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(value if number % 2 == 0 or value == "stale" else "_" for number, value in enumerate(values))
 
 
 def _labelled(selector: str, label: str) -> str:
-    if "{" not in selector:
-        return f"{selector}{{{label}}}"
-    return selector if "cluster=" in selector else selector.replace("{", f"{{{label}, ", 1)
+    return selector if "cluster=" in selector else _with(selector, label)
+
+
+def _with(selector: str, label: str) -> str:
+    return selector.replace("{", f"{{{label}, ", 1) if "{" in selector else f"{selector}{{{label}}}"
