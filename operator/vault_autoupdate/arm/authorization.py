@@ -85,7 +85,7 @@ class RoleAssignments:
         if not assignments:
             return RoleFacts()
         denials = await self._denials(context, vault)
-        ids = dict.fromkeys(each.role_id for each in assignments)
+        ids = dict.fromkeys(each.role_id for each in assignments if each.role_id)
         roles = {}
         if not ids.keys() & BUILT_IN.keys():
             for role_id in list(ids)[:_MOST_ROLES]:

@@ -212,8 +212,12 @@ def _judge_absence(
 
 
 def _counts(assignment: RoleAssignment, vault: ArmId, principal_id: str) -> bool:
-    """Whether it is for this principal, or a group of it, and for this vault: a filter might not have been obeyed."""
-    return (assignment.is_of_group or assignment.principal_id == principal_id) and _is_above(assignment.scope, vault)
+    """Whether it is for this principal, or a group of it, and for this vault: a filter might not have been obeyed.
+
+    What is not told counts as if it were: nothing may be called missing that could be there.
+    """
+    is_of_principal = assignment.is_of_group or assignment.principal_id in {"", principal_id}
+    return is_of_principal and _is_above(assignment.scope, vault)
 
 
 def _is_above(scope: str, vault: ArmId) -> bool:
@@ -225,7 +229,11 @@ def _is_above(scope: str, vault: ArmId) -> bool:
 
 def _in_words(assignment: RoleAssignment, facts: RoleFacts, vault: ArmId) -> str:
     role = facts.roles.get(assignment.role_id)
-    name = BUILT_IN.get(assignment.role_id) or (role.name if role else "") or f"role {assignment.role_id}"
+    name = (
+        BUILT_IN.get(assignment.role_id)
+        or (role.name if role else "")
+        or f"role {assignment.role_id or 'that is not told'}"
+    )
     return clean(f"{name} on {_place(assignment.scope, vault)}", _NAME_BYTES)
 
 

@@ -41,11 +41,11 @@ class RoleAssignment:
     """Somebody has a role on something, and on all below it."""
 
     role_id: str
-    """GUID of the role, in lower case."""
+    """GUID of the role, in lower case; empty where it is none."""
     scope: str
     """ARM id; ``/`` for all that there is."""
     principal_id: str
-    """In lower case."""
+    """A GUID in lower case; empty where it is none."""
     principal_type: str = ""
     """``ServicePrincipal``, of which managed identities are, ``Group``, ``User`` and others."""
     has_condition: bool = False

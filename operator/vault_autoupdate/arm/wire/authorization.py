@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Text
 from vault_autoupdate.model.arm_id import fold, is_guid
-from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.roles import DenyAssignment, Permission, RoleAssignment, RoleDefinition
 from vault_autoupdate.model.text import clean
 
@@ -42,7 +41,7 @@ class _AssignmentProperties(Document):
 
 
 class _Assignment(Document):
-    properties: _AssignmentProperties
+    properties: _AssignmentProperties | None = None
 
 
 class _Permission(Document):
@@ -96,16 +95,20 @@ def denials_page(document: object) -> list[DenyAssignment]:
 
 
 def _assignment(entry: object) -> RoleAssignment:
-    """Read an assignment. Whose role or principal is no GUID would be asked for, or taken for another, by mistake."""
-    wire = _read(_Assignment, entry, "a role assignment").properties
-    role_id = wire.role_definition_id.rpartition("/")[2]
-    if not is_guid(role_id) or not is_guid(wire.principal_id):
-        raise MalformedReply(
-            "ARM's answer is not a role assignment: its role or its principal is no GUID.", recommended_action=_ACTION
-        )
+    """Read an assignment. It counts also where its role or principal is not to be read: it is there, whatever it is."""
+    wire = _read(_Assignment, entry, "a role assignment").properties or _AssignmentProperties()
     return RoleAssignment(
-        fold(role_id), wire.scope, fold(wire.principal_id), clean(wire.principal_type, 64), bool(wire.condition)
+        role_id=_guid(wire.role_definition_id.rpartition("/")[2]),
+        scope=wire.scope,
+        principal_id=_guid(wire.principal_id),
+        principal_type=clean(wire.principal_type, 64),
+        has_condition=bool(wire.condition),
     )
+
+
+def _guid(text: str) -> str:
+    """A GUID in lower case; empty for anything else, which must not get into a URL."""
+    return fold(text) if is_guid(text) else ""
 
 
 def _denial(entry: object) -> DenyAssignment:
