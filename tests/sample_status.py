@@ -114,6 +114,13 @@ def full_status() -> dict[str, Any]:
             "schedulesMissing": 1,
             "schedulesDisabled": 0,
             "problems": [{"reason": "ScheduleMissing", "message": "A schedule is gone. It is made anew."}],
+            "role": {
+                "standing": "NotJudged",
+                "principalId": "88c53162-584e-4c98-984b-62149c2e9bca",
+                "formerPrincipalId": "88c53162-584e-4c98-984b-62149c2e9bcb",
+                "roles": ["Updater on the vault"],
+                "missingSince": NOW,
+            },
         },
         "runbookSchedule": {
             "declared": "every day at 02:30 Europe/Berlin, spread over 2h",
@@ -145,7 +152,8 @@ def full_status() -> dict[str, Any]:
                 "mapping": "fabric/container/mapping-1",
                 "jobId": "3f1d6d7e-6d0c-4b5e-9a55-1f3b0b0d9f7e",
                 "startedAt": NOW,
-                "adopted": False,
+                "adopted": True,
+                "scenario": "ModifyCloudPairing",
             }
         ],
         "operationsOmitted": 2,

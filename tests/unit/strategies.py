@@ -29,6 +29,7 @@ from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.attribution import Change, ChangedMapping, Drift
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Look, Run, VaultState
 from vault_autoupdate.model.arm_id import fold
@@ -180,6 +181,18 @@ _WORST: Final = st.builds(
     st.sampled_from(Concern),
     st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS),
 )
+_GUIDS: Final = st.uuids().map(str)
+_ROLES: Final = st.builds(
+    RoleReport,
+    st.sampled_from(RoleStanding),
+    _GUIDS | HOSTILE_TEXTS,
+    roles=st.lists(HOSTILE_TEXTS, max_size=12).map(tuple),
+    note=HOSTILE_TEXTS,
+    missing_since=st.none() | TIMES,
+    former_principal_id=_GUIDS | HOSTILE_TEXTS,
+    wrong=st.none() | st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS),
+    unclear=st.none() | st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS),
+)
 _ACCOUNTS: Final = st.builds(
     AccountReport,
     name=HOSTILE_TEXTS,
@@ -194,6 +207,7 @@ _ACCOUNTS: Final = st.builds(
     minutes_limit=st.none() | st.floats(0, 1000),
     schedules_missing=_COUNTS,
     schedules_disabled=_COUNTS,
+    role=st.none() | _ROLES,
 )
 _PROBLEMS: Final = st.none() | st.builds(Explanation, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS, HOSTILE_TEXTS)
 

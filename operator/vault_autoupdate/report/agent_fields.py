@@ -33,8 +33,9 @@ COUNTED_CONCERNS: Final = (
 """Fields of ``status.agents`` that count machines with a concern."""
 _MOST_WORST: Final = 10
 _MOST_VERSIONS: Final = 10
-_MOST_PROBLEMS: Final = 5
-_MOST_ROLES: Final = 10
+_MOST_PROBLEMS: Final = 4
+_MOST_ROLES: Final = 5
+_PROBLEMS_BYTES: Final = 4_000
 _WORST_BYTES: Final = 4_000
 _UPDATES_BYTES: Final = 12_000
 _FAILURES_BYTES: Final = 10_000
@@ -98,10 +99,10 @@ def _account(report: AccountReport) -> dict[str, Any]:
         "minutesUsed": report.minutes_used,
         "minutesLimit": report.minutes_limit,
     }
-    problems = [
-        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 1000)}
-        for problem in report.problems[:_MOST_PROBLEMS]
-    ]
+    found = (
+        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 900)} for problem in report.problems
+    )
+    problems = fitting(found, _MOST_PROBLEMS, _PROBLEMS_BYTES)
     return {
         "name": clean(report.name, 128),
         **{key: value for key, value in optional.items() if value is not None},
@@ -114,9 +115,9 @@ def _account(report: AccountReport) -> dict[str, Any]:
 
 def _role(role: RoleReport) -> dict[str, Any]:
     optional: dict[str, Any] = {
-        "principalId": role.principal_id,
-        "formerPrincipalId": role.former_principal_id,
-        "roles": [clean(each, 160) for each in role.roles[:_MOST_ROLES]],
+        "principalId": clean(role.principal_id, 64),
+        "formerPrincipalId": clean(role.former_principal_id, 64),
+        "roles": [clean(each, 120) for each in role.roles[:_MOST_ROLES]],
         "missingSince": format_time(role.missing_since) if role.missing_since else "",
     }
     return {"standing": str(role.standing), **{key: value for key, value in optional.items() if value}}

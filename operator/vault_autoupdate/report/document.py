@@ -164,7 +164,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "startedAt": format_time(operation.started_at),
         **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
         **({"adopted": True} if operation.adopted else {}),
-        **({"scenario": clean(operation.scenario, 120)} if operation.scenario else {}),
+        **({"scenario": clean(operation.scenario, 48)} if operation.scenario else {}),
     }
 
 

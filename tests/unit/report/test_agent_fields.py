@@ -6,11 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.unit.builders import HOUR, MINUTE, NOW, VAULT
 from tests.unit.schema import STATUS, violations
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.model.arm_id import item_id
 from vault_autoupdate.model.azure import Machine, RunbookRun
@@ -21,6 +24,8 @@ from vault_autoupdate.report.restore import restore_account, restore_agents, res
 from vault_autoupdate.report.values import format_time
 
 LONG = "x" * 2000
+PRINCIPAL = "88c53162-584e-4c98-984b-62149c2e9bca"
+FORMER = "88c53162-584e-4c98-984b-62149c2e9bcb"
 ITEM = "fabric/container/item-1"
 JOB = "5a4c3b2a-0000-4000-8000-000000000001"
 AT = format_time(NOW)
@@ -190,7 +195,55 @@ def test_long_texts_about_an_account_are_cut_and_so_are_many_problems() -> None:
 
     assert _lengths(entry) == {"name": 128, "state": 64}
     assert _lengths(entry["lastRun"]) == {"status": 64}
-    assert [_lengths(problem) for problem in entry["problems"]] == [{"reason": 16, "message": 1000}] * 5
+    assert [_lengths(problem) for problem in entry["problems"]] == [{"reason": 16, "message": 900}] * 4
+
+
+def _with_role(**changes: Any) -> AccountReport:
+    role = RoleReport(RoleStanding.NOT_SEEN, PRINCIPAL, missing_since=NOW, former_principal_id=FORMER)
+    return AccountReport("aa-dr", healthy=None, role=replace(role, **changes))
+
+
+def test_the_role_of_the_account_is_described_as_far_as_it_is_known() -> None:
+    assert _fields(account=_with_role())["automationAccount"]["role"] == {
+        "standing": "NotSeen",
+        "principalId": PRINCIPAL,
+        "formerPrincipalId": FORMER,
+        "missingSince": "2026-03-01T12:00:00Z",
+    }
+    enough = AccountReport(
+        "aa-dr", healthy=True, role=RoleReport(RoleStanding.ENOUGH, roles=("Owner on the vault",) * 20)
+    )
+    said = _fields(account=enough)["automationAccount"]["role"]
+    assert said == {"standing": "Enough", "roles": ["Owner on the vault"] * 5}
+
+
+def test_what_was_found_about_a_role_comes_back_after_a_restart() -> None:
+    restored = restore_account(_fields(account=_with_role()))
+    assert restored is not None
+    assert (restored.role, restored.healthy) == (_with_role().role, None)
+
+
+@pytest.mark.parametrize(
+    "role",
+    [None, [], "x", {}, {"standing": "Good"}, {"standing": None}, {"standing": ["Missing"]}, {"standing": 1}],
+)
+def test_a_role_that_nobody_wrote_like_that_is_none(role: object) -> None:
+    restored = restore_account({"automationAccount": {"name": "aa-dr", "role": role}})
+    assert restored is not None
+    assert restored.role is None
+
+
+def test_what_is_no_principal_does_not_come_back_as_one() -> None:
+    entry = {
+        "standing": "Missing",
+        "principalId": "x' or '1",
+        "formerPrincipalId": 7,
+        "roles": "y",
+        "missingSince": "z",
+    }
+    restored = restore_account({"automationAccount": {"name": "aa-dr", "role": entry}})
+    assert restored is not None
+    assert restored.role == RoleReport(RoleStanding.MISSING)
 
 
 def test_what_was_found_about_an_account_comes_back_after_a_restart() -> None:
