@@ -5,53 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final, NoReturn, TextIO, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
+from vault_autoupdate.cli.options import EXIT_FAILED, fail, load, refuse, settings_options
 from vault_autoupdate.core import Core, open_core
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
-from vault_autoupdate.model.text import printable
-from vault_autoupdate.settings import InvalidSettings, Settings, default_of, load_settings, variable
+from vault_autoupdate.settings import InvalidSettings, Settings
 
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
 EXIT_CHANGES: Final = 2
 EXIT_INTERRUPTED: Final = 130
-_OPERATOR_ONLY: Final = frozenset(
-    {
-        "agent_interval",
-        "health_address",
-        "hint_interval",
-        "hints",
-        "leader_elect",
-        "lease_name",
-        "lease_namespace",
-        "metrics_address",
-        "metrics_cert_file",
-        "metrics_key_file",
-        "metrics_token_file",
-        "request_interval",
-        "resource_credentials",
-        "role_confirmation",
-        "policies",
-        "resource_metrics",
-        "startup_spread",
-        "status_interval",
-        "vault_scopes",
-        "watch_namespaces",
-    }
-)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,20 +49,6 @@ def output_option(command: F) -> F:
     """The option for the form of the answer."""
     choice = click.Choice(["text", "json"])
     return click.option("-o", "--output", type=choice, default="text", help="Form of the answer.")(command)
-
-
-def settings_options(*, operator: bool) -> Callable[[F], F]:
-    """An option for every setting; all are read as text, so that all mistakes can be told at once."""
-
-    def add(command: F) -> F:
-        for field, info in reversed(Settings.model_fields.items()):
-            if operator or field not in _OPERATOR_ONLY:
-                default = f"  [default: {found}]" if (found := default_of(field)) else ""
-                text = f"{info.description} [{variable(field)}]{default}"
-                command = click.option(f"--{field.replace('_', '-')}", field, default=None, help=text)(command)
-        return command
-
-    return add
 
 
 class Watcher:
@@ -127,14 +86,6 @@ class Watcher:
 
     def quota_reported(self, kind: CallKind, remaining: int) -> None:
         """See `CallObserver`."""
-
-
-def load(flags: dict[str, str | None]) -> Settings:
-    """The settings, or an end with all that is wrong with them."""
-    try:
-        return load_settings(flags, os.environ)
-    except InvalidSettings as error:
-        refuse(error.problems)
 
 
 def quiet_logging(settings: Settings) -> None:
@@ -177,22 +128,3 @@ def manifests(file: TextIO) -> list[VaultAutoUpdate]:
         if resource.spec.credential:
             click.echo(f"note: {resource.key}: spec.credential is for the operator; you log in as yourself", err=True)
     return resources
-
-
-def refuse(problems: Iterable[str]) -> NoReturn:
-    """End because of what was given: nothing was called."""
-    for problem in problems:
-        _complain(problem)
-    sys.exit(EXIT_USAGE)
-
-
-def fail(message: str) -> NoReturn:
-    """End because something did not work."""
-    _complain(message)
-    sys.exit(EXIT_FAILED)
-
-
-def _complain(problem: str) -> None:
-    """Say what is wrong. It may repeat what a file has, or the file's name: nothing of that moves the cursor."""
-    lines = [printable(line) for line in problem.splitlines()]
-    click.echo("\n".join(["error: " + lines[0], *lines[1:]] if lines else ["error"]), err=True)

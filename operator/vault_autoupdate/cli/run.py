@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from vault_autoupdate.cli.common import fail, load, refuse, settings_options
+from vault_autoupdate.cli.options import fail, load, refuse, settings_options
 from vault_autoupdate.cluster.lease import LeadershipLost
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.runtime import run_operator
