@@ -161,7 +161,8 @@ class Budget:
 
     def allowed(self, limit: Limit, now: float) -> int:
         """How many calls in ``limit.window`` are let through at present."""
-        return max(1, math.floor(limit.count * self.share(now)))
+        share = self.share(now)
+        return limit.count if share >= 1.0 else max(1, math.floor(limit.count * share))
 
     def share(self, now: float) -> float:
         """The share of the limits that is used at present: 1 unless the server has refused calls lately.

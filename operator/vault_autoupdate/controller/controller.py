@@ -72,7 +72,7 @@ class Controller:
         tokens_of: TokensOf | None = None,
     ) -> None:
         self._registry = Registry()
-        self._publisher = Publisher(writer, observer, now)
+        self._publisher = Publisher(writer, observer, now, status_interval=timing.status_interval)
         self._reconciler = reconciler
         self._timing = timing
         self._observer = observer

@@ -20,11 +20,11 @@ from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.runbook_schedule import schedule_events
 
 _PROGRESS_BURST: Final = 20
-_PROGRESS_INTERVAL: Final = timedelta(seconds=0.1)
-"""What only tells of progress: so many at once and then one in each interval, of all resources together.
+_AT_FULL_PACE: Final = 5
+"""So many resources may tell of their progress as often as one alone would, after as many at once as above.
 
-Whoever looks at one resource, or at a few, sees how it goes on. Where hundreds are at work at once, the API server and
-everybody who watches are spared what is overtaken a moment later: the last word of each pass comes at once as always.
+Whoever looks at a few resources sees how they go on. Where hundreds are at work at once, the API server and everybody
+who watches are spared what is overtaken a moment later; the last word of each pass comes at once as always.
 """
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,15 @@ __all__ = ["Publisher"]
 class Publisher:
     """Writes what is new about a resource, and nothing else."""
 
-    def __init__(self, writer: Writer, observer: PassObserver, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, writer: Writer, observer: PassObserver, now: Callable[[], datetime], *, status_interval: timedelta
+    ) -> None:
         self._writer = writer
         self._observer = observer
         self._now = now
         self._events = EventAggregator()
         self._refusals = EventAggregator()
-        self._progress = Allowance(_PROGRESS_INTERVAL, _PROGRESS_BURST)
+        self._progress = Allowance(status_interval / _AT_FULL_PACE, _PROGRESS_BURST)
 
     async def tell_progress(self, tracked: TrackedResource, current: Readiness, *, emit: bool = True) -> None:
         """Write the status as `publish` does, unless a crowd is telling of its progress just now."""

@@ -27,7 +27,7 @@ def tracked_resource() -> TrackedResource:
 
 async def test_who_changed_it_is_an_event_of_its_own_and_told_once() -> None:
     writer, tracked = RefusingWriter(), tracked_resource()
-    publisher = Publisher(writer, Counts(), lambda: NOW)
+    publisher = Publisher(writer, Counts(), lambda: NOW, status_interval=timedelta(seconds=5))
     tracked.state.drift = DRIFT
     await publisher.publish(tracked, READY)
     assert [event.reason for event in writer.events] == ["Compliant"], "nobody is named yet"
