@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from benchmarks.bounds import violations
 from benchmarks.catalogue import FULL, SMOKE
+from benchmarks.fleet_smoke import run_fleet_smoke
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Result, measure
 from benchmarks.plot import draw
@@ -48,6 +49,8 @@ def main() -> int:
         if out:
             out.mkdir(parents=True, exist_ok=True)
             draw(results, out / "performance.png")
+    if chosen.smoke and not chosen.only:
+        problems += run_fleet_smoke()
     if not chosen.only and not chosen.smoke and chosen.part in {"scrapes", "all"}:
         document["scrapes"], found = run_scrapes()
         problems += found

@@ -12,16 +12,15 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.cost import Cost, measure_cost
 from benchmarks.fleet import MAPPINGS, Fleet, open_fleet
 from benchmarks.table import format_table
 from benchmarks.usage import cpu_seconds, peak_resident_bytes
-from benchmarks.yardstick import yardstick_seconds
 from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 from workbench.process.children import ChildProcess
 from workbench.process.waiting import wait_until
@@ -54,20 +53,6 @@ _PARTS: Final = tuple(
 __all__ = ["main", "table_of"]
 
 
-@dataclass(frozen=True)
-class _Span:
-    """What a process used from its start until something was so."""
-
-    cpu: float
-    """Processor seconds."""
-    mib: float
-    """The most memory that it had, in MiB."""
-    writes: Counter[str]
-    """To Kubernetes, by kind."""
-    stacks: Counter[str]
-    """Samples by stack, from the outermost function to the innermost."""
-
-
 def main() -> int:
     """Profile what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
@@ -79,19 +64,17 @@ def main() -> int:
         print(f"not measured, there is no kube-apiserver: {HOW_TO_ENABLE}", file=sys.stderr)
         return 1
     with open_fleet(chosen.resources, _SCALE) as fleet:
-        yardstick = yardstick_seconds()
-        first, first_call = _first_run(fleet)
-        second = _restart(fleet)
+        with fleet.operator("first") as operator, _sampling(fleet, operator.child, "first") as stacks:
+            cost = measure_cost(fleet, operator)
+        restart, stacks_again = _restart(fleet)
     print(f"\n{chosen.resources:,} resources of {MAPPINGS} mappings, one to patch in each, until all are Ready\n")
-    print(_figures(first, second, chosen.resources, yardstick, first_call))
-    print(f"\nwhere the time goes ({first.stacks.total():,} samples)\n\n{table_of(first.stacks)}")
-    print(
-        f"\nafter a restart, until all were read again ({second.stacks.total():,} samples)\n\n{table_of(second.stacks)}"
-    )
+    print(_figures(cost, restart))
+    print(f"\nwhere the time goes ({stacks.total():,} samples)\n\n{table_of(stacks)}")
+    print(f"\nafter a restart, until all were read again ({stacks_again.total():,})\n\n{table_of(stacks_again)}")
     if chosen.leaves:
-        print(f"\n{_leaves(first.stacks, chosen.leaves)}")
+        print(f"\n{_leaves(stacks, chosen.leaves)}")
     if chosen.out:
-        chosen.out.write_text("".join(f"{stack} {count}\n" for stack, count in first.stacks.items()))
+        chosen.out.write_text("".join(f"{stack} {count}\n" for stack, count in stacks.items()))
     return 0
 
 
@@ -104,40 +87,24 @@ def table_of(stacks: Counter[str]) -> str:
     return format_table(("where", "share"), rows)
 
 
-def _figures(first: _Span, second: _Span, resources: int, yardstick: float, first_call: float) -> str:
-    per = first.cpu / resources
-    kinds = ", ".join(f"{kind} {count / resources:.2f}" for kind, count in first.writes.most_common())
-    rows = [
-        ("processor time a resource", f"{1000 * per:.1f} ms"),
-        (
-            "the same, in yardsticks (see benchmarks/yardstick.py)",
-            f"{per / yardstick:.2f} of {1000 * yardstick:.1f} ms",
+def _figures(cost: Cost, restart: Mapping[str, str]) -> str:
+    kinds = ", ".join(f"{kind} {count / cost.resources:.2f}" for kind, count in cost.writes.most_common())
+    rows = {
+        "processor time a resource, the start aside": f"{1000 * cost.cpu_each:.1f} ms",
+        "the same in yardsticks (benchmarks/yardstick.py)": (
+            f"{cost.yardsticks_each:.1f} of {1000 * cost.yardstick:.1f} ms"
         ),
-        ("processor time until the first call to ARM", f"{first_call:.2f} s"),
-        ("Kubernetes writes a resource", f"{first.writes.total() / resources:.2f} ({kinds})"),
-        ("most memory", f"{first.mib:.0f} MiB"),
-        ("restart: processor time until all were read again", f"{second.cpu:.1f} s"),
-        ("restart: Kubernetes writes", f"{second.writes.total()}"),
-        ("restart: most memory", f"{second.mib:.0f} MiB"),
-    ]
-    return format_table(("what", "how much"), rows)
+        "processor time until the first call to ARM": f"{cost.start_cpu:.2f} s",
+        "Kubernetes writes a resource": f"{cost.writes_each:.2f} ({kinds})",
+        "time over the shortest, from the first call": f"{cost.ratio:.2f}",
+        "most memory": f"{cost.mib:.0f} MiB",
+        **restart,
+    }
+    return format_table(("what", "how much"), list(rows.items()))
 
 
-def _first_run(fleet: Fleet) -> tuple[_Span, float]:
-    """From the start of a process to all Ready; also its processor time until its first call to ARM."""
-    control = fleet.simulator.control
-    with fleet.operator("first") as operator, _sampling(fleet, operator.child, "first") as stacks:
-        pid = operator.child.pid
-        wait_until(lambda: control.stats()["calls"], within=60, what="a first call to ARM", every=0.01)
-        first_call = cpu_seconds(pid)
-        wait_until(fleet.is_compliant, within=_WITHIN, what="all mappings to be as declared", every=0.5)
-        wait_until(fleet.all_ready, within=_WITHIN, what="all resources to be Ready", every=0.5)
-        cpu, mib, writes = cpu_seconds(pid), peak_resident_bytes(pid) / 2**20, fleet.writes()
-    return _Span(cpu, mib, writes, stacks), first_call
-
-
-def _restart(fleet: Fleet) -> _Span:
-    """From the start of another process to the last vault that it reads."""
+def _restart(fleet: Fleet) -> tuple[Mapping[str, str], Counter[str]]:
+    """From the start of another process to the last vault that it reads: figures, and samples."""
     control = fleet.simulator.control
     control.settings(time_scale=_RESTART_SCALE)
     control.reset_stats()
@@ -150,9 +117,12 @@ def _restart(fleet: Fleet) -> _Span:
     with again as operator, _sampling(fleet, operator.child, "second") as stacks:
         pid = operator.child.pid
         wait_until(all_read, within=_WITHIN, what="all vaults to be read again", every=0.2)
-        cpu, mib = cpu_seconds(pid), peak_resident_bytes(pid) / 2**20
-        written = fleet.writes() - before
-    return _Span(cpu, mib, written, stacks)
+        figures = {
+            "restart: processor time until all were read again": f"{cpu_seconds(pid):.1f} s",
+            "restart: Kubernetes writes": f"{(fleet.writes() - before).total()}",
+            "restart: most memory": f"{peak_resident_bytes(pid) / 2**20:.0f} MiB",
+        }
+    return figures, stacks
 
 
 @contextmanager

@@ -18,14 +18,24 @@ _ENTRY: Final = {
 }
 _WORD: Final = re.compile(r"[A-Z]\w+")
 _ROUNDS: Final = 60
-_RUNS: Final = 7
 
-__all__ = ["yardstick_seconds"]
+__all__ = ["Yardstick"]
 
 
-def yardstick_seconds() -> float:
-    """Processor seconds that the piece of work takes here and now: the median of several runs."""
-    return median(_run() for _ in range(_RUNS))
+class Yardstick:
+    """Does the piece of work now and then while something else is measured, so that both meet the same machine."""
+
+    def __init__(self) -> None:
+        self._took: list[float] = []
+
+    def measure(self) -> None:
+        """Do it once more: some milliseconds."""
+        self._took.append(_run())
+
+    @property
+    def seconds(self) -> float:
+        """Processor seconds that it took: the median."""
+        return median(self._took)
 
 
 def _run() -> float:

@@ -47,10 +47,10 @@ class Publisher:
 
     async def tell_progress(self, tracked: TrackedResource, current: Readiness, *, emit: bool = True) -> None:
         """Write the status as `publish` does, unless a crowd is telling of its progress just now."""
-        if self._progress.wait(self._now()):
+        if self._progress.take(self._now()):
             self._observer.interim_status_skipped()
-        elif await self.publish(tracked, current, emit=emit):
-            self._progress.take(self._now())
+        elif not await self.publish(tracked, current, emit=emit):
+            self._progress.give_back()
 
     async def publish(
         self,

@@ -32,16 +32,16 @@ class Allowance:
         Args:
             now: the present. A clock that went back gives nothing and takes nothing.
         """
-        wait = self.wait(now)
-        if not wait:
-            self.used += 1
-        return wait
-
-    def wait(self, now: datetime) -> timedelta:
-        """How long it is until there is one to take; nothing if there is one now."""
         if not self.interval:
-            self.used = 0.0
-        elif self.at is not None:
+            return timedelta()
+        if self.at is not None:
             self.used = max(0.0, self.used - max(timedelta(), now - self.at) / self.interval)
         self.at = now
-        return max(0.0, self.used - (self.most - 1)) * self.interval
+        if self.used <= self.most - 1:
+            self.used += 1
+            return timedelta()
+        return (self.used - (self.most - 1)) * self.interval
+
+    def give_back(self) -> None:
+        """Put one back that was taken and not needed."""
+        self.used = max(0.0, self.used - 1)

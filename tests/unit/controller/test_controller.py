@@ -306,13 +306,18 @@ async def test_that_a_pass_looks_is_never_said_after_what_it_found(monkeypatch: 
 
 
 async def test_a_crowd_that_tells_of_its_progress_at_once_is_cut_short_and_the_last_word_of_each_is_not() -> None:
+    class BusyWriter(ListingWriter):
+        async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
+            await asyncio.sleep(0)  # all others ask for a write before this one is done
+            await super().write_status(ref, status, patient=patient)
+
     moment, many = datetime(2026, 1, 1, tzinfo=UTC), 100
-    counts, writer = Counts(), ListingWriter()
+    counts, writer = Counts(), BusyWriter()
     controller = _controller(writer, counts=counts, reconciler=Reporting(), now=lambda: moment)
     for number in range(many):
         vault = VAULT_ID.replace("/vaults/", f"/vaults/v{number}-")
         controller.on_change(_object(f"r{number}", vaultResourceId=vault))
-        await controller.work(ResourceKey(KEY.namespace, f"r{number}"))
+    await asyncio.gather(*(controller.work(ResourceKey(KEY.namespace, f"r{number}")) for number in range(many)))
 
     assert writer.told.count(("True", "Compliant")) == many
     assert 0 < writer.told.count(("False", "Progressing")) <= 20

@@ -18,11 +18,13 @@ def test_a_full_bucket_gives_all_that_it_holds_and_then_one_each_interval() -> N
     assert allowance.take(NOW + SECOND) == SECOND
 
 
-def test_to_ask_whether_there_is_one_takes_none() -> None:
+def test_what_is_given_back_can_be_taken_again() -> None:
     allowance = Allowance(SECOND, most=1)
-    assert [allowance.wait(NOW) for _ in range(5)] == [timedelta()] * 5
-    allowance.take(NOW)
-    assert allowance.wait(NOW) == SECOND
+    for _ in range(5):
+        assert allowance.take(NOW) == timedelta()
+        allowance.give_back()
+    assert allowance.take(NOW) == timedelta()
+    assert allowance.take(NOW) == SECOND
 
 
 def test_it_never_holds_more_than_it_is_made_for() -> None:
