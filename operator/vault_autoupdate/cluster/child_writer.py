@@ -22,6 +22,7 @@ from vault_autoupdate.model.resource import ObjectRef
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _GONE: Final = frozenset({404, 410})
 _CONFLICT: Final = 409
+_INVALID: Final = 422
 
 __all__ = ["ChildWriter"]
 
@@ -51,6 +52,8 @@ class ChildWriter:
             await self._write(lambda: self._api.send("POST", collection_path(namespace), manifest))
         except ObjectChanged:
             return
+        except ObjectGone as error:
+            raise NotWritten(f"{error}: is there a namespace {namespace}?") from error
 
     async def change(self, ref: ObjectRef, changes: Mapping[str, Any]) -> None:
         """Merge changes into this very object. Raises `NotWritten`, `NotLeading`, `ObjectGone`, `ObjectChanged`."""
@@ -86,6 +89,11 @@ class ChildWriter:
             except (ApiException, *NO_ANSWER) as error:
                 if isinstance(error, ApiException) and error.status in _GONE:
                     raise ObjectGone(in_short(error)) from error
-                if isinstance(error, ApiException) and error.status == _CONFLICT:
+                if isinstance(error, ApiException) and (error.status == _CONFLICT or _is_of_another(error)):
                     raise ObjectChanged(in_short(error)) from error
                 raise NotWritten(in_short(error)) from error
+
+
+def _is_of_another(error: ApiException) -> bool:
+    """Whether a change was refused because the object of that name is another one by now."""
+    return error.status == _INVALID and "metadata.uid" in str(error.body)
