@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -305,13 +306,21 @@ async def test_series_about_resources_can_be_switched_off() -> None:
     assert await served.value("queue_depth") == 0
 
 
-async def test_nothing_served_tells_a_subscription_or_vault(served: Served) -> None:
+async def test_nothing_served_tells_a_subscription_or_vault_and_the_log_says_once_which_is_which(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     served.see("weu")
     scope = QuotaScope("6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10", "westeurope")
     async with served.throttle.call(Caller(scope, "dr", "vault"), CallKind.READ):
         text = await served.text()
+        await served.text()
     assert "6f3b9f5e" not in text
-    assert 'vault_autoupdate_arm_quota_remaining{kind="read",region="westeurope",scope="0"} 9999.0' in text
+    label = hashlib.sha256(scope.subscription.encode()).hexdigest()[:8]
+    assert f'vault_autoupdate_arm_quota_remaining{{kind="read",region="westeurope",scope="{label}"}} 9999.0' in text
+    assert [each for each in caplog.messages if label in each] == [
+        f"in metrics, scope {label} is subscription {scope.subscription}"
+    ]
 
 
 async def test_a_region_that_is_no_name_is_no_label(served: Served) -> None:

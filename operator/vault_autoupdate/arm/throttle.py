@@ -10,7 +10,6 @@ future in the event loop. What nobody has used for longer than its longest windo
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -48,8 +47,6 @@ class CallKind(StrEnum):
 class ThrottleState:
     """What one lane looks like at an instant, for metrics and people."""
 
-    number: int
-    """Of the scope: as long as one of its lanes is there, no other scope has it."""
     scope: QuotaScope
     kind: CallKind
     waiting: int
@@ -95,8 +92,7 @@ class _Routine:
 class _Lane:
     """One scope's calls of one kind."""
 
-    def __init__(self, number: int, scope: QuotaScope, kind: CallKind, budgets: tuple[Budget, ...], now: float) -> None:
-        self.number = number
+    def __init__(self, scope: QuotaScope, kind: CallKind, budgets: tuple[Budget, ...], now: float) -> None:
         self.scope = scope
         self.kind = kind
         self.budget = budgets[0]
@@ -304,7 +300,6 @@ class Throttle:
         self._sweep(now)
         return [
             ThrottleState(
-                lane.number,
                 lane.scope,
                 lane.kind,
                 lane.turns.waiting,
@@ -335,10 +330,7 @@ class Throttle:
         own, *further = self._limits[kind]
         family = (scope.subscription, kind)
         shared = [self._shared.setdefault(family, Budget(further))] if further else []
-        numbers = {lane.scope: lane.number for lane in self._lanes.values()}
-        taken = set(numbers.values())
-        free = next(number for number in itertools.count() if number not in taken)
-        lane = _Lane(numbers.get(scope, free), scope, kind, (Budget([own]), *shared), now)
+        lane = _Lane(scope, kind, (Budget([own]), *shared), now)
         self._families.setdefault(family, {})[scope] = lane
         return lane
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,8 @@ _SLICE: Final = 100
 
 _OTHER_REGION: Final = "other"
 """Stands for whatever else Azure may write where the name of a region belongs."""
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Snapshot", "StateCollector"]
 
@@ -63,6 +66,8 @@ class StateCollector:
         self._writes = writes
         self._now = now
         self._policies = policies
+        self._named: set[str] = set()
+        """Subscriptions in sight of which the log says what stands for them."""
 
     async def snapshot(self) -> Snapshot:
         """Read everything, without keeping the event loop from its other work."""
@@ -74,7 +79,9 @@ class StateCollector:
         return Snapshot(now.timestamp(), facts, list(self._others()))
 
     def _others(self) -> Iterable[Metric]:
-        yield from _throttle_series(self._throttle.states())
+        lanes = self._throttle.states()
+        self._name({lane.scope.subscription: lane.scope.label for lane in lanes})
+        yield from _throttle_series(lanes)
         yield _single("queue_depth", self._queue.depth)
         yield _single("reconciles_running", self._queue.running)
         yield _single("queue_oldest_overdue_seconds", self._queue.oldest_overdue)
@@ -84,6 +91,12 @@ class StateCollector:
         yield from _watch_series(self._watching)
         if self._policies is not None:
             yield from policy_families(self._policies.values())
+
+    def _name(self, labels: Mapping[str, str]) -> None:
+        """Say in the log which subscription a label stands for, since the label does not."""
+        for subscription in labels.keys() - self._named:
+            log.info("in metrics, scope %s is subscription %s", labels[subscription], subscription)
+        self._named = set(labels)
 
     def _overrun(self) -> float:
         """Seconds for which the slowest pass has run beyond what any could take."""
@@ -118,7 +131,7 @@ def _throttle_series(lanes: Sequence[ThrottleState]) -> Iterable[Metric]:
         for lane in lanes:
             region = lane.scope.region
             label = region if not region or is_region(region) else _OTHER_REGION
-            family.add_metric([str(lane.number), label, str(lane.kind)], value_of(lane))
+            family.add_metric([lane.scope.label, label, str(lane.kind)], value_of(lane))
         yield family
 
 

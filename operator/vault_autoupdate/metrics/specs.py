@@ -42,7 +42,8 @@ __all__ = [
 ]  # fmt: skip
 
 _SCOPE: Final = {
-    "scope": "a number without a meaning for each subscription and region in use; after an hour without, it goes",
+    "scope": "the subscription: first 8 digits of the SHA-256 of its id in lower case, which the log maps to the id; "
+    "it goes an hour after the last call",
     "region": "of the vaults; empty where it is not known; `automation` for Automation accounts, "
     "`authorization` for roles; `other` if no name",
     "kind": "`read`, `write`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,17 @@ class QuotaScope:
     """In lower case."""
     region: str = ""
     """Empty while it is not known, and where the limits are kept for the subscription as a whole."""
+
+    @property
+    def label(self) -> str:
+        """Stands for the subscription in metrics, which need not hold its id: the same in every process and cluster.
+
+        The first 8 digits of the id's SHA-256. What has another name than a region can have counts as a subscription of
+        its own, since it has no label of its own.
+        """
+        is_odd = self.region and not is_region(self.region)
+        text = f"{self.subscription}/{self.region}" if is_odd else self.subscription
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
