@@ -73,9 +73,9 @@ def test_where_all_is_well_each_line_says_ok_and_it_exits_0(serve: Serve) -> Non
     assert [line[10:27].strip() for line in lines] == [
         *("identity", "connection", "clock", "token", "tenant"),
         *("vault", "mappings", "jobs", "replicated items", "change mappings", "update agents"),
-        *("account", "schedules", "job schedules", "runs", "usages", "quota"),
+        *("account", "schedules", "job schedules", "runs", "usages", "account role", "quota"),
     ]
-    assert result.stdout.splitlines()[-1] == "17 checks, 0 not ok, 0 not known."
+    assert result.stdout.splitlines()[-1] == "18 checks, 0 not ok, 0 not known."
 
 
 def test_it_says_which_identity_it_is_and_how_it_was_found_but_never_shows_the_token(serve: Serve) -> None:
@@ -288,3 +288,45 @@ def _client_secret(authority: str) -> dict[str, Any]:
         "AZURE_CLIENT_ID": CLIENT,
         "AZURE_CLIENT_SECRET": "hunter2",
     }
+
+
+def test_an_account_whose_identity_has_no_role_is_told_with_the_command_but_not_called_wrong_at_once(
+    serve: Serve,
+) -> None:
+    sim = serve()
+    sim.control.remove_roles("aa-dr")
+    sim.control.advance(600)
+    found = _checks(_run(*BOTH, "-o", "json", sim=sim, AZURE_CLIENT_ID=CLIENT))["account role"]
+    assert found["standing"] == "NotKnown"
+    assert "az role assignment create --assignee-object-id" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("role", "standing", "says"),
+    [
+        ("Owner", "Ok", "Owner on the vault"),
+        ("Reader", "NotOk", "may only read the vault (Reader on the vault)"),
+        ("Site Recovery Contributor", "Ok", "nobody says whether that is enough"),
+    ],
+)
+def test_the_role_of_the_accounts_identity_is_named(serve: Serve, role: str, standing: str, says: str) -> None:
+    sim = serve()
+    sim.control.remove_roles("aa-dr")
+    sim.control.assign_role("aa-dr", role, VAULT)
+    sim.control.advance(600)
+    found = _checks(_run(*BOTH, "-o", "json", sim=sim, AZURE_CLIENT_ID=CLIENT))["account role"]
+    assert found["standing"] == standing
+    assert says in found["message"]
+
+
+def test_without_the_right_to_read_roles_that_is_not_known_and_nothing_is_wrong(serve: Serve) -> None:
+    denied = [{"action": "Microsoft.Authorization/roleAssignments/read"}]
+    result = _run(*BOTH, "-o", "json", sim=serve(denied=denied), AZURE_CLIENT_ID=CLIENT)
+    assert result.exit_code == 0
+    assert _checks(result)["account role"]["standing"] == "NotKnown"
+
+
+def test_an_account_without_an_identity_is_told(serve: Serve) -> None:
+    sim = serve()
+    sim.control.set_account("aa-dr", identity="None")
+    assert _wrong(_run(*BOTH, "-o", "json", sim=sim, AZURE_CLIENT_ID=CLIENT)) == {"account role"}

@@ -6,23 +6,28 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 from azure.core.credentials import TokenCredential
 
 from vault_autoupdate.arm.identity.process import make_credential
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
+from vault_autoupdate.arm.wire import authorization, automation
 from vault_autoupdate.arm.wire.access import permissions, read_claims
+from vault_autoupdate.arm.wire.documents import next_link
 from vault_autoupdate.arm.wire.errors import is_unknown_to_site_recovery
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.checkup import Greeting, Login, Permission, Read, TokenClaims, Way
 from vault_autoupdate.model.errors import ArmError
+from vault_autoupdate.model.roles import BUILT_IN, RoleAssignment, RoleFacts
 from vault_autoupdate.settings import Settings
 
 _VAULT_VERSION: Final = "?api-version=2023-02-01"
 _ACCOUNT_VERSION: Final = "?api-version=2024-10-23"
 _SUBSCRIPTION_VERSION: Final = "?api-version=2022-12-01"
+_ROLES_VERSION: Final = "?api-version=2022-04-01"
 _PERMISSIONS: Final = "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
 _REMAINING: Final = "x-ms-ratelimit-remaining-"
 VAULT_READS: Final[Mapping[str, str]] = {
@@ -54,6 +59,8 @@ class AzureProbe:
             InvalidSettings: the credential's variables are not complete.
         """
         self._expires_at: datetime | None = None
+        self._accounts: dict[str, Any] = {}
+        """By key: the Automation accounts that were read."""
         self._credential: TokenCredential | None = None
 
         def factory() -> TokenCredential:
@@ -113,6 +120,8 @@ class AzureProbe:
                 return Read(entries=0, replicates=False)
             raise
         document = reply.document()
+        if suffix == _ACCOUNT_VERSION:
+            self._accounts[resource.key] = document
         entries = document.get("value") if isinstance(document, dict) else None
         quotas = tuple((name, value) for name, value in reply.headers.items() if name.startswith(_REMAINING))
         return Read(len(entries) if isinstance(entries, list) else None, quotas=quotas)
@@ -124,6 +133,38 @@ class AzureProbe:
             AzureError: it may not be told.
         """
         return permissions(self._get(f"{resource.text}{_PERMISSIONS}").document())
+
+    def principal_of(self, account: ArmId) -> str:
+        """Of the own identity of an account that was read, a GUID; empty where it has none.
+
+        Raises:
+            MalformedReply: what was read is no account.
+        """
+        found = automation.account(self._accounts.get(account.key))
+        return found.principal_id if found.has_own_identity else ""
+
+    def roles(self, vault: ArmId, principal_id: str) -> RoleFacts:
+        """The roles of a principal on a vault, as far as the first page of each list tells them.
+
+        Raises:
+            AzureError: they cannot be read.
+        """
+        below = f"{vault.text}/providers/Microsoft.Authorization"
+        wanted = quote(f"atScope() and assignedTo('{principal_id}')", safe="()'")
+        page = self._get(f"{below}/roleAssignments{_ROLES_VERSION}&$filter={wanted}").document()
+        assignments = authorization.assignments_page(page)
+        if next_link(page):
+            assignments.append(RoleAssignment("", "", ""))  # one more, of which nothing is known
+        denials = authorization.denials_page(
+            self._get(f"{below}/denyAssignments{_ROLES_VERSION}&$filter=atScope()").document()
+        )
+        roles = {
+            role_id: authorization.role_definition(
+                self._get(f"{below}/roleDefinitions/{role_id}{_ROLES_VERSION}").document()
+            )
+            for role_id in {each.role_id for each in assignments} - {"", *BUILT_IN}
+        }
+        return RoleFacts(tuple(assignments), roles, tuple(denials))
 
     def _get(self, target: str) -> ArmReply:
         return self._session.send(ArmCall("GET", target, f"doctor/{uuid.uuid4()}", operation="doctor"))

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TextIO, TypeVar
 
@@ -23,6 +24,8 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.view import print_json
+from vault_autoupdate.core import utc_now
+from vault_autoupdate.decide.role_report import RoleReport, judge_role
 from vault_autoupdate.model.arm_id import ArmId, InvalidResourceId, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.checkup import Finding, Greeting, Login, Read, Standing
 from vault_autoupdate.model.errors import ArmError, AzureError
@@ -135,10 +138,20 @@ def _resources(probe: AzureProbe, targets: list[_Target]) -> Iterator[Finding]:
             yield checkup.right("change mappings", target.vault, checkup.CHANGE_MAPPINGS, permissions)
             needed = target.updates_agents
             yield checkup.right("update agents", target.vault, checkup.UPDATE_AGENTS, permissions, needed=needed)
-        if target.account:
-            yield from _reads(probe, target.account, ACCOUNT_READS, reads)
+        if target.account and (yield from _reads(probe, target.account, ACCOUNT_READS, reads)):
+            role = _outcome(partial(_role, probe, target.vault, target.account))
+            yield checkup.account_role(target.vault, role)
     if targets:
         yield checkup.quota(reads)
+
+
+def _role(probe: AzureProbe, vault: ArmId, account: ArmId) -> RoleReport | None:
+    """What the account's identity may do in the vault; None where it has none. Raises `AzureError`."""
+    principal_id = probe.principal_of(account)
+    if not principal_id:
+        return None
+    found = probe.roles(vault, principal_id)
+    return judge_role(found, vault, account, principal_id, None, now=utc_now(), confirmation=timedelta(minutes=15))
 
 
 def _reads(

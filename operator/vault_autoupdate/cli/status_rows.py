@@ -11,6 +11,8 @@ from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Re
 from vault_autoupdate.model.text import clean, plural
 
 _WORDS: Final = 400
+_ACTION_WORDS: Final = 900
+"""Room for a command with the id of a vault in it."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 __all__ = ["FleetRow", "document_of", "fleet_rows", "summary_of"]
@@ -152,7 +154,7 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         stalled=ConditionType.STALLED in conditions,
         worst_mapping=clean(worst.get("mapping"), _WORDS),
         worst_reason=clean(worst.get("code") or worst.get("reason"), 128),
-        action=next((said for each in words if (said := clean(each, _WORDS))), ""),
+        action=next((said for each in words if (said := clean(each, _ACTION_WORDS))), ""),
         next_try=min((time for each in failures if (time := _time(each.get("nextAttemptAt")))), default=None),
         last_drift=_time(drift.get("foundAt")),
         changed_by=_changed_by(drift),
@@ -185,7 +187,7 @@ def _unmet(condition: Mapping[str, Any] | None) -> tuple[str, str]:
         or condition.get("reason") == "UpdatesWaiting"
     ):
         return "", ""
-    return clean(condition.get("reason"), 128), clean(condition.get("message"), _WORDS)
+    return clean(condition.get("reason"), 128), clean(condition.get("message"), _ACTION_WORDS)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

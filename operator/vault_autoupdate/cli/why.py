@@ -11,7 +11,7 @@ from vault_autoupdate.model.text import clean
 _COUNTED: Final = ("compliant", "drifted", "updating", "failed", "ignored")
 _MOST_EVENTS: Final = 8
 _MOST_DRIFT: Final = 15
-_WORDS: Final = 600
+_WORDS: Final = 1000
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 __all__ = ["why_lines"]
@@ -72,7 +72,8 @@ def _failures(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
 
 def _job(job: Mapping[str, Any], now: datetime) -> str:
     number = _text(job.get("jobId")) or "not known yet"
-    return f"{_text(job.get('mapping'))}: job {number}, began {_ago(job.get('startedAt'), now)}"
+    whose = f" of others {_text(job.get('scenario'))}".rstrip() if job.get("adopted") is True else ""
+    return f"{_text(job.get('mapping'))}: job{whose} {number}, began {_ago(job.get('startedAt'), now)}"
 
 
 def _updates(updates: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -100,6 +101,11 @@ def _agents(agents: Mapping[str, Any]) -> Iterator[str]:
 def _account(account: Mapping[str, Any]) -> Iterator[str]:
     for problem in _list(account.get("problems")):
         yield f"{_text(problem.get('reason'))}: {_text(problem.get('message'))}"
+    role = _mapping(account.get("role"))
+    if role:
+        roles = role.get("roles")
+        named = ", ".join(map(_text, roles)) if isinstance(roles, list) else ""
+        yield f"role of its identity {_text(role.get('principalId'))}: {_text(role.get('standing'))} {named}".rstrip()
 
 
 def _events(events: Iterable[Mapping[str, Any]], now: datetime) -> Iterator[str]:

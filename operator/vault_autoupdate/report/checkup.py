@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.checkup import (
     Finding,
@@ -35,6 +37,7 @@ __all__ = [
     "CHANGE_MAPPINGS",
     "CLOCK_BOUND",
     "UPDATE_AGENTS",
+    "account_role",
     "clock",
     "connection",
     "count",
@@ -193,6 +196,30 @@ def right(
             check, Standing.OK, "No role allows it, and nothing is declared that needs it.", about=resource.text
         )
     return Finding(check, Standing.NOT_OK, f"No role allows {action}.", _ASK_FOR_ROLE, resource.text)
+
+
+def account_role(vault: ArmId, outcome: RoleReport | AzureError | None) -> Finding:
+    """Whether the identity of the Automation account may change the vault.
+
+    Args:
+        vault: the vault.
+        outcome: what was found, or why nothing was; None where the account has no identity of its own.
+    """
+    check = "account role"
+    if outcome is None:
+        action = "Switch it on: Automation account > Identity > System assigned."
+        return Finding(check, Standing.NOT_OK, "The account has no system-assigned identity.", action, vault.text)
+    if isinstance(outcome, AzureError):
+        return replace(_failed(check, outcome, about=vault.text), standing=Standing.UNKNOWN)
+    if outcome.wrong:
+        return Finding(check, Standing.NOT_OK, outcome.wrong.message, about=vault.text)
+    if outcome.unclear:
+        return Finding(check, Standing.UNKNOWN, outcome.unclear.message, about=vault.text)
+    enough = outcome.standing is RoleStanding.ENOUGH
+    doubt = "" if enough else "; nobody says whether that is enough"
+    return Finding(
+        check, Standing.OK, f"The account's identity is {', '.join(outcome.roles)}{doubt}.", about=vault.text
+    )
 
 
 def quota(reads: Iterable[Read]) -> Finding:
