@@ -190,11 +190,17 @@ def test_whatever_is_not_seen_keeps_its_resource_and_its_setting(
     site.apply(mode="Enforce", onUnmatched="Release", discovery={"source": "List"}, limits={"maxRemovals": "100%"})
     site.wait("Covered")
 
+    changes = len(site.sim.control.requests(method="PATCH"))
+
     site.sim.control.add_fault(**fault, forever=True)
     for _ in range(2):
         site.discover()
 
     assert len(site.children()) == 6
+    assert len(site.sim.control.requests(method="PATCH")) == changes
     assert set(site.settings().values()) == {"Enabled"}
     if code is not None:
         assert site.condition("DiscoveryComplete")["reason"] == code
+    else:
+        counts = site.status()["vaults"]
+        assert counts["found"] + counts["orphaned"] == 6, "what success has left out is missed by name"
