@@ -245,6 +245,23 @@ def test_who_changed_a_vault_last_is_in_the_wide_table() -> None:
     assert rows == {"named": "ann@example.com, o-2", "open": "Waiting", "none": ""}
 
 
+def _wide_table(*documents: dict[str, Any]) -> str:
+    told = io.StringIO()
+    Console(file=told, width=250).print(fleet_table(fleet_rows(documents), NOW, wide=True))
+    return told.getvalue()
+
+
+def test_the_wide_table_names_the_oldest_job_of_others_and_has_no_such_column_where_there_is_none() -> None:
+    at = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    ours = {"mapping": "f/c/m0", "jobId": "j0", "startedAt": at}
+    theirs = [{**ours, "mapping": f"f/c/m{number}", "adopted": True, "scenario": "Failover"} for number in (1, 2)]
+    shown = _wide_table(document("a", "False", "Progressing", operations=[ours, *theirs]))
+    assert "JOB OF OTHERS" in shown
+    assert "f/c/m1:" in shown
+    assert "Failover" in shown
+    assert "JOB OF OTHERS" not in _wide_table(document("a", "False", "Progressing", operations=[ours]))
+
+
 def test_the_column_says_when_and_who() -> None:
     drift = {"foundAt": (NOW - timedelta(hours=3)).isoformat(), "attribution": "Named", "changes": [
         {"mapping": "m", "changedAt": NOW.isoformat(), "caller": "ann"}]}  # fmt: skip

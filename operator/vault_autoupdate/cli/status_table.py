@@ -25,6 +25,8 @@ _POLICY_COLUMNS: Final = (
 _WIDE: Final = frozenset(
     {"MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT"}
 )
+_IF_ANY: Final = frozenset({"JOB OF OTHERS", "LAST DRIFT"})
+"""Columns that are left out where no row has anything in them: the others need the room."""
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -53,7 +55,9 @@ def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) 
     """The rows as a table, with a line that sums them up."""
     if not rows:
         return Text("There are no VaultAutoUpdate resources.")
-    names = _COLUMNS if wide else [name for name in _COLUMNS if name not in _WIDE]
+    cells = [_cells(row, now) for row in rows]
+    empty = {name for name in _IF_ANY if not any(each[name] for each in cells)}
+    names = [name for name in _COLUMNS if name not in (empty if wide else _WIDE)]
     table = Table(
         *(Column(name, overflow="fold", ratio=1 if name == "WHAT TO DO" else None) for name in names),
         box=None,
@@ -61,9 +65,8 @@ def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) 
         expand=True,
         header_style="bold",
     )
-    for row in rows:
-        cells = _cells(row, now)
-        table.add_row(*(_text(name, cells[name], row) for name in names))
+    for row, each in zip(rows, cells, strict=True):
+        table.add_row(*(_text(name, each[name], row) for name in names))
     return Group(table, Text(f"\n{summary_of(rows)}", style="dim"))
 
 
