@@ -19,6 +19,8 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CLIENT_ID, TENANT_ID, open_helm
+from tests.pages.reading import filled
+from tests.pages.recorder import checkout
 from vault_autoupdate.model.resource import FINALIZER
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import ROOT
@@ -40,6 +42,7 @@ def text(page: str) -> str:
 
 
 @pytest.mark.usefixtures("no_definition")
+@pytest.mark.timeout(300)  # it is many steps, and other workers have some of the machine
 def test_install_upgrade_and_uninstall_word_for_word(control_plane: ControlPlane, tmp_path: Path) -> None:
     kubectl = control_plane.kubectl
     _run(_TESTED.findall(text("install")), control_plane, tmp_path)
@@ -66,13 +69,12 @@ def test_install_upgrade_and_uninstall_word_for_word(control_plane: ControlPlane
 
 @pytest.mark.usefixtures("no_definition")
 def test_readme_install_section_word_for_word(control_plane: ControlPlane, tmp_path: Path) -> None:
-    """But for the two ids, which it has words for; then its example is applied."""
+    """With ids for what it has words for; then its example is applied."""
     section = re.split(r"^## ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     (install,) = (part for part in section if part.startswith("Install\n"))
-    blocks = [
-        block.replace("<client id>", CLIENT_ID).replace("<tenant id>", TENANT_ID) for block in _SHELL.findall(install)
-    ]
-    _run([*blocks, _SETTLE, "kubectl apply -f examples/vault-autoupdate.yaml"], control_plane, tmp_path)
+    _run(
+        [*_SHELL.findall(install), _SETTLE, "kubectl apply -f examples/vault-autoupdate.yaml"], control_plane, tmp_path
+    )
     deployment = ("get", "deployment", "vault-autoupdate", "-o", "name")
     assert control_plane.kubectl("-n", "vault-autoupdate", *deployment).code == 0
     assert control_plane.kubectl("get", "vau", "dr-weu", "-o", "name").code == 0
@@ -156,17 +158,19 @@ class TestAzureRole:
             rows = before if vault else table
             assert f"| `{short}` |" in rows or f"| `{short.replace(nested, '…/')}` |" in rows, action
 
-    @pytest.mark.parametrize("page", ["install", "uninstall", "rbac", "workload-identity", "agents"])
+    @pytest.mark.parametrize("page", ["install", "uninstall", "rbac", "getting-started", "agents"])
     def test_goes_by_one_name(self, page: str) -> None:
         assert set(re.findall(r'--(?:role|name) "([^"$]+)"', text(page))) == {self.role["Name"]}
         assert self.role["Name"] in (CHART / "templates" / "NOTES.txt").read_text()
 
 
 def _run(blocks: Sequence[str], control_plane: ControlPlane, tmp_path: Path) -> str:
-    """Run shell blocks from the top of the checkout, with all rights, and return what was printed."""
+    """Run shell blocks from the top of what looks like a checkout, with all rights, and return what was printed."""
     assert blocks
-    programs = tmp_path / "bin"
+    programs, top = tmp_path / "bin", tmp_path / "checkout"
     programs.mkdir(exist_ok=True)
+    if not top.exists():
+        checkout(top)
     helm = programs / "helm"
     helm.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.chart.helm_cli "$@"\n')
     helm.chmod(0o755)
@@ -177,10 +181,13 @@ def _run(blocks: Sequence[str], control_plane: ControlPlane, tmp_path: Path) -> 
             "-o",
             "pipefail",
             "-c",
-            "\n".join(f"{block}{_SETTLE}" if "Established" in block else block for block in blocks),
+            filled("\n".join(f"{block}{_SETTLE}" if "Established" in block else block for block in blocks)),
         ],
-        cwd=ROOT,
+        cwd=top,
         env={
+            "CLIENT_ID": CLIENT_ID,
+            "TENANT_ID": TENANT_ID,
+            "CLIENT_SECRET": "not-a-secret",
             "PATH": f"{programs}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "HOME": str(tmp_path),
             "PYTHONPATH": os.fspath(ROOT),
@@ -190,7 +197,7 @@ def _run(blocks: Sequence[str], control_plane: ControlPlane, tmp_path: Path) -> 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

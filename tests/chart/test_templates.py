@@ -647,7 +647,7 @@ class TestNotes:
                     "az identity federated-credential create",
                     "--subject system:serviceaccount:operators:vau-vault-autoupdate",
                     "--audiences api://AzureADTokenExchange",
-                    f"--assignee {CLIENT_ID}",
+                    "--assignee-principal-type ServicePrincipal",
                 ],
             ),
             (

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.node.installation import Installation, Simulated, simulated
+from tests.pages.recorder import checkout
 from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, ROOT, load_definition
 from workbench.node.node import Node
 from workbench.site import scenario, vault
@@ -79,15 +80,14 @@ def _follow(node: Node, values: dict[str, object], tmp_path: Path) -> str:
     names = {
         "CLIENT_ID": CLIENT,
         "TENANT_ID": TENANT,
-        "SUBSCRIPTION": of.subscription,
-        "GROUP": of.group,
-        "VAULT": of.name,
-        "ACCOUNT": of.account.rpartition("/")[2],
+        "REGISTRY": "nobody",  # the image is on the node already
+        "VAULT_ID": of.id,
+        "ACCOUNT_ID": of.account,
         "PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     done = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", "\n".join(blocks)],
-        cwd=ROOT,
+        cwd=checkout(tmp_path / "checkout"),
         env=_environment(node) | names,
         capture_output=True,
         text=True,

@@ -102,8 +102,10 @@ def _install(running: ControlPlane) -> None:
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "vault-autoupdate"}}
     kubectl("apply", "-f", "-", stdin=json.dumps(lease)).check()
     running.kubectl("create", "secret", "generic", "login-certificate", "-n", "vault-autoupdate").check()
-    policy = ROOT / "examples" / "policies" / "estate.yaml"
-    running.kubectl("apply", "-f", policy).check()
+    policy = yaml.safe_load((ROOT / "examples" / "policies" / "estate.yaml").read_text())
+    for namespace, name in (("default", "estate"), ("dr", "weu")):
+        policy["metadata"] = {"name": name, "namespace": namespace}
+        running.kubectl("apply", "-f", "-", stdin=json.dumps(policy)).check()
 
 
 def _declare(running: ControlPlane, namespace: str, name: str) -> None:

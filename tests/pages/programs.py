@@ -24,12 +24,17 @@ from asr_simulator.__main__ import main as simulator
 from tests.chart.helm import merged
 from tests.chart.helm_cli import parser as helm_parser
 from tests.pages.recorder import Call
+from vault_autoupdate.cli.kubectl_vau import main as plugin
 from vault_autoupdate.cli.main import main as vault_autoupdate
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import find_kubectl
 from workbench.kube.resources import ROOT
 
-_CLICK: Final[dict[str, click.Command]] = {"vault-autoupdate": vault_autoupdate, "asr-simulator": simulator}
+_CLICK: Final[dict[str, click.Command]] = {
+    "vault-autoupdate": vault_autoupdate,
+    "asr-simulator": simulator,
+    "kubectl-vau": plugin,
+}
 _DRY_RUN: Final = frozenset({"annotate", "apply", "create", "delete", "label", "patch", "scale"})
 """What kubectl can ask the API server without doing it."""
 _NEEDS_A_NODE: Final = ("/proxy/",)
@@ -99,7 +104,8 @@ def kubectl(call: Call, control_plane: ControlPlane, folder: Path) -> str | None
         copy = folder / f"given-{index}.yaml"
         copy.write_text(text)
         arguments[index - 1] = str(copy)
-    if "--watch" in arguments or _verb(arguments) == "exec":  # which would not end, and has no pod
+    if "--watch" in arguments or _verb(arguments) == "exec" or "restart" in arguments:
+        # Which would not end, has no pod, or would be done: only its flags are looked at.
         arguments.append("--help")
     elif _verb(arguments) in _DRY_RUN:
         arguments.append("--dry-run=server")
@@ -126,8 +132,12 @@ def _run_kubectl(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [find_kubectl(), *arguments],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "KUBECONFIG": str(control_plane.admin_kubeconfig)},
+        cwd=folder,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(control_plane.directory),
+            "KUBECONFIG": str(control_plane.admin_kubeconfig),
+        },
         input=call.stdin or "",
         capture_output=True,
         text=True,

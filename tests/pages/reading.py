@@ -37,6 +37,7 @@ PLACEHOLDERS: Final = {
     "<name>": "weu",
     "<namespace>": "dr",
     "<node resource group>": "MC_rg-aks_aks-dr_westeurope",
+    "<object id of the identity>": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10",
     "<region>": "westeurope",
     "<registry>": "drweu",
     "<resource group of the identity>": "rg-dr-weu",

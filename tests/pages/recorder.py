@@ -17,7 +17,7 @@ from tests.pages.reading import PROGRAMS, Block
 from workbench.kube.resources import ROOT
 
 _SMALL: Final = (
-    *("base64", "bash", "cat", "chmod", "cp", "cut", "date", "env", "grep", "head", "ls", "mkdir", "mktemp", "mv"),
+    *("base64", "bash", "cat", "chmod", "cp", "cut", "env", "grep", "head", "ls", "mkdir", "mktemp", "mv"),
     *("sed", "sleep", "sort", "tail", "tr"),
 )
 """Small programs that blocks may really use."""
@@ -110,13 +110,14 @@ def record(blocks: Sequence[Block], folder: Path, *, before: str = "") -> list[C
     for name in PROGRAMS:
         (programs / name).write_text(_STAND_IN)
         (programs / name).chmod(0o755)
+    (programs / "date").write_text("#!/bin/bash\necho 1795852800\n")  # always the same, so that calls can be compared
+    (programs / "date").chmod(0o755)
     place = [f"LINE={block.line} LANGUAGE={block.language}\n{_one(block)}" for block in blocks]
     done = subprocess.run(
         [shutil.which("bash") or "/bin/bash", "-u", "-c", "\n".join([before, *place, "echo THE END"])],
         cwd=checkout(folder / "checkout"),
-        env={"PATH": str(programs), "HOME": str(folder), "CALLS": str(calls), "LINE": "0", "LANGUAGE": "sh",
-             "CLIENT_SECRET": "not-a-secret"},
-        stdin=subprocess.DEVNULL,
+        env={"PATH": str(programs), "HOME": str(folder), "CALLS": str(calls), "LINE": "0", "LANGUAGE": "sh"},
+        input="not-a-secret\n" * 10,  # for a page that asks for one
         capture_output=True,
         text=True,
         timeout=60,
@@ -133,7 +134,9 @@ def _one(block: Block) -> str:
 
 
 def _with_the_one_inside(call: Call) -> list[Call]:
-    """A call, and the one that it has run in a pod."""
+    """A call, and the one that it has run in a pod; a plugin of kubectl is a program of its own."""
+    if call.argv[:2] == ("kubectl", "vau"):
+        return [replace(call, argv=("kubectl-vau", *call.argv[2:]))]
     if call.program != "kubectl" or "exec" not in call.argv or "--" not in call.argv:
         return [call]
     end = call.argv.index("--")

@@ -10,19 +10,26 @@ from __future__ import annotations
 
 import os
 import shlex
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
+import helm_python
 import pytest
 
+from tests.chart.helm import CHART, CLIENT_ID, TENANT_ID, Rendered, merged
 from tests.pages import programs
 from tests.pages.conftest import Pages, page_name
-from tests.pages.reading import PAGES, Block, blocks, commands
+from tests.pages.reading import PAGES, PROGRAMS, Block, blocks, commands, filled
 from tests.pages.recorder import Call, record
 from workbench.azure import azure_cli
 from workbench.kube.certificates import Authority
 from workbench.kube.control_plane import ControlPlane
+from workbench.kube.resources import ROOT
 
+DEFINITIONS: Final = sorted((ROOT / "crds").glob("*.yaml"))
+"""What ``kubectl explain`` says names commands, too."""
 every_page = pytest.mark.parametrize("page", PAGES, ids=page_name)
 
 
@@ -38,7 +45,7 @@ def azure() -> None:
 @pytest.mark.usefixtures("azure")
 @pytest.mark.timeout(400)  # it has thousands of commands, and loads those of a service as a whole
 def test_azure_cli_takes_every_az_command(pages: Pages) -> None:
-    calls = [(page, call) for page in PAGES for call in pages.calls(page, "az")]
+    calls = [(page, call) for page in [*PAGES, *DEFINITIONS] for call in pages.calls(page, "az")]
     answers = azure_cli.complaints([_asked(call) for _, call in calls])
     wrong = [
         f"{page_name(page)}:{call.line}: {call}: {answer}"
@@ -53,11 +60,23 @@ def _asked(call: Call) -> list[str]:
     return [*call.arguments, *(["--help"] if call.mention else [])]
 
 
+@pytest.fixture(scope="package")
+def answered() -> dict[Any, str | None]:
+    """What kubectl has said already, by call."""
+    return {}
+
+
 @every_page
 def test_a_real_api_server_takes_every_kubectl_command(
-    page: Path, pages: Pages, cluster: ControlPlane, tmp_path: Path
+    page: Path, pages: Pages, cluster: ControlPlane, answered: dict[Any, str | None]
 ) -> None:
-    assert _wrong(page, pages.calls(page, "kubectl"), lambda call: programs.kubectl(call, cluster, tmp_path)) == []
+    def judged(call: Call) -> str | None:
+        what = (call.argv, call.stdin, tuple((call.files or {}).items()))
+        if what not in answered:  # many a page has the same commands
+            answered[what] = programs.kubectl(call, cluster, pages.folder(page))
+        return answered[what]
+
+    assert _wrong(page, pages.calls(page, "kubectl"), judged) == []
 
 
 @every_page
@@ -68,7 +87,7 @@ def test_helm_takes_every_helm_command_with_its_values(page: Path, pages: Pages)
 
 @every_page
 def test_our_own_commands_are_as_they_are(page: Path, pages: Pages) -> None:
-    calls = pages.calls(page, "vault-autoupdate", "asr-simulator")
+    calls = pages.calls(page, "vault-autoupdate", "kubectl-vau", "asr-simulator")
     assert _wrong(page, calls, lambda call: programs.click_command(call, pages.folder(page))) == []
     assert _wrong(page, pages.calls(page, "make"), programs.make) == []
     assert _wrong(page, pages.calls(page, "python"), programs.python) == []
@@ -104,7 +123,7 @@ def test_azure_cli_refuses_what_is_wrong(wrong: str, said: str) -> None:
 )
 def test_a_real_api_server_refuses_what_is_wrong(wrong: str, cluster: ControlPlane, tmp_path: Path) -> None:
     (call,) = _recorded(wrong, tmp_path)
-    assert programs.kubectl(call, cluster, tmp_path)
+    assert programs.kubectl(call, cluster, tmp_path / "checkout")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +165,66 @@ def test_a_placeholder_that_nobody_can_fill_is_found() -> None:
 
 def _recorded(command: str, tmp_path: Path) -> list[Call]:
     return record([Block(1, "sh", command)], tmp_path)
+
+
+_NOTES: Final[dict[str, dict[str, Any]]] = {
+    "workload identity": {},
+    "projected token": {"azure": {"auth": {"tenantId": TENANT_ID, "workloadIdentity": {"projectedToken": True}}}},
+    "another ServiceAccount": {"serviceAccount": {"create": False, "name": "mine"}},
+    "identity of the nodes": {"azure": {"auth": {"mode": "managedIdentity", "clientId": ""}}},
+    "an identity on the nodes": {"azure": {"auth": {"mode": "managedIdentity"}}},
+    "secret": {"azure": {"auth": {"mode": "clientSecret", "tenantId": TENANT_ID, "secret": {"name": "login"}}}},
+    "certificate": {
+        "azure": {"auth": {"mode": "clientCertificate", "tenantId": TENANT_ID, "secret": {"name": "login"}}}
+    },
+}
+
+
+def _notes(values: dict[str, Any]) -> list[Block]:
+    """The commands of Helm's notes: paragraphs that begin with a program."""
+    given = merged({"azure": {"auth": {"clientId": CLIENT_ID}}}, values)
+    chart = helm_python.Chart.load(CHART)
+    rendered = Rendered(chart.render(given, name="vault-autoupdate", namespace="vault-autoupdate", is_install=True))
+    paragraphs = textwrap.dedent(rendered.notes.partition("\n1. ")[2]).split("\n\n")
+    typed = [textwrap.dedent(each.strip("\n")) for each in paragraphs]
+    return [Block(0, "sh", filled(each)) for each in typed if each.split()[:1] and each.split()[0] in PROGRAMS]
+
+
+@pytest.mark.usefixtures("azure")
+@pytest.mark.timeout(300)
+def test_azure_cli_takes_the_commands_of_helms_notes(tmp_path: Path) -> None:
+    calls = [
+        call
+        for number, values in enumerate(_NOTES.values())
+        for call in record(_notes(values), _folder(tmp_path / str(number)))
+        if call.program == "az"
+    ]
+    assert len(calls) > len(_NOTES)
+    answers = azure_cli.complaints([call.arguments for call in calls])
+    assert [f"{call}: {answer}" for call, answer in zip(calls, answers, strict=True) if answer] == []
+
+
+@pytest.mark.parametrize("values", _NOTES.values(), ids=_NOTES)
+def test_kubectl_and_helm_take_the_commands_of_helms_notes(
+    values: dict[str, Any], cluster: ControlPlane, tmp_path: Path
+) -> None:
+    calls = record(_notes(values), _folder(tmp_path / "notes"))
+    wrong = [
+        f"{call}: {answer}"
+        for call in calls
+        if call.program == "kubectl" and "serviceaccount" not in call.argv
+        if (answer := programs.kubectl(call, cluster, tmp_path / "notes" / "checkout"))
+    ]
+    assert len([call for call in calls if call.program == "kubectl"]) > 3
+    assert wrong == []
+    assert [
+        call for call in calls if call.program == "helm" and programs.helm(call, tmp_path / "notes" / "checkout")
+    ] == []
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 @every_page
