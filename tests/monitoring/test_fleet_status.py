@@ -228,6 +228,20 @@ def test_options_that_make_no_sense_together_are_refused(arguments: list[str]) -
     assert CliRunner().invoke(main, ["status", *arguments]).exit_code == 2
 
 
+@pytest.mark.parametrize("columns", [160, 200])
+def test_the_wide_table_leaves_room_for_what_is_to_be_done_however_many_columns_it_has(columns: int) -> None:
+    """With a column more it was one letter wide, and the whole table a hundred lines high."""
+    change = {"mapping": "f/c/m", "changedAt": NOW.isoformat(), "caller": "ann@example.com"}
+    drift = {"foundAt": NOW.isoformat(), "attribution": "Named", "changes": [change]}
+    advice = "Grant the calling identity the action that the message names, on the vault that it names."
+    rows = fleet_rows([document("a", "False", "AuthorizationFailed", **failing(1, advice), lastDrift=drift)])
+    shown = io.StringIO()
+    Console(file=shown, width=columns).print(fleet_table(rows, NOW, wide=True))
+    assert "AuthorizationFailed" in shown.getvalue()
+    assert len(shown.getvalue().splitlines()) < 16
+    assert all(word in shown.getvalue() for word in advice.split())
+
+
 def test_who_changed_a_vault_last_is_in_the_wide_table() -> None:
     drift = {"foundAt": (NOW - timedelta(hours=2)).isoformat(), "attribution": "Named"}
     ann = {"mapping": "f/c/m", "changedAt": NOW.isoformat(), "caller": "ann@example.com", "objectId": "o-1"}

@@ -58,13 +58,9 @@ def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) 
     cells = [_cells(row, now) for row in rows]
     empty = {name for name in _IF_ANY if not any(each[name] for each in cells)}
     names = [name for name in _COLUMNS if name not in (empty if wide else _WIDE)]
-    table = Table(
-        *(Column(name, overflow="fold", ratio=1 if name == "WHAT TO DO" else None) for name in names),
-        box=None,
-        pad_edge=False,
-        expand=True,
-        header_style="bold",
-    )
+    # Without a ratio: a column with one gets only what the others leave, and may end as wide as a letter.
+    columns = (Column(name, overflow="fold", no_wrap=name == "STATE") for name in names)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row, each in zip(rows, cells, strict=True):
         table.add_row(*(_text(name, each[name], row) for name in names))
     return Group(table, Text(f"\n{summary_of(rows)}", style="dim"))
