@@ -32,6 +32,10 @@ def run_scale(sizes: Sequence[int]) -> tuple[list[dict[str, Any]], list[str]]:
         results.append(result)
     print(f"\n{_table(results)}\n")
     for result in results:
+        print(
+            f"- {result.resources:,} resources: {result.status_writes / result.resources:.1f} Kubernetes writes and "
+            f"{1000 * result.cpu / result.resources:.0f} ms of processor time for each until all were Ready"
+        )
         if latency := result.latency:
             print(
                 f"- kubectl apply to the first PATCH, {result.resources:,} others at rest: p50 {latency.p50:.0f} ms, "
