@@ -143,19 +143,7 @@ async def _run(
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
     queue: WorkQueue[ResourceKey] = WorkQueue()
-    controller = Controller(
-        reconciler=core.reconciler,
-        writer=writer,
-        timing=core.timing,
-        observer=metrics,
-        wake=queue.add,
-        startup_spread=settings.startup_spread,
-        paused_for=core.paused_for,
-        on_first_seen=core.remember_writes,
-        now=utc_now,
-        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
-        tokens_of=identities.tokens_of,
-    )
+    controller = _controller(core, writer, metrics, identities, queue.add)
     hints = watch_for_hints(core, controller, metrics)
     health = WatchHealth(settings.watch_namespaces)
     standing = StateCollector(
@@ -194,6 +182,25 @@ async def _run(
     ):
         log.info("vault-autoupdate %s: ARM at %s", __version__, settings.arm_endpoint)
         await work_while_recognised(work_on(work), health.recognition, api.recognition)
+
+
+def _controller(
+    core: Core, writer: KubeWriter, metrics: Metrics, identities: Identities, wake: Callable[[ResourceKey, float], None]
+) -> Controller:
+    settings = core.settings
+    return Controller(
+        reconciler=core.reconciler,
+        writer=writer,
+        timing=core.timing,
+        observer=metrics,
+        wake=wake,
+        startup_spread=settings.startup_spread,
+        paused_for=core.paused_for,
+        on_first_seen=core.remember_writes,
+        now=utc_now,
+        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
+        tokens_of=identities.tokens_of,
+    )
 
 
 def watch_for_hints(core: Core, controller: Controller, observer: HintObserver) -> HintWatch:

@@ -226,17 +226,20 @@ class Throttle:
         try:
             taken = await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                lane.settle(turn.result(), self.now())  # let through and cancelled in the same instant
-            else:
-                lane.turns.leave(caller, turn, self.now())
-            self._wake(lane)
+            self._gave_up(lane, caller, turn)
             raise
         try:
             yield
         finally:
             lane.settle(taken, self.now())
             self._wake(lane)
+
+    def _gave_up(self, lane: _Lane, caller: Caller, turn: Turn) -> None:
+        if turn.done() and not turn.cancelled():
+            lane.settle(turn.result(), self.now())  # let through and cancelled in the same instant
+        else:
+            lane.turns.leave(caller, turn, self.now())
+        self._wake(lane)
 
     def expect_calls(self, caller: Caller, kind: CallKind, count: int) -> None:
         """Say how many calls ``caller`` is going to make, so that the pace suits all that is coming."""

@@ -43,8 +43,7 @@ def read_manifests(file: TextIO) -> list[VaultAutoUpdate]:
     wanted = [each for each in _documents(file) if isinstance(each, Mapping) and each.get("kind") == KIND]
     if not wanted:
         raise InvalidManifest([f"no {KIND} in it"])
-    resources: list[VaultAutoUpdate] = []
-    problems: list[str] = []
+    resources, problems = list[VaultAutoUpdate](), list[str]()
     for document in wanted:
         try:
             resources.append(parse_resource({key: value for key, value in document.items() if key != "status"}))
@@ -125,8 +124,7 @@ def _expanded(node: yaml.Node, known: dict[int, int | None]) -> int:
         ComposerError: it is a part of itself.
     """
     if id(node) in known:
-        size = known[id(node)]
-        if size is None:
+        if (size := known[id(node)]) is None:
             raise ComposerError(None, None, "an alias is a part of what it stands for", node.start_mark)
         return size
     known[id(node)] = None

@@ -142,9 +142,7 @@ def _put_back(
 ) -> int:
     """Give their setting back to the mappings of a vault; returns the exit code."""
     code = 0
-    for part in parts:
-        if not part.keys:
-            continue
+    for part in filter(lambda each: each.keys, parts):
         state = VaultState()
         with terminal.open_view(console) as view:
             watcher.view = view

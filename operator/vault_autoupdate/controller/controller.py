@@ -28,8 +28,8 @@ from vault_autoupdate.decide.pacing import Allowance
 from vault_autoupdate.decide.schedule import after_error, after_look, fraction_of
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import TenancyRules
-from vault_autoupdate.model.conditions import ConditionStatus, Reason
-from vault_autoupdate.model.errors import Disposition, NotLeading, NotWritten, ObjectChanged, ObjectGone
+from vault_autoupdate.model.conditions import Reason
+from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import FINALIZER, DeletionPolicy, InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
 from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
@@ -306,7 +306,7 @@ class Controller:
                 self._left_running[vault_key] = dict(state.operations)
             self._wake_owner(vault_key, tracked.ref.key)
         self._check_present(tracked)
-        if resource.deleting and _may_go(outcome):
+        if resource.deleting and outcome.leaves_nothing_to_do:
             await self._publisher.publish(tracked, outcome.readiness)
             await self._publisher.remove_finalizer(tracked)
             return None
@@ -398,10 +398,3 @@ class Controller:
         """Raises `ObjectGone` if the object was deleted meanwhile."""
         if self.resources.get(tracked.ref.key) is not tracked:
             raise ObjectGone(str(tracked.ref.key))
-
-
-def _may_go(outcome: Outcome) -> bool:
-    """Whether a resource that is being deleted has nothing left to do: all is disabled, or the vault is gone."""
-    if outcome.error is not None:
-        return outcome.error.disposition is Disposition.STALL
-    return not outcome.superseded and outcome.readiness.ready == ConditionStatus.TRUE

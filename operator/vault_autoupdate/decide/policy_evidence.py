@@ -53,14 +53,14 @@ def learn(known: Mapping[str, Evidence], looks: Mapping[str, Look], spec: Policy
             if look.verdict is Verdict.THERE:
                 learned.pop(key, None)
             continue
-        kind, why = finding
-        before = learned.get(key)
-        learned[key] = (
-            replace(before, latest=max(before.latest, look.at), why=why)
-            if before and before.finding is kind
-            else Evidence(kind, look.at, look.at, why)
-        )
+        learned[key] = _added(learned.get(key), *finding, at=look.at)
     return learned
+
+
+def _added(before: Evidence | None, kind: Finding, why: str, *, at: datetime) -> Evidence:
+    if before and before.finding is kind:
+        return replace(before, latest=max(before.latest, at), why=why)
+    return Evidence(kind, at, at, why)
 
 
 def is_proved(evidence: Evidence | None) -> bool:

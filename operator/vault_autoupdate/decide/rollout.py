@@ -231,12 +231,9 @@ def _roll(
     under_way = len(at_work) + starting
     why = f"{plural(under_way, 'update')} under way."
     if waiting:
-        for_what = (
-            f"a place: maxConcurrent is {rules.max_concurrent:,}"
-            if under_way >= rules.max_concurrent
-            else "the group before theirs to end"
-        )
-        why = f"{why} {_wait(waiting)} for {for_what}."
+        is_full = under_way >= rules.max_concurrent
+        place = f"a place: maxConcurrent is {rules.max_concurrent:,}"
+        why = f"{why} {_wait(waiting)} for {place if is_full else 'the group before theirs to end'}."
     return RolloutDecision(Phase.ROLLING, tuple(start), tuple(waiting), why + note)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 
+from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import MOST_VERSIONS, AgentReport, Concern
 from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.rollout import Phase
@@ -111,11 +112,13 @@ class Totals:
         if facts.agents is not None:
             self._add_agents(facts.agents)
         if facts.account is not None:
-            healthy = facts.account.healthy
-            self.accounts["unknown" if healthy is None else "healthy" if healthy else "unhealthy"] += 1
-            if facts.account.next_run is not None:
-                next_run = facts.account.next_run.timestamp()
-                self.next_run = min(self.next_run or next_run, next_run)
+            self._add_account(facts.account)
+
+    def _add_account(self, account: AccountReport) -> None:
+        self.accounts["unknown" if account.healthy is None else "healthy" if account.healthy else "unhealthy"] += 1
+        if account.next_run is not None:
+            next_run = account.next_run.timestamp()
+            self.next_run = min(self.next_run or next_run, next_run)
 
     def _add_agents(self, report: AgentReport) -> None:
         for state, machines in zip(AGENT_STATES, (report.current, report.behind, report.unknown), strict=True):

@@ -52,35 +52,11 @@ FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
 
 __all__ = [
-    "API_VERSION",
-    "FINALIZER",
-    "GROUP",
-    "KIND",
-    "LONG_AGO",
-    "PLURAL",
-    "POLICY_LABEL",
-    "REQUESTED_AT",
-    "UPDATE_AGENTS_NOW",
-    "VERSION",
-    "AgentUpdatesSpec",
-    "AutoUpdate",
-    "CredentialSource",
-    "DeletionPolicy",
-    "DriftAttribution",
-    "DriftSpec",
-    "Goal",
-    "InvalidSpec",
-    "Metadata",
-    "Mode",
-    "ObjectRef",
-    "ResourceKey",
-    "RolloutRules",
-    "Spec",
-    "VaultAutoUpdate",
-    "parse_resource",
-    "problem_of",
-    "request_of",
-]
+    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "POLICY_LABEL", "REQUESTED_AT",
+    "UPDATE_AGENTS_NOW", "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource", "DeletionPolicy",
+    "DriftAttribution", "DriftSpec", "Goal", "InvalidSpec", "Metadata", "Mode", "ObjectRef", "ResourceKey",
+    "RolloutRules", "Spec", "VaultAutoUpdate", "parse_resource", "problem_of", "request_of",
+]  # fmt: skip
 
 
 class InvalidSpec(ValueError):

@@ -31,9 +31,7 @@ def clean(text: object, max_bytes: int) -> str:
         text: anything; None gives an empty text.
         max_bytes: the most bytes of UTF-8 that come back; what is cut is marked by an ellipsis.
     """
-    if text is None:
-        return ""
-    text = str(text)
+    text = "" if text is None else str(text)
     if len(text) <= max_bytes and text.isascii() and text.isprintable() and not _SUSPECT.search(text):
         return text.strip()  # nearly all of them, and a large vault has tens of thousands
     valid = text[: 4 * max_bytes].encode("utf-8", "replace").decode()

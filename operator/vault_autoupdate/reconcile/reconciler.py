@@ -20,7 +20,8 @@ from vault_autoupdate.decide.schedule_claims import ScheduleClaims
 from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Machine
-from vault_autoupdate.model.errors import AzureError
+from vault_autoupdate.model.conditions import ConditionStatus
+from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.quota import QuotaScope
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
 from vault_autoupdate.reconcile.account import look_at_account, next_look_at_account
@@ -59,6 +60,13 @@ class Outcome:
     """How long until the agents want something, whatever the mappings want; None when they do not."""
     refusal: Readiness | None = None
     """What somebody asked for and does not get, and why; ``readiness`` says it too."""
+
+    @property
+    def leaves_nothing_to_do(self) -> bool:
+        """Whether a resource that is being deleted may go: all is disabled, or the vault is gone."""
+        if self.error is not None:
+            return self.error.disposition is Disposition.STALL
+        return not self.superseded and self.readiness.ready == ConditionStatus.TRUE
 
 
 class Reconciler:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vault_autoupdate.decide.account_report import AccountReport
+from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineConcern
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.role_report import RoleReport
@@ -91,6 +91,10 @@ def _machine_concern(entry: MachineConcern) -> dict[str, Any]:
     }
 
 
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"reason": clean(problem.reason, 64), "message": clean(problem.message, 900)}
+
+
 def _account(report: AccountReport) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "state": clean(report.state, 64) or None,
@@ -99,10 +103,7 @@ def _account(report: AccountReport) -> dict[str, Any]:
         "minutesUsed": report.minutes_used,
         "minutesLimit": report.minutes_limit,
     }
-    found = (
-        {"reason": clean(problem.reason, 64), "message": clean(problem.message, 900)} for problem in report.problems
-    )
-    problems = fitting(found, _MOST_PROBLEMS, _PROBLEMS_BYTES)
+    problems = fitting(map(_problem, report.problems), _MOST_PROBLEMS, _PROBLEMS_BYTES)
     return {
         "name": clean(report.name, 128),
         **{key: value for key, value in optional.items() if value is not None},

@@ -28,8 +28,9 @@ from vault_autoupdate.report.values import fitting, format_time
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
 MOST_FAILURE_CODES: Final = 10
-_LIST_BYTES: Final = 30_000
-"""Most bytes of JSON for each of the two lists: texts full of quotes take twice their size."""
+_OPERATIONS_BYTES: Final = 26_000
+_FAILURES_BYTES: Final = 15_000
+"""Most bytes of JSON for the two lists: texts full of quotes take twice their size."""
 _TIMES: Final = frozenset(
     {"lastTransitionTime", "lastSuccessTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"}
 )
@@ -153,7 +154,7 @@ def _mappings(state: VaultState) -> dict[str, Any]:
 
 def _operations(state: VaultState) -> dict[str, Any]:
     oldest_first = sorted(state.operations.values(), key=lambda operation: operation.started_at)
-    entries = fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS, _LIST_BYTES)
+    entries = fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS, _OPERATIONS_BYTES)
     omitted = len(state.operations) - len(entries)
     return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
 
@@ -176,7 +177,7 @@ def _failures(state: VaultState) -> dict[str, Any]:
     ]
     waiting.sort(key=lambda item: (severity_key(item[1]), item[0]))
     shown = fitting(
-        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _LIST_BYTES
+        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _FAILURES_BYTES
     )
     omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
     codes = _failure_codes([attempt for _, attempt in waiting], state)

@@ -103,15 +103,15 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt | None:
     )
 
 
+def _version(entry: Mapping[str, Any]) -> tuple[str, int]:
+    return read_text(entry.get("version")), read_count(entry.get("machines"))
+
+
 def restore_agents(status: Mapping[str, Any]) -> AgentReport | None:
     """Rebuild what an earlier process counted, the machines themselves aside: those it saw are in the status still."""
     entry = status.get("agents")
     if not isinstance(entry, Mapping):
         return None
-    versions = (
-        (read_text(each.get("version")), read_count(each.get("machines")))
-        for each in read_entries(entry.get("versions"))
-    )
     behind = read_count(entry.get("behind"))
     counted = {concern: read_count(entry.get(name)) for name, concern in COUNTED_CONCERNS}
     counted[Concern.UPDATE_REQUIRED] = behind
@@ -120,9 +120,13 @@ def restore_agents(status: Mapping[str, Any]) -> AgentReport | None:
         behind=behind,
         unknown=read_count(entry.get("unknown")),
         concerns={concern: count for concern, count in counted.items() if count},
-        versions=tuple(versions),
+        versions=tuple(map(_version, read_entries(entry.get("versions")))),
         other_versions=read_count(entry.get("otherVersions")),
     )
+
+
+def _problem(entry: Mapping[str, Any]) -> Problem:
+    return Problem(read_text(entry.get("reason")), read_text(entry.get("message")))
 
 
 def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
@@ -130,10 +134,7 @@ def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
     entry = status.get("automationAccount")
     if not isinstance(entry, Mapping):
         return None
-    problems = tuple(
-        Problem(read_text(each.get("reason")), read_text(each.get("message")))
-        for each in read_entries(entry.get("problems"))
-    )
+    problems = tuple(map(_problem, read_entries(entry.get("problems"))))
     role = _role(entry.get("role"))
     return AccountReport(
         name=read_text(entry.get("name")),

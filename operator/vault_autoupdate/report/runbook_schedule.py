@@ -124,21 +124,15 @@ def _replaced(replaced: tuple[Replaced, ...]) -> dict[str, Any]:
     return {"replaced": entries} if entries else {}
 
 
+def _written(key: str, writes: Writes) -> dict[str, Any]:
+    moments = [format_time(at) for at in writes.moments[-MOST_OF_A_SCHEDULE:]]
+    return {"schedule": key, "mapping": writes.mapping, "movedAt": moments}
+
+
 def _writes(writes: ScheduleWrites) -> dict[str, Any]:
     """The writes of the last 24 hours, the schedules with the most of them first: those are next to the limit."""
     by_count = sorted(writes.known.items(), key=lambda item: (-len(item[1].moments), item[0]))
-    shown = fitting(
-        (
-            {
-                "schedule": key,
-                "mapping": each.mapping,
-                "movedAt": [format_time(at) for at in each.moments[-MOST_OF_A_SCHEDULE:]],
-            }
-            for key, each in by_count
-        ),
-        MOST_WRITES_SHOWN,
-        _WRITES_BYTES,
-    )
+    shown = fitting((_written(key, each) for key, each in by_count), MOST_WRITES_SHOWN, _WRITES_BYTES)
     last = [max(each.moments) + WITHIN for _, each in by_count[len(shown) :]]
     until = max([*last, *([writes.unknown_until] if writes.unknown_until else [])], default=None)
     return {
