@@ -114,6 +114,11 @@ def test_explain_describes_every_field(kubectl: Kubectl, part: str) -> None:
         (".spec.interval", ["at least 5m", "requestedAt"]),
         (".spec.deletionPolicy", ["ENUM: Retain Disable", "finalizer"]),
         (".spec.automationAccountChecks", ["only read", "AutomationAccountHealthy"]),
+        (
+            ".spec.runbookSchedule",
+            ["time\t<string> -required-", "timeZone\t<string> -required-", "no maintenance window"],
+        ),
+        (".status.runbookSchedule.differing.reason", ["ENUM: Differs", "starts another runbook too"]),
         (".spec.agentUpdates", ["schedule\t<string> -required-", "duration\t<string> -required-", "updateAgentsNow"]),
         (".spec.agentUpdates.schedule", ["0 22 * * SAT", "five fields of cron"]),
         (".spec.agentUpdates.order", ["first pattern go first"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,3 +129,88 @@ def test_a_limit_is_the_right_exception(sim: SimulatorThread, automation: Automa
     with pytest.raises(HttpResponseError) as refused:
         automation.automation_account.get(GROUP, _NAME, **_HTTP)
     assert refused.value.status_code == 429
+
+
+def test_a_schedule_is_changed_under_its_name_as_recorded(automation: AutomationClient) -> None:
+    name = "Schedule3"
+    start = (datetime.now(UTC) + timedelta(days=2)).replace(second=30, microsecond=0)
+
+    def put(**properties: Any) -> tuple[int, models.Schedule]:
+        statuses: list[int] = []
+        made = automation.schedule.create_or_update(
+            GROUP,
+            _NAME,
+            name,
+            models.ScheduleCreateOrUpdateParameters(
+                name=name, properties=models.ScheduleCreateOrUpdateProperties(start_time=start, **properties)
+            ),
+            raw_response_hook=lambda answer: statuses.append(answer.http_response.status_code),
+            **_HTTP,
+        )
+        assert made is not None
+        return statuses[-1], made
+
+    status, made = put(description="Hello", frequency="Day", interval=1)
+    assert status == 201
+    assert made.properties is not None
+    assert (made.properties.time_zone, made.properties.expiry_time_offset_minutes) == ("Etc/UTC", 0)
+    assert made.properties.start_time == start.replace(second=0), "seconds are cut"
+    created = made.properties.creation_time
+
+    days = models.AdvancedSchedule(week_days=["Saturday", "Sunday"])
+    status, made = put(frequency="Week", interval=1, time_zone="UTC", advanced_schedule=days)
+    assert status == 200, "changed, not made"
+    found = automation.schedule.get(GROUP, _NAME, name, **_HTTP).properties
+    assert found is not None
+    assert found.advanced_schedule is not None
+    assert (found.frequency, found.time_zone, found.creation_time) == ("Week", "Etc/UTC", created)
+    assert found.advanced_schedule.week_days == ["Saturday", "Sunday"]
+    assert found.is_enabled is True
+    assert made.properties is not None
+    assert found.last_modified_time is not None
+    assert made.properties.last_modified_time is not None
+    assert made.properties.last_modified_time < found.last_modified_time, "the answer has the old one"
+
+    off = models.ScheduleUpdateParameters(
+        name=name, properties=models.ScheduleUpdateProperties(is_enabled=False, description="Goodbye")
+    )
+    changed = automation.schedule.update(GROUP, _NAME, name, off, **_HTTP).properties
+    assert changed is not None
+    assert (changed.is_enabled, changed.description) == (False, "Goodbye")
+    assert changed.next_run is not None, "filled, although it will not run"
+
+    automation.schedule.delete(GROUP, _NAME, name, **_HTTP)
+    with pytest.raises(ResourceNotFoundError) as refused:
+        automation.schedule.get(GROUP, _NAME, name, **_HTTP)
+    assert refused.value.response is not None
+    assert json.loads(refused.value.response.text()) == {"code": "NotFound", "message": ""}, "without an envelope"
+
+
+def test_a_start_that_is_too_near_is_refused_also_of_a_change(automation: AutomationClient) -> None:
+    (name, *_) = (str(item.name) for item in automation.schedule.list_by_automation_account(GROUP, _NAME, **_HTTP))
+    for schedule in ("new", name):
+        wanted = models.ScheduleCreateOrUpdateParameters(
+            name=schedule,
+            properties=models.ScheduleCreateOrUpdateProperties(
+                start_time=datetime.now(UTC) + timedelta(minutes=4), frequency="Day", interval=1
+            ),
+        )
+        with pytest.raises(HttpResponseError, match="at least 5 minutes after") as refused:
+            automation.schedule.create_or_update(GROUP, _NAME, schedule, wanted, **_HTTP)
+        assert refused.value.status_code == 400
+
+
+def test_the_instant_of_a_start_counts_and_is_shown_in_the_zone(automation: AutomationClient) -> None:
+    start = datetime(2035, 10, 19, 10, 8, tzinfo=UTC)
+    for zone, shown in (("UTC+08:00", 480), ("Europe/Berlin", 120)):
+        wanted = models.ScheduleCreateOrUpdateParameters(
+            name="zoned",
+            properties=models.ScheduleCreateOrUpdateProperties(
+                start_time=start, frequency="Day", interval=1, time_zone=zone
+            ),
+        )
+        made = automation.schedule.create_or_update(GROUP, _NAME, "zoned", wanted, **_HTTP)
+        assert made is not None
+        assert made.properties is not None
+        assert made.properties.start_time == start
+        assert (made.properties.time_zone, made.properties.start_time_offset_minutes) == (zone, shown)

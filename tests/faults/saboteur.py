@@ -23,14 +23,24 @@ from vault_autoupdate.arm.identity.process import make_credential
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.session import ArmCall, ArmReply, ArmSession
 from workbench.core import Azure
-from workbench.faults.model import AgentCall, Call, Cell, Elsewhere, SentElsewhere, Simulated, SkewedClock, TokenTrouble
+from workbench.faults.model import (
+    AgentCall,
+    Call,
+    Cell,
+    Elsewhere,
+    ScheduleCall,
+    SentElsewhere,
+    Simulated,
+    SkewedClock,
+    TokenTrouble,
+)
 
 VICTIM: Final = "m1"
 """The mapping whose own calls are struck."""
 _SHORT_TIMEOUT: Final = 0.1
 _SEND: Final = ArmSession.send
 """Not as some earlier saboteur may have left it."""
-_PURPOSES: Final[Mapping[Call | AgentCall, Purpose]] = {
+_PURPOSES: Final[Mapping[Call | AgentCall | ScheduleCall, Purpose]] = {
     Call.LIST_JOBS: Purpose.OBSERVE,
     Call.LIST_JOBS_POLL: Purpose.TRACK,
     Call.LIST_JOBS_LOST_ANSWER: Purpose.MAKE_SURE,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from tools.docs_build.pages import between
-from workbench.faults.matrix import AGENT_CELLS, CELLS, FAULTS, excuse, told
-from workbench.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, Simulated
+from workbench.faults.matrix import AGENT_CELLS, CELLS, FAULTS, SCHEDULE_CELLS, excuse, told
+from workbench.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, ScheduleCall, Simulated
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 _BEGIN: Final = "<!-- fault matrix: written by tools/docs_build/fault_matrix.py -->"
@@ -130,6 +130,16 @@ itself.
 
 `{get_item}` after a lost answer: whatever the fault, the POST is not sent again. With a 404 the machine counts as failed: it
 is not replicated any more.
+
+### The time of schedules
+
+The {schedule_calls} calls of `spec.runbookSchedule` ({schedule_names}) meet the same faults: {schedule_cells} cells, each with a fault that
+lasts and then is gone. In every cell
+
+- Ready stays `True`, and neither the vault's own work nor the looks at agents and account depend on it;
+- the condition `RunbookScheduleInSync` is never `True` while a schedule runs at another time;
+- nothing but the named schedules is written, each at most twice in 24 hours, also when answers are lost;
+- when the fault is gone, all run at their time without a restart, at the latest when the limit allows it.
 """
 
 
@@ -158,6 +168,9 @@ def section() -> str:
         agent_dashes=" --- |" * len(_AGENT_COLUMNS),
         agent_rows="\n".join(_agent_rows()),
         get_item=AgentCall.GET_ITEM,
+        schedule_calls=len(ScheduleCall),
+        schedule_names=", ".join(f"`{call}`" for call in ScheduleCall),
+        schedule_cells=len(SCHEDULE_CELLS),
     )
 
 

@@ -16,13 +16,14 @@ from workbench.faults.model import (
     Expected,
     Fault,
     Group,
+    ScheduleCall,
     SentElsewhere,
     Simulated,
     SkewedClock,
     TokenTrouble,
 )
 
-__all__ = ["AGENT_CELLS", "CELLS", "FAULTS", "LISTENER", "excuse", "told"]
+__all__ = ["AGENT_CELLS", "CELLS", "FAULTS", "LISTENER", "SCHEDULE_CELLS", "excuse", "told"]
 
 LISTENER: Final = "{listener}"
 """Stands for the address of another host, which notes what it is asked."""
@@ -227,7 +228,7 @@ FAULTS: Final = (
 _HAS_TIMES: Final = {Call.LIST_JOBS, Call.LIST_JOBS_POLL, Call.GET_JOB, Call.LIST_JOBS_LOST_ANSWER, Call.GET_TOKEN}
 
 
-def excuse(call: Call | AgentCall, fault: Fault) -> str:
+def excuse(call: Call | AgentCall | ScheduleCall, fault: Fault) -> str:
     """Why a cell makes no sense; empty when it makes sense."""
     if fault.name.startswith("next-link") and not call.is_list:
         return "the answer has no pages"
@@ -243,6 +244,8 @@ def excuse(call: Call | AgentCall, fault: Fault) -> str:
 CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in Call if not excuse(call, fault))
 AGENT_CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in AgentCall if not excuse(call, fault))
 """The same for the calls about agents and the account."""
+SCHEDULE_CELLS: Final = tuple(Cell(call, fault) for fault in FAULTS for call in ScheduleCall if not excuse(call, fault))
+"""The same for the calls about the time of schedules."""
 
 
 _NO_MATTER: Final = {(AgentCall.GET_ROLE_DEFINITION, "404"), (AgentCall.LIST_DENY_ASSIGNMENTS, "403")}

@@ -161,6 +161,31 @@ _AGENT_ROUTES: Final = {
 }
 
 
+class ScheduleCall(StrEnum):
+    """The calls by which schedules of the update runbook are kept at a time. None of them may touch Ready."""
+
+    LIST_SCHEDULES = "list_schedules"
+    LIST_JOB_SCHEDULES = "list_job_schedules"
+    GET_SCHEDULE = "get_schedule"
+    """Before and after a change."""
+    UPDATE_SCHEDULE = "update_schedule"
+
+    @property
+    def like(self) -> Call:
+        """The call of the vault's own work that fails for the same reasons."""
+        return Call.UPDATE_MAPPING if self is ScheduleCall.UPDATE_SCHEDULE else Call.LIST_MAPPINGS_PAGE_2
+
+    @property
+    def route(self) -> str:
+        """The simulator's name for it."""
+        return "job_schedules" if self is ScheduleCall.LIST_JOB_SCHEDULES else "schedules"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the answer has pages that are followed."""
+        return self in {ScheduleCall.LIST_SCHEDULES, ScheduleCall.LIST_JOB_SCHEDULES}
+
+
 class Elsewhere(StrEnum):
     """Real places on this machine, or nowhere, at which ARM cannot be reached."""
 
@@ -243,7 +268,7 @@ class Fault:
 class Cell:
     """One call and one fault."""
 
-    call: Call | AgentCall
+    call: Call | AgentCall | ScheduleCall
     fault: Fault
 
     @property
