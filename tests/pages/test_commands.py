@@ -30,6 +30,7 @@ from workbench.kube.resources import ROOT
 
 DEFINITIONS: Final = sorted((ROOT / "crds").glob("*.yaml"))
 """What ``kubectl explain`` says names commands, too."""
+RUNBOOKS: Final = [page for page in PAGES if page.parent.name == "runbooks"]
 every_page = pytest.mark.parametrize("page", PAGES, ids=page_name)
 
 
@@ -58,6 +59,17 @@ def test_azure_cli_takes_every_az_command(pages: Pages) -> None:
 
 def _asked(call: Call) -> list[str]:
     return [*call.arguments, *(["--help"] if call.mention else [])]
+
+
+_OF_THE_CLUSTER: Final = {"crd", "namespace", "nodes", "explain", "--raw", "plugin"}
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=page_name)
+def test_runbooks_say_which_namespace(page: Path, pages: Pages) -> None:
+    """Who is called at night is in whatever namespace came last: a command without one answers about that one."""
+    said = {"-n", "--namespace", "-A", "--all-namespaces"}
+    calls = [call for call in pages.calls(page, "kubectl") if not call.mention]
+    assert [str(call) for call in calls if not set(call.argv) & (said | _OF_THE_CLUSTER)] == []
 
 
 @pytest.fixture(scope="package")
