@@ -20,6 +20,7 @@ from benchmarks.measure import Result, measure
 from benchmarks.plot import draw
 from benchmarks.scenarios import Contender, Scenario
 from benchmarks.scrapes import run_scrapes
+from benchmarks.sooner import run_sooner
 from benchmarks.table import results_table
 
 _POINTS: Final = 50
@@ -31,7 +32,7 @@ def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "part", nargs="?", choices=["limits", "scrapes", "crowd", "scale", "estate", "all"], default="all"
+        "part", nargs="?", choices=["limits", "scrapes", "sooner", "crowd", "scale", "estate", "all"], default="all"
     )
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
@@ -53,6 +54,9 @@ def main() -> int:
         problems += run_fleet_smoke()
     if not chosen.only and not chosen.smoke and chosen.part in {"scrapes", "all"}:
         document["scrapes"], found = run_scrapes()
+        problems += found
+    if not chosen.smoke and not chosen.only and chosen.part in {"sooner", "all"}:
+        document["sooner"], found = run_sooner()
         problems += found
     if not chosen.smoke and not chosen.only and chosen.part in {"crowd", "all"}:
         from benchmarks.crowd import CROWD, run_crowd  # noqa: PLC0415 - needs a control plane, and the rest does not

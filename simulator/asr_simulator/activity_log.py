@@ -108,8 +108,10 @@ class ActivityLog:
         log = self._of(written.resource.split("/")[2])
         correlation_id = written.correlation_id or guid(self.rng)
         store = self.rng.choice(sorted(self.settings.stores))
+        lag = self._lag(store)  # what a call leaves at once begins to show at once (recorded)
         for event, status, sub_status, at in _steps(written):
-            lag = self._lag(store)
+            if at > written.at:
+                lag = self._lag(store)
             entry = Entry(
                 id=guid(self.rng),
                 written=written,
@@ -141,7 +143,7 @@ class ActivityLog:
         return self._logs.setdefault(subscription.lower(), _Subscription(deque(maxlen=kept)))
 
     def _lag(self, store: str) -> float:
-        """Draw by how much an entry is late; those of one call hardly differ."""
+        """Draw by how much entries are late."""
         settings = self.settings
         longest = max(settings.lag.max, settings.longest_lag)
         bounds = (settings.lag.max, longest) if self.rng.random() < settings.tail_share else _ends(settings)

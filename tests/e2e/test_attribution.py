@@ -159,14 +159,35 @@ async def test_without_the_right_the_action_to_grant_is_told_once_and_the_repair
     assert log_reads(arm) == 1
 
 
-async def test_a_log_that_is_down_costs_neither_the_repair_nor_the_look(azure: AzureFactory) -> None:
-    arm, state = azure(**HEALTHY), VaultState()
+FAULTS: dict[str, dict[str, Any]] = {
+    "status": {"status": 503},
+    "throttle": {"retry_after": 30},
+    "unauthorized": {},
+    "reset_before": {},
+    "hang": {"seconds": 60},
+    "html": {"status": 200},
+    "truncated_json": {},
+    "wrong_shape": {"body": {"value": [1, {}, None]}},
+    "empty_body": {},
+    "redirect": {"url": "http://127.0.0.1:1/"},
+    "next_link_loop": {},
+    "next_link_host": {"url": "http://127.0.0.1:1"},
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_whatever_the_log_answers_drift_is_repaired_and_nobody_is_named(
+    azure: AzureFactory, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault_autoupdate.reconcile.attribution._PATIENCE", 1.0)
+    arm, state = azure(**HEALTHY, settings={"request_timeout": "0.3s"}, activity_log=LATE), VaultState()
     await look(arm, state)
-    arm.control.add_fault("status", status=503, route="activity_log", forever=True)
+    arm.control.add_fault(kind, route="activity_log", forever=True, **FAULTS[kind])
     name = arm.control.drift("disable", count=1, caller=ANN)[0]
     told = await look(arm, state)
     assert arm.patched() == {name: 1}
-    assert told["attribution"] == "Waiting"
+    assert told["attribution"] in {"Waiting", "NotReadable"}
+    assert "caller" not in told["changes"][0]
 
 
 async def test_unless_it_is_wanted_the_log_is_not_asked(azure: AzureFactory) -> None:
