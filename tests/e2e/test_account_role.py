@@ -130,6 +130,15 @@ async def test_since_when_there_is_no_role_outlives_the_process(begin: Begin) ->
         assert said["reason"] == "RoleMissing"
 
 
+async def test_a_process_that_was_started_anew_looks_for_a_missing_role_as_soon_as_the_one_before(begin: Begin) -> None:
+    with begin(account_role=None) as site:
+        await site.look()
+        site.restart()
+        await site.look()
+        assert site.state.account.due is not None
+        assert (site.state.account.due - site.clock.now()).total_seconds() <= CONFIRMATION
+
+
 @pytest.mark.parametrize(
     ("scope", "where"),
     [

@@ -8,18 +8,23 @@ from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.decide.account_report import absent_artifacts, build_account_report
-from vault_autoupdate.decide.role_report import RoleReport, RoleStanding, judge_role, role_not_known
+from vault_autoupdate.decide.role_report import RoleReport, judge_role, role_not_known
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import AccountFacts, ContainerMapping
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.reconcile.context import ReconcileContext
-from vault_autoupdate.reconcile.looks import account_to_look_at, mappings_of, may_look, set_times, will_pass
+from vault_autoupdate.reconcile.looks import (
+    account_interval,
+    account_to_look_at,
+    mappings_of,
+    may_look,
+    set_times,
+    will_pass,
+)
 
 _RENEW_AGAIN_AFTER: Final = timedelta(hours=24)
 """What a PATCH did not bring back is not asked for again before."""
-_MENDED_WITHIN: Final = 4
-"""So many times as long as it takes to be sure that there is no role, until it is looked whether there is one now."""
 _ROUNDS: Final = 3
 """Readings of mappings that change meanwhile, before that is put off."""
 
@@ -60,7 +65,7 @@ async def look_at_account(context: ReconcileContext) -> bool:
         return False
     facts, mappings = seen
     report = build_account_report(facts, account, mappings, now, role)
-    state.account.found(report, now + _next_look(context, role))
+    state.account.found(report, now + account_interval(context, role))
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {key: what for key, what in report.missing.items() if key not in state.artifacts_renewed}
     return bool(state.artifacts_missing)
@@ -72,18 +77,10 @@ def next_look_at_account(context: ReconcileContext) -> timedelta | None:
     if (
         look.report is None
         or look.due is None
-        or _next_look(context, look.report.role) >= context.timing.agent_interval
+        or account_interval(context, look.report.role) >= context.timing.agent_interval
     ):
         return None
     return max(look.due - context.now(), context.timing.retry_min)
-
-
-def _next_look(context: ReconcileContext, role: RoleReport | None) -> timedelta:
-    """How long until the next look: sooner where a role is waited for, so that it is seen to be there, or not to be."""
-    interval, confirmation = context.timing.agent_interval, context.timing.role_confirmation
-    if role is None or (role.wrong is None and role.standing is not RoleStanding.NOT_SEEN):
-        return interval
-    return min(interval, confirmation if role.wrong is None else confirmation * _MENDED_WITHIN)
 
 
 async def _look_at_role(context: ReconcileContext, account: ArmId, facts: AccountFacts) -> RoleReport | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from vault_autoupdate.arm.throttle import CallKind
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.azure import ContainerMapping
@@ -14,7 +16,12 @@ from vault_autoupdate.model.resource import AutoUpdate
 from vault_autoupdate.reconcile.context import ReconcileContext
 from vault_autoupdate.reconcile.mapping_work import read_mappings
 
+_MENDED_WITHIN: Final = 4
+"""So many times as long as it takes to be sure that there is no role, until it is looked whether there is one now."""
+_AWAITED: Final = frozenset({RoleStanding.NOT_SEEN, RoleStanding.MISSING, RoleStanding.TOO_WEAK, RoleStanding.DENIED})
+
 __all__ = [
+    "account_interval",
     "account_to_look_at",
     "mappings_of",
     "may_look",
@@ -63,7 +70,16 @@ def set_times(context: ReconcileContext) -> None:
     if state.agents.due is None and state.agents.report is not None and not needs_machines(context):
         state.agents.due = _in_no_hurry(context)
     if state.account.due is None and state.account.report is not None:
-        state.account.due = _in_no_hurry(context)
+        soonest = context.now() + account_interval(context, state.account.report.role)
+        state.account.due = min(soonest, _in_no_hurry(context))
+
+
+def account_interval(context: ReconcileContext, role: RoleReport | None) -> timedelta:
+    """Between two looks at the account: shorter where a role is waited for, so that it is seen to come, or not to."""
+    interval, confirmation = context.timing.agent_interval, context.timing.role_confirmation
+    if role is None or role.standing not in _AWAITED:
+        return interval
+    return min(interval, confirmation if role.standing is RoleStanding.NOT_SEEN else confirmation * _MENDED_WITHIN)
 
 
 def _in_no_hurry(context: ReconcileContext) -> datetime:
