@@ -284,3 +284,17 @@ def test_the_column_says_when_and_who() -> None:
     console.print(fleet_table(fleet_rows([document("a", "True", "Compliant", lastDrift=drift)]), NOW, wide=True))
     assert "LAST DRIFT" in told.getvalue()
     assert "3h ann" in told.getvalue()
+
+
+def test_the_wide_table_says_how_many_schedules_run_at_their_time_and_why_not_all() -> None:
+    fields = {"schedules": 3, "inSync": 2}
+    off = [unmet("RunbookScheduleInSync", "ScheduleDisabled")]
+    rows = [
+        document("a", "True", "Compliant", runbookSchedule=fields, more_conditions=off),
+        document("b", "True", "Compliant"),
+    ]
+    (first, second) = fleet_rows(rows)
+    assert (first.schedules, first.action) == ("2/3 ScheduleDisabled", "what to do about ScheduleDisabled")
+    assert (second.schedules, second.severity > first.severity) == ("", True)
+    assert "SCHEDULES" in _wide_table(*rows)
+    assert "SCHEDULES" not in _wide_table(rows[1])

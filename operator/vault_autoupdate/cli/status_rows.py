@@ -46,6 +46,10 @@ class FleetRow:
     """Why `AgentsCurrent` is not met, if waiting for an update is not all there is to it."""
     account: str
     """Why `AutomationAccountHealthy` is not met."""
+    schedules: str
+    """How many schedules of the update runbook run at the declared time, and why not all; empty where none is."""
+    unscheduled: str
+    """Why `RunbookScheduleInSync` is not met."""
     updates: str
     """Phase of the updates of agents in windows; empty where there are none."""
     next_window: datetime | None
@@ -72,7 +76,7 @@ class FleetRow:
     def severity(self) -> int:
         """0 for what is worst."""
         if self.ready == ConditionStatus.TRUE:
-            return 5 if self.agents or self.account else 6
+            return 5 if self.agents or self.account or self.unscheduled else 6
         if self.reason == Reason.SUSPENDED:
             return 4
         if self.stalled:
@@ -128,8 +132,10 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         _unmet(conditions.get(ConditionType.AUTOMATION_ACCOUNT_HEALTHY)),
         _unmet(conditions.get(ConditionType.AGENTS_CURRENT)),
     )
+    schedules = _unmet(conditions.get(ConditionType.RUNBOOK_SCHEDULE_IN_SYNC))
     updates, drift = _mapping(status.get("agentUpdates")), _mapping(status.get("lastDrift"))
-    words = (worst.get("recommendedAction"), worst.get("message"), "" if is_ready else message, account[1], agents[1])
+    others = ("" if is_ready else message, account[1], schedules[1], agents[1])
+    words = (worst.get("recommendedAction"), worst.get("message"), *others)
     return FleetRow(
         namespace=clean(metadata.get("namespace"), 63),
         name=clean(metadata.get("name"), 253),
@@ -149,6 +155,8 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         behind=_count(status["agents"].get("behind")) if isinstance(status.get("agents"), Mapping) else None,
         agents=agents[0],
         account=account[0],
+        schedules=_schedules(_mapping(status.get("runbookSchedule")), schedules[0]),
+        unscheduled=schedules[0],
         updates=clean(updates.get("phase"), 20),
         next_window=_time(_mapping(updates.get("nextWindow")).get("opensAt")),
         stalled=ConditionType.STALLED in conditions,
@@ -159,6 +167,12 @@ def _row(document: Mapping[str, Any]) -> FleetRow:
         last_drift=_time(drift.get("foundAt")),
         changed_by=_changed_by(drift),
     )
+
+
+def _schedules(fields: Mapping[str, Any], reason: str) -> str:
+    if "schedules" not in fields:
+        return reason
+    return f"{_count(fields.get('inSync')):,}/{_count(fields.get('schedules')):,} {reason}".strip()
 
 
 def _changed_by(drift: Mapping[str, Any]) -> str:

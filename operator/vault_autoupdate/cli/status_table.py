@@ -17,15 +17,26 @@ _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: 
 _COLUMNS: Final = (
     "RESOURCE", "VAULT", "DESIRED", "COMPLIANT", "FAILED", "JOBS", "STATE", "SINCE",
     "MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT",
-    "WHAT TO DO",
+    "SCHEDULES", "WHAT TO DO",
 )  # fmt: skip
 _POLICY_COLUMNS: Final = (
     "POLICY", "MODE", "COVERED", "NOT READY", "ORPHANED", "UNREACHABLE", "STATE", "SINCE", "WHAT IT SAYS",
 )  # fmt: skip
 _WIDE: Final = frozenset(
-    {"MODE", "REGION", "BEHIND", "WINDOW", "NEXT TRY", "WORST MAPPING", "CODE", "JOB OF OTHERS", "LAST DRIFT"}
+    {
+        "MODE",
+        "REGION",
+        "BEHIND",
+        "WINDOW",
+        "NEXT TRY",
+        "WORST MAPPING",
+        "CODE",
+        "JOB OF OTHERS",
+        "LAST DRIFT",
+        "SCHEDULES",
+    }
 )
-_IF_ANY: Final = frozenset({"JOB OF OTHERS", "LAST DRIFT"})
+_IF_ANY: Final = frozenset({"JOB OF OTHERS", "LAST DRIFT", "SCHEDULES"})
 """Columns that are left out where no row has anything in them: the others need the room."""
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
@@ -90,6 +101,7 @@ def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
         "CODE": row.worst_reason,
         "JOB OF OTHERS": row.others_job,
         "LAST DRIFT": f"{_ago(row.last_drift, now)} {row.changed_by}".strip(),
+        "SCHEDULES": row.schedules,
         "WHAT TO DO": row.action,
     }
 

@@ -25,6 +25,8 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.runs import bring_about, look_and_plan
+from vault_autoupdate.cli.schedules import look_at_schedules, show_schedules
+from vault_autoupdate.decide.runbook_schedule import Standing
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import VaultAutoUpdate
@@ -56,12 +58,15 @@ def show_plans(settings: Settings, resources: Iterable[VaultAutoUpdate], output:
         for resource in resources:
             try:
                 result = asyncio.run(look_and_plan(core, resource))
+                schedules = asyncio.run(look_at_schedules(core, resource))
             except AzureError as error:
                 fail(f"{resource.key}: {error.reason}: {error}")
-            changes += len(result.actionable)
-            documents.append(terminal.plan_document(resource, result))
+            to_move = sum(each.standing is Standing.DIFFERS for each in schedules.findings) if schedules else 0
+            changes += len(result.actionable) + to_move
+            documents.append(terminal.plan_document(resource, result, schedules))
             if output == "text":
                 terminal.show_plan(console, resource, result, everything=everything)
+                show_schedules(console, schedules)
     if output == "json":
         click.echo(terminal.print_json(documents))
     return EXIT_CHANGES if changes else 0
@@ -74,7 +79,8 @@ def show_plans(settings: Settings, resources: Iterable[VaultAutoUpdate], output:
 def apply(file: TextIO, output: str, **flags: str | None) -> None:
     """Make the vault match FILE, once, and wait for all jobs. FILE is the manifest that kubectl takes.
 
-    That is auto-update of the mappings alone: agents are updated by update-agents, also where spec.agentUpdates is set.
+    That is auto-update of the mappings alone: agents are updated by update-agents, also where spec.agentUpdates is set,
+    and to keep spec.runbookSchedule is for the operator, which remembers how often a schedule was moved.
 
     While Azure asks to be left alone (429), it is waited. A look that fails for a reason that may pass is taken again,
     up to four times in a row.
@@ -82,7 +88,7 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
     Exit code 0: all is as declared. 1: something failed or timed out. 130: interrupted with Ctrl-C; the same
     command again finds the jobs that still run, and goes on.
     """
-    settings, resources = load(flags), [_without_windows(resource) for resource in manifests(file)]
+    settings, resources = load(flags), [_without_times(resource) for resource in manifests(file)]
     console = Console(stderr=output == "json")
     documents, code = [], 0
     watcher = Watcher()
@@ -105,9 +111,9 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
     sys.exit(code)
 
 
-def _without_windows(resource: VaultAutoUpdate) -> VaultAutoUpdate:
-    """``resource`` without updates in windows: a command that ends soon cannot see to them."""
-    return replace(resource, spec=resource.spec.model_copy(update={"agent_updates": None}))
+def _without_times(resource: VaultAutoUpdate) -> VaultAutoUpdate:
+    """``resource`` without windows and schedules: a command that ends soon, and forgets, cannot see to them."""
+    return replace(resource, spec=resource.spec.model_copy(update={"agent_updates": None, "runbook_schedule": None}))
 
 
 def _only_audit(resource: VaultAutoUpdate, outcome: Outcome) -> bool:

@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
+from vault_autoupdate.cli.schedules import schedules_document
 from vault_autoupdate.decide.jobs import Verdict
 from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
@@ -180,7 +182,7 @@ def show_legend(console: Console, signs: Mapping[str, str]) -> None:
         console.print(f"Signs: {words}", markup=False, highlight=False, soft_wrap=True)
 
 
-def plan_document(resource: VaultAutoUpdate, plan: Plan) -> dict[str, Any]:
+def plan_document(resource: VaultAutoUpdate, plan: Plan, schedules: ScheduleReport | None = None) -> dict[str, Any]:
     """The plan for programs."""
     counts = plan.counts
     return {
@@ -188,6 +190,7 @@ def plan_document(resource: VaultAutoUpdate, plan: Plan) -> dict[str, Any]:
         "vaultResourceId": str(resource.spec.vault_resource_id),
         "counts": {str(action): counts[action] for action in Action},
         "mappings": [_decision(decision) for decision in plan.decisions],
+        **({"runbookSchedule": schedules_document(schedules)} if schedules else {}),
     }
 
 
