@@ -46,6 +46,7 @@ PLACEHOLDERS: Final = {
     "<resource id of the Automation account>": f"{_GROUP}/providers/Microsoft.Automation/automationAccounts/aa-dr-weu",
     "<resource id of the identity>": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/vau",
     "<resource id of the vault>": f"{_GROUP}/providers/Microsoft.RecoveryServices/vaults/dr-weu",
+    "<resource id of the mapping>": f"{_GROUP}/providers/Microsoft.RecoveryServices/vaults/dr-weu/m",
     "<scale set of the nodes>": "aks-nodepool1-12345678-vmss",
     "<subscription id>": "6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10",
     "<tenant id>": "0c7f7b2e-95a4-4ff5-b8ef-1b07f1ac2f11",
