@@ -42,7 +42,7 @@ def test_what_is_right_is_taken(kubectl: Kubectl, changes: dict[str, Any]) -> No
         ({"timeZone": None}, "runbookSchedule.timeZone: Required value"),
         ({"timeZone": "W. Europe Standard Time"}, "must be the IANA name of a time zone"),
         ({"days": []}, "should have at least 1 items"),
-        ({"days": ["SAT", "SAT"]}, "Duplicate value"),
+        ({"days": ["SAT", "SAT"]}, "must not name a day twice"),
         ({"days": ["SATURDAY"]}, 'Unsupported value: "SATURDAY"'),
         ({"spread": "30s"}, "must be at least 1m"),
         ({"spread": "25h"}, "must be at most 24h: the schedules run every day"),

@@ -71,8 +71,10 @@ class Watcher:
             return ["a body"] if answer.content else []
         document = answer.json()
         if answer.status_code >= 400:
-            self._note("code", document["error"]["code"])
-            return problems(_error_model(kind), document)
+            # Of a schedule that is not there, or is refused, Automation has no envelope (recorded).
+            wrapped = {"error": document} if kind in AUTOMATION and "error" not in document else document
+            self._note("code", wrapped["error"]["code"])
+            return problems(_error_model(kind), wrapped)
         if kind is RouteKind.OPERATION_STATUS:
             self._note("status", document["status"])
             return [f"fields {document.keys() ^ _STATUS}"] if document.keys() != _STATUS else []

@@ -12,6 +12,7 @@ import yaml
 
 from vault_autoupdate.decide.agent_report import Concern
 from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.runbook_schedule import Standing
 from vault_autoupdate.model.policy import PolicySpec, parse_policy
 from vault_autoupdate.model.resource import VaultAutoUpdate, parse_resource
 from workbench.kube.resources import CRD_FILE, EXAMPLE_FILE, POLICY_CRD_FILE, ROOT, load_definition
@@ -118,6 +119,7 @@ def test_optional_fields_of_the_spec_have_their_default_in_the_schema() -> None:
     assert set(spec["properties"]) - set(defaults) - set(spec["required"]) == {
         "automationAccountResourceId",
         "credential",
+        "runbookSchedule",
         "agentUpdates",
     }
 
@@ -135,6 +137,9 @@ def test_the_status_has_a_word_for_all_that_the_operator_knows() -> None:
     concern = status["agents"]["properties"]["worst"]["items"]["properties"]["concern"]
 
     assert status["agentUpdates"]["properties"]["phase"]["enum"] == list(Phase)
+    standing = status["runbookSchedule"]["properties"]["differing"]["items"]["properties"]["reason"]
+    amiss = [str(each) for each in Standing if each not in {Standing.IN_SYNC, Standing.DIFFERS}]
+    assert standing["enum"] == ["Differs", *amiss]
     assert concern["enum"] == ["".join(word.capitalize() for word in each.split("_")) for each in Concern]
 
 
@@ -153,8 +158,8 @@ def test_the_example_names_every_field_that_goes_with_enabled_with_its_default()
     example = yaml.safe_load(EXAMPLE_FILE.read_text())
     fields = _SCHEMA["properties"]["spec"]["properties"]
 
-    # Most operators take no credential, and windows are for vaults with Disabled.
-    assert set(example["spec"]) == set(fields) - {"credential", "agentUpdates"}
+    # Most operators take no credential, most vaults leave the time to Azure, and windows are for vaults with Disabled.
+    assert set(example["spec"]) == set(fields) - {"credential", "runbookSchedule", "agentUpdates"}
     assert {name: example["spec"][name] for name, field in fields.items() if "default" in field} == {
         name: field["default"] for name, field in fields.items() if "default" in field
     }
