@@ -109,7 +109,7 @@ def test_explain_describes_every_field(kubectl: Kubectl, part: str) -> None:
     [
         ("", ["Azure Site Recovery", "Mobility service"]),
         (".spec", ["FIELDS", "vaultResourceId\t<string> -required-", "autoUpdate\t<string> -required-"]),
-        (".spec.vaultResourceId", ["az backup vault show --query id", "cannot be changed"]),
+        (".spec.vaultResourceId", ["az backup vault list --query", "cannot be changed"]),
         (".spec.autoUpdate", ["ENUM: Enabled Disabled", "Mobility service"]),
         (".spec.interval", ["at least 5m", "requestedAt"]),
         (".spec.deletionPolicy", ["ENUM: Retain Disable", "finalizer"]),

@@ -147,6 +147,7 @@ VAULT_AUTOUPDATE_JOB_POLL_MAX: polling.jobMax
 VAULT_AUTOUPDATE_STATUS_INTERVAL: polling.statusInterval
 VAULT_AUTOUPDATE_STARTUP_SPREAD: polling.startupSpread
 VAULT_AUTOUPDATE_AGENT_INTERVAL: polling.agentInterval
+VAULT_AUTOUPDATE_ROLE_CONFIRMATION: polling.roleConfirmation
 VAULT_AUTOUPDATE_REQUEST_INTERVAL: polling.requestInterval
 VAULT_AUTOUPDATE_HINTS: polling.hints
 VAULT_AUTOUPDATE_HINT_INTERVAL: polling.hintInterval
@@ -378,6 +379,7 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
   (list "STATUS_INTERVAL" $v.polling.statusInterval)
   (list "STARTUP_SPREAD" $v.polling.startupSpread)
   (list "AGENT_INTERVAL" $v.polling.agentInterval)
+  (list "ROLE_CONFIRMATION" $v.polling.roleConfirmation)
   (list "REQUEST_INTERVAL" $v.polling.requestInterval)
   (list "HINT_INTERVAL" $v.polling.hintInterval)
   (list "HINTS" (get (dict "true" "on" "false" "off") (toString $v.polling.hints) | default $v.polling.hints))

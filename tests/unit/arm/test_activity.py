@@ -114,10 +114,10 @@ def test_a_recorded_page_is_read() -> None:
         ("Microsoft.Authorization/roleAssignments/delete", "Succeeded"),
     ]
     assert found[0].correlation_id == found[1].correlation_id
-    assert found[0].request_id == "7df0226d-f0e8-11ea-a444-84a93e63aa78"
+    assert found[0].request_id == "00000000-0000-0000-0000-000000000014"
     assert found[2].request_id == "", "a consequence of another call has none"
     assert (found[0].is_done, found[1].is_done) == (True, False)
-    assert found[0].application_id == "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+    assert found[0].application_id == "00000000-0000-0000-0000-000000000011"
     assert f"{found[0].at:%Y-%m-%dT%H:%M:%S}" == "2020-09-07T08:59:56"
 
 

@@ -49,8 +49,15 @@ def _key(name: str) -> str:
     return fold(mapping_id_of(name))
 
 
+WITH_WINDOWS = resource(
+    autoUpdate="Disabled",
+    automationAccountResourceId=None,
+    agentUpdates={"schedule": "0 22 * * SAT", "duration": "4h"},
+)
+
+
 def _status(state: VaultState, previous: dict[str, Any] | None = None) -> dict[str, Any]:
-    return build_status(resource(), state, WORKING, previous or {}, NOW)
+    return build_status(WITH_WINDOWS, state, WORKING, previous or {}, NOW)
 
 
 def _plan(*mappings: ContainerMapping, attempts: dict[str, Attempt] | None = None) -> Plan:
