@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import operator
 import re
 import subprocess
@@ -45,6 +46,18 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
     assert len(named) > 20
     for path, test in named:
         assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).exists(), f"{path}::{test}"
+
+
+def test_functions_of_the_core_can_be_seen_whole() -> None:
+    """The longest fits on a screen, and nine of ten into a third of it; signatures and docstrings count."""
+    lengths = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in (ROOT / "operator").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert lengths[-1] <= 58
+    assert lengths[len(lengths) * 9 // 10] <= 19
 
 
 def test_no_module_of_the_core_is_over_400_lines() -> None:

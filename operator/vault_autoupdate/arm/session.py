@@ -138,9 +138,7 @@ class ArmSession:
         self._session.close()
 
     def send(self, call: ArmCall) -> ArmReply:
-        """Send ``call`` and return the answer if it is a success.
-
-        A 401 is answered once with a fresh token of the same identity.
+        """Send ``call``, once more with a fresh token after a 401, and return the answer if it is a success.
 
         Raises:
             ArmError: any other answer.

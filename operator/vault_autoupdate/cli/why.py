@@ -20,13 +20,12 @@ __all__ = ["why_lines"]
 def why_lines(
     document: Mapping[str, Any], events: Iterable[Mapping[str, Any]], drift: Iterable[str], now: datetime
 ) -> Iterator[str]:
-    """The lines, in the order in which somebody who looks for a cause reads them.
+    """The lines about a resource and its ``events``, in the order in which somebody who looks for a cause reads them.
 
     Args:
-        document: the resource, as the API server has it.
+        document: as the API server has it.
         events: about it.
-        drift: how each mapping differs by now, or why that cannot be told.
-        now: the present.
+        drift: how each mapping differs ``now``, or why that cannot be told.
     """
     spec, status = _mapping(document.get("spec")), _mapping(document.get("status"))
     yield from _heading(_mapping(document.get("metadata")), spec, status)

@@ -77,8 +77,7 @@ class Publisher:
 
         Raises:
             ObjectGone: the resource is no longer there.
-            Exception: the API server would not take the ``final`` word of a pass; what it missed in between is
-                only logged, since there is more to come.
+            Exception: the API server would not take the ``final`` word of a pass; of others it is only logged.
         """
         status = build_status(
             tracked.resource, tracked.state, current, tracked.status, self._now(),

@@ -241,14 +241,8 @@ def unplaced(jobs: Iterable[Job], kind: WorkKind, *, placed: Collection[str], si
         placed: names (casefolded) of the jobs whose target is known.
         since: when the work began that is in doubt.
     """
-    return [
-        job
-        for job in jobs
-        if job.key not in placed
-        and _runs(job)
-        and (job.started_at is None or job.started_at >= since - _CLOCK_SKEW)
-        and may_be_about(job, kind)
-    ]
+    young = (job for job in jobs if job.started_at is None or job.started_at >= since - _CLOCK_SKEW)
+    return [job for job in young if job.key not in placed and _runs(job) and may_be_about(job, kind)]
 
 
 def may_be_about(job: Job, kind: WorkKind) -> bool:

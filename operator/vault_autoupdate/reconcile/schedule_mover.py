@@ -123,9 +123,15 @@ class ScheduleMover:
             finding.target.key: replace(
                 finding,
                 standing=Standing.NOT_ACCEPTED,
-                message=f"It was moved, and job schedule {clean(min(lost[finding.target.key]), 64)}, which binds it to "
-                "the runbook, is gone since: use Repair of the mapping.",
+                message=_unbound_message(min(lost[finding.target.key])),
             )
             for finding in moved
             if lost[finding.target.key]
         }
+
+
+def _unbound_message(job_schedule: str) -> str:
+    return (
+        f"It was moved, and job schedule {clean(job_schedule, 64)}, which binds it to the runbook, is gone since: use "
+        "Repair of the mapping."
+    )
