@@ -1,9 +1,12 @@
-"""Set-up of all tests: how hypothesis looks for counterexamples."""
+"""Set-up of all tests: how hypothesis looks for counterexamples, and a log that is the same for each of them."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
@@ -22,3 +25,14 @@ settings.register_profile(
     report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+
+
+@pytest.fixture(autouse=True)
+def logging_is_put_back() -> Iterator[None]:
+    """A command that runs in this process sets the log up as its own, and the next test would hear nothing."""
+    loggers = [logging.getLogger(name) for name in (None, "vault_autoupdate", "kopf", "kopf.objects", "azure")]
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)

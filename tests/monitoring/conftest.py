@@ -16,12 +16,12 @@ _HERE: Final = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what looks at the scenario in one worker, so that it runs once."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+    """Keep what looks at the scenario in one worker, so that it runs once; the first test waits for all of it."""
     for item in items:
         if item.path.is_relative_to(_HERE) and "scenario" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("monitoring"))
+            item.add_marker(pytest.mark.timeout(300))
+            if config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group("monitoring"))
 
 
 @pytest.fixture(scope="package")

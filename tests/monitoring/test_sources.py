@@ -12,11 +12,12 @@ from azure.core.credentials import AccessToken
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
-from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, disabled, mapping
+from tests.unit.builders import ACCOUNT, DISABLE, ENABLE, NOW, VAULT, disabled, mapping
 from vault_autoupdate.arm.identity.process import certificate_expiry
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.decide.account_report import build_account_report
 from vault_autoupdate.decide.plan import Plan, make_plan
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding, _wrong
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.metrics.resource_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.model.azure import Account, AccountFacts, RunbookRun, Schedule
@@ -64,7 +65,9 @@ def test_whatever_may_be_wrong_with_an_account_is_known_to_the_metric_and_nothin
     )
     mappings = [mapping("a", schedule_name="gone", job_schedule_name="gone"), mapping("b", schedule_name="off")]
     reports = (build_account_report(facts, ACCOUNT, mappings, NOW) for facts in (all_at_once, AccountFacts(None)))
-    assert {problem.reason for report in reports for problem in report.problems} == set(ACCOUNT_PROBLEMS)
+    found = {problem.reason for report in reports for problem in report.problems}
+    of_roles = (_wrong(RoleReport(standing), "aa", VAULT) for standing in RoleStanding)
+    assert found | {wrong.code for wrong in of_roles if wrong} == set(ACCOUNT_PROBLEMS)
 
 
 class Issuer:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.docs_build.alerts_agents import AGENT_ALERTS
+from tools.docs_build.alerts_agents import ACCOUNT_ALERTS, AGENT_ALERTS
 from tools.docs_build.alerts_azure import AZURE_ALERTS
 from tools.docs_build.alerts_operator import OPERATOR_ALERTS
 from tools.docs_build.alerts_policies import POLICY_ALERTS
@@ -33,6 +33,7 @@ GROUPS: Final[Sequence[tuple[str, Sequence[Alert | Record]]]] = (
     ("vault-autoupdate.vaults", VAULT_ALERTS),
     ("vault-autoupdate.vaults-slow", SLOW_VAULT_ALERTS),
     ("vault-autoupdate.agents", AGENT_ALERTS),
+    ("vault-autoupdate.accounts", ACCOUNT_ALERTS),
     ("vault-autoupdate.policies", POLICY_ALERTS),
     ("vault-autoupdate.azure", AZURE_ALERTS),
 )

@@ -28,7 +28,7 @@ def _concern(concerns: str) -> str:
     return of_resource(series("agents_concern", f'concern=~"{concerns}"'))
 
 
-__all__ = ["AGENT_ALERTS"]
+__all__ = ["ACCOUNT_ALERTS", "AGENT_ALERTS"]
 
 AGENT_ALERTS = (
     Alert(
@@ -142,6 +142,9 @@ AGENT_ALERTS = (
         why="The number of tries tells, not the time: windows are a day or a month apart.",
         of_resource=True,
     ),
+)
+
+ACCOUNT_ALERTS = (
     Alert(
         "AutomationAccountUnhealthy",
         unless_suspended(

@@ -8,6 +8,7 @@ many updates have failed. A policy means all of them, and finds that each has a 
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -183,7 +184,18 @@ class Monitored:
             self._look()
             return set(names) - set(self.fired)
 
-        wait_until(lambda: not missing(), within=30, what=lambda: f"{missing()} in /api/v1/alerts", every=0.2)
+        wait_until(lambda: not missing(), within=60, what=lambda: f"{missing()} in /api/v1/alerts", every=0.2)
+
+    def ask_until_fired(self, name: str, alert: str) -> None:
+        """Ask for looks at a vault until an alert has fired: one refusal alone may lie between two good answers."""
+        asked = itertools.count()
+
+        def is_told() -> bool:
+            self.api.patch(name, {"metadata": {"annotations": {REQUESTED_AT: f"look {next(asked)}"}}})
+            self._look()
+            return alert in self.fired
+
+        wait_until(is_told, within=60, what=f"{alert} in /api/v1/alerts", every=3.0)
 
     def last(self, simulated_seconds: float) -> None:
         """Let the stage that began last go on until it is so old."""
@@ -280,6 +292,9 @@ def run_scenario(running: Monitored) -> None:
     sim.settings(throttle={})
     running.wait("dr-weu", lambda status: status.get("lastHandledReconcileAt") == "throttled")
     running.wait_ready("dr-weu")
+
+    running.stage("refused again")
+    running.ask_until_fired("forbidden", "VaultAutoUpdateAccessDenied")
 
     running.stage("no tokens")
     fault = sim.add_fault("token_down", forever=True)
