@@ -67,13 +67,16 @@ async def start(
 
 async def stop(runner: web.AppRunner) -> None:
     """Close the port and all connections, without waiting for clients to say goodbye, as TLS would have it."""
-    connections = runner.server.connections if runner.server is not None else []
-    transports = [connection.transport for connection in connections if connection.transport is not None]
+    server = runner.server
+    if server is None:
+        return
+    transports = {connection.transport for connection in server.connections}  # which they forget when they are closed
     await runner.cleanup()
-    for transport in transports:
-        transport.abort()
-    await asyncio.sleep(0)  # the loop closes the sockets of aborted connections in its next round
-    await asyncio.sleep(0)
+    for _ in range(3):  # rounds of the loop: it closes the sockets of aborted connections, and has some to take up
+        transports |= {connection.transport for connection in server.connections}
+        for transport in filter(None, transports):
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 class SimulatorThread:

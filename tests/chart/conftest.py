@@ -66,4 +66,4 @@ def _remove_definition(control_plane: ControlPlane) -> None:
     path = f"{_DEFINITIONS}/{load_definition()['metadata']['name']}"
     if control_plane.rest.get_or_none(path) is not None:
         control_plane.rest.request("DELETE", path)
-        wait_until(lambda: control_plane.rest.get_or_none(path) is None, within=20, what="the definition to be gone")
+        wait_until(lambda: control_plane.rest.get_or_none(path) is None, within=60, what="the definition to be gone")
