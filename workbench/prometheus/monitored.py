@@ -229,14 +229,15 @@ def monitored(prometheus: str, work_dir: Path, *, scale: float = SCALE) -> Itera
                 "VAULT_AUTOUPDATE_RETRY_MIN": "4s",
             },
         )
-        server = PrometheusServer(
-            prometheus, work_dir / "prometheus", target=operator.metrics_url, rules=without_waiting(ALERTS)
+        server = stack.enter_context(  # first, so that it sees what the operator finds at its start
+            PrometheusServer(
+                prometheus, work_dir / "prometheus", target=operator.metrics_url, rules=without_waiting(ALERTS)
+            )
         )
         running = Monitored(sim, api, operator, server)
         _leave_behind(running)
         stack.enter_context(operator)
-        operator.wait_ready()  # before the first scrape: without waiting, rules also tell of a start that is under way
-        stack.enter_context(server)
+        operator.wait_ready()
         absent = 'ALERTS{alertname="VaultAutoUpdateAbsent"}'
         wait_until(lambda: server.gives(f"up == 1 unless on() {absent}"), within=10, what="a first scrape")
         running.began = time.time()
