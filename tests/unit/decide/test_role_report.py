@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -35,9 +35,9 @@ OWN_ROLE: Final = "00000000-0000-0000-0000-0000000000cc"
 CONFIRMATION: Final = timedelta(minutes=15)
 
 
-def given_role(role_id: str = OWN_ROLE, scope: str = VAULT.text, **changes: object) -> RoleAssignment:
+def given_role(role_id: str = OWN_ROLE, scope: str = VAULT.text, **changes: Any) -> RoleAssignment:
     made = RoleAssignment(role_id, scope, PRINCIPAL, "ServicePrincipal")
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def facts(*assignments: RoleAssignment, actions: tuple[str, ...] = (), not_actions: tuple[str, ...] = ()) -> RoleFacts:
@@ -202,9 +202,9 @@ def test_whatever_is_taken_away_from_reading_roles_they_stay_too_weak(reads: lis
 # What is denied.
 
 
-def denied(**changes: object) -> DenyAssignment:
+def denied(**changes: Any) -> DenyAssignment:
     made = DenyAssignment("stack", VAULT.text, frozenset({EVERYBODY}), permissions=(Permission(("*",), ("*/read",)),))
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 @pytest.mark.parametrize(
