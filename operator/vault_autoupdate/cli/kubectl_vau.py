@@ -23,7 +23,7 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.context import CONTEXT_SETTINGS
-from vault_autoupdate.cli.runs import look_and_plan
+from vault_autoupdate.cli.passes import look_and_plan
 from vault_autoupdate.cli.status import show_status
 from vault_autoupdate.cli.vault import show_plans
 from vault_autoupdate.cli.why import why_lines

@@ -24,7 +24,7 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.manifest import InvalidManifest
-from vault_autoupdate.cli.runs import bring_about, look_and_plan
+from vault_autoupdate.cli.passes import bring_about, look_and_plan
 from vault_autoupdate.cli.snapshot import Snapshot, read_snapshots
 from vault_autoupdate.core import Core
 from vault_autoupdate.decide.plan import Plan

@@ -24,7 +24,7 @@ from vault_autoupdate.cli.common import (
     output_option,
     settings_options,
 )
-from vault_autoupdate.cli.runs import bring_about, look_and_plan
+from vault_autoupdate.cli.passes import bring_about, look_and_plan
 from vault_autoupdate.cli.schedules import look_at_schedules, show_schedules
 from vault_autoupdate.decide.runbook_schedule import Standing
 from vault_autoupdate.decide.state import VaultState

@@ -1,4 +1,4 @@
-"""The way back: from what mappings had at some time to what they should be again. Pure."""
+"""What ``vault-autoupdate restore`` decides: from what mappings had at some time to what they should be again. Pure."""
 
 from __future__ import annotations
 
