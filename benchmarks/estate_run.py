@@ -25,6 +25,7 @@ from workbench.kube.resources import (
     resource_path,
 )
 from workbench.kube.rest import MERGE_PATCH
+from workbench.policy_site import subscription_of, vault_spec
 from workbench.process.operator import OperatorProcess
 from workbench.process.waiting import wait_until
 
@@ -157,21 +158,9 @@ def run_estate(subscriptions: int, vaults: int, *, faults: int | None = None) ->
         return _Estate(plane, simulator, operator, subscriptions, vaults).run(_FAULTS[:faults])
 
 
-def _subscription(number: int) -> str:
-    return f"{number + 1:08x}-0000-4000-8000-000000000000"
-
-
 def _vault(subscription: int, number: int) -> dict[str, Any]:
-    owner = _subscription(subscription)
-    group = f"/subscriptions/{owner}/resourceGroups/rg/providers"
-    return {
-        "subscription": owner,
-        "resource_group": "rg",
-        "name": f"dr-{subscription}-{number}",
-        "automation_account": f"{group}/Microsoft.Automation/automationAccounts/aa-{subscription}",
-        "mix": {"enabled_compliant": 1},
-        "tags": {_RING: _CANARY} if number == 0 else {},
-    }
+    """A vault with one mapping that is right; the first of each subscription is a canary."""
+    return vault_spec(subscription, number, mix={"enabled_compliant": 1}, tags={_RING: _CANARY} if number == 0 else {})
 
 
 def _document(subscriptions: int, vaults: int) -> dict[str, Any]:
@@ -181,7 +170,9 @@ def _document(subscriptions: int, vaults: int) -> dict[str, Any]:
         "latency": {"min": 0, "max": 0},
         "graph": {"spread": 0, "lag": 1},
         "management_groups": [{"name": _GROUP}],
-        "subscriptions": [{"id": _subscription(number), "management_group": _GROUP} for number in range(subscriptions)],
+        "subscriptions": [
+            {"id": subscription_of(number), "management_group": _GROUP} for number in range(subscriptions)
+        ],
         "vaults": [_vault(subscription, number) for subscription in range(subscriptions) for number in range(vaults)],
     }
 
@@ -233,7 +224,7 @@ class _Estate:
         self._discover()
         before = self._children()
         for fault in faults:
-            named = {key: _subscription(_OTHER) if value == "OTHER" else value for key, value in fault.items()}
+            named = {key: subscription_of(_OTHER) if value == "OTHER" else value for key, value in fault.items()}
             self.simulator.control.add_fault(**named, forever=True)
         for _ in range(_LOOKS):
             self._discover()

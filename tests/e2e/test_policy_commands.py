@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from asr_simulator import SimulatorThread
-from tests.policy_site import SUBSCRIPTIONS, tenant, vault_spec
 from vault_autoupdate.model.resource import parse_resource
 from workbench.kube.resources import policy_manifest
+from workbench.policy_site import SUBSCRIPTIONS, tenant, vault_spec
 from workbench.process.command_line import run
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from asr_simulator import SimulatorThread
-from tests.policy_site import subscription_of, tenant, vault_spec
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child, Look, Verdict
@@ -22,6 +21,7 @@ from vault_autoupdate.model.resource import ObjectRef
 from vault_autoupdate.report.policy_restore import read_child
 from workbench.core import Azure, open_azure
 from workbench.kube.resources import policy_manifest
+from workbench.policy_site import subscription_of, tenant, vault_spec
 
 _SUBSCRIPTIONS, _VAULTS = 200, 25
 _ALL = _SUBSCRIPTIONS * _VAULTS

@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 
 from asr_simulator import SimulatorThread
-from tests.policy_site import tenant
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child
@@ -21,6 +20,7 @@ from workbench.core import Azure, open_azure
 from workbench.faults.matrix import FAULTS, LISTENER
 from workbench.faults.model import Simulated
 from workbench.kube.resources import policy_manifest
+from workbench.policy_site import tenant
 
 ROUTES: Final = ("subscriptions", "descendants", "vaults", "automation_accounts", "resource_graph")
 _OUTLASTS: Final = frozenset({"429-with-a-date", "429-with-an-absurd-retry-after"})

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from asr_simulator import SimulatorThread
-from tests.policy_site import SUBSCRIPTIONS, PolicySite, tenant
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import collection_path, manifest, resource_path
+from workbench.policy_site import SUBSCRIPTIONS, PolicySite, tenant
 from workbench.process.command_line import run
 from workbench.process.waiting import wait_until
 
