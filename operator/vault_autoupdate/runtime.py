@@ -168,6 +168,7 @@ async def _run(
                 health=health,
                 calls=calls,
                 policies=policies,
+                before_end=hints.stop,
             )
 
     async with (

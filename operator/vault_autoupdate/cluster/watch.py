@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -28,8 +28,8 @@ from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""
-_LAST_RESORT: Final = 5.0
-"""Seconds after that for kopf to end; then it kills the process."""
+_LAST_RESORT: Final = 25.0
+"""Seconds after the signal, those included, for all to end; then kopf kills the process, before the kubelet does."""
 
 _LOGIN_PAUSE: Final = 5.0
 """Seconds until another try, where there is nothing to log in with."""
@@ -63,6 +63,7 @@ async def watch(
     health: WatchHealth,
     calls: KubeCallObserver,
     policies: PolicyWork | None = None,
+    before_end: Callable[[], Awaitable[None]],
 ) -> None:
     """Watch the resources and work on them until the process is told to end.
 
@@ -74,6 +75,7 @@ async def watch(
         health: is told what the API server answers.
         calls: is told of every call.
         policies: works on policies, if that is wanted.
+        before_end: ends what else was begun meanwhile: kopf waits for each task that it finds left over.
 
     Raises:
         WatchLost: kopf gave up. It cannot begin anew in the same process.
@@ -92,11 +94,11 @@ async def watch(
         # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
         log.info("stopping: passes under way note where they are")
         controller.stop()
+        await before_end()
         stopping = [each.queue.stop(_GRACE) for each in others]
         await asyncio.gather(queue.stop(_GRACE, give_up=cut_connections), *stopping)
 
-    for name in _WATCHING:
-        logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
+    _keep_tracebacks_out()
     working = [
         asyncio.create_task(queue.run(controller.work), name="work queue"),
         *(asyncio.create_task(each.queue.run(each.controller.work), name="policies") for each in others),
@@ -197,6 +199,11 @@ async def _session(connection: Connection, health: WatchHealth, calls: KubeCallO
         trace_configs=[*health.tracing(), tracing(calls)],
     )
     return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
+
+
+def _keep_tracebacks_out() -> None:
+    for name in _WATCHING:
+        logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:

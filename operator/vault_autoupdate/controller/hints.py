@@ -142,6 +142,10 @@ class HintWatch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Read no log any more."""
         tasks = [*self._tasks.values(), *([self._running] if self._running else [])]
         for task in tasks:
             task.cancel()

