@@ -25,6 +25,7 @@ from workbench.kube.resources import (
 from workbench.kube.rest import MERGE_PATCH
 
 _PLURAL = "vaultautoupdatepolicies"
+_AT_NIGHT = {"time": "02:30", "timeZone": "Europe/Amsterdam", "days": ["SAT"], "spread": "2h"}
 _WINDOW = {"schedule": "0 22 * * SAT", "duration": "4h"}
 _DISABLED = {"template": {"autoUpdate": "Disabled"}, "automationAccount": None}
 
@@ -153,6 +154,11 @@ _BY_ITSELF = (
     "agentUpdates is given, or remove agentUpdates"
 )
 
+_NO_SCHEDULE = (
+    "Site Recovery has no schedule when autoUpdate is Disabled: set autoUpdate to Enabled where runbookSchedule is "
+    "given, or remove runbookSchedule"
+)
+
 
 @pytest.mark.parametrize(
     ("spec", "message"),
@@ -224,6 +230,14 @@ _BY_ITSELF = (
         pytest.param(
             {"rules": [{"agentUpdates": _WINDOW}]}, f"spec: Forbidden: {_BY_ITSELF}", id="windows-in-a-rule"
         ),
+        pytest.param(
+            {"template": {"autoUpdate": "Disabled", "runbookSchedule": _AT_NIGHT}},
+            f"spec: Forbidden: {_NO_SCHEDULE}", id="schedule-with-disabled",
+        ),
+        pytest.param(
+            {"rules": [{"autoUpdate": "Disabled", "runbookSchedule": _AT_NIGHT}]},
+            f"spec: Forbidden: {_NO_SCHEDULE}", id="schedule-in-a-rule",
+        ),
         *(
             pytest.param(
                 {"limits": {field: text}},
@@ -265,6 +279,15 @@ def test_a_wrong_policy_is_refused_with_one_message_that_says_what_to_do(
         pytest.param({"scope": {"managementGroups": ["mg-prod", "Contoso_(1).x"]}}, id="management-groups"),
         pytest.param({"limits": {"maxRemovals": 0, "maxFailures": "100%", "minSuccessTime": "0s"}}, id="quantities"),
         pytest.param(_DISABLED | {"rules": [{"agentUpdates": _WINDOW}]}, id="windows"),
+        pytest.param({"template": {"autoUpdate": "Enabled", "runbookSchedule": _AT_NIGHT}}, id="schedule"),
+        pytest.param(
+            _DISABLED
+            | {
+                "rules": [{"autoUpdate": "Enabled", "runbookSchedule": _AT_NIGHT}],
+                "automationAccount": [{"current": True}],
+            },
+            id="schedule-of-a-rule",
+        ),
         pytest.param({"template": {"autoUpdate": "Enabled", "credential": {"secretName": "azure"}}}, id="credential"),
         pytest.param(
             {"automationAccount": [{"accountTag": {"purpose": ["asr"]}}, {"resourceId": ACCOUNT.upper()}]}, id="ways"

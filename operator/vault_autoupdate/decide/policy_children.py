@@ -15,7 +15,7 @@ from vault_autoupdate.model.estate import Child, FoundVault
 from vault_autoupdate.model.policy import Rule, Template, VaultAutoUpdatePolicy
 from vault_autoupdate.model.resource import AgentUpdatesSpec, AutoUpdate, DeletionPolicy, Spec
 
-__all__ = ["Claims", "Wanted", "child_name", "claims_of", "digest_of", "is_ours", "needs_account", "wanted", "wants"]
+__all__ = ["Claims", "Wanted", "child_name", "claims_of", "digest_of", "is_ours", "wanted", "wants"]
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,12 @@ def child_name(policy: str, vault: ArmId) -> str:
     return "-".join(filter(None, (policy, readable, hashlib.sha256(vault.key.encode()).hexdigest()[:8])))
 
 
-def needs_account(template: Template, rule: Rule | None) -> bool:
-    """Whether the vault's resource has to name an Automation account."""
-    return _setting(template, rule) is AutoUpdate.ENABLED
-
-
 def wanted(policy: VaultAutoUpdatePolicy, vault: FoundVault, rule: Rule | None, account: ArmId | None) -> Wanted:
     """The resource that the policy wants for a vault which it has seen.
 
     ``account`` is None for ``Disabled`` alone. That setting comes from the template or a rule, and from nothing else.
     """
-    template = policy.spec.template
-    setting = _setting(template, rule)
+    template, setting = policy.spec.template, policy.spec.setting_of(rule)
     fields: dict[str, Any] = {
         "vaultResourceId": vault.id.text,
         "autoUpdate": setting.value,
@@ -73,6 +67,7 @@ def wanted(policy: VaultAutoUpdatePolicy, vault: FoundVault, rule: Rule | None, 
         "automationAccountChecks": template.automation_account_checks,
         "drift": {"attribution": template.drift.attribution.value},
         "credential": template.credential.model_dump(by_alias=True, exclude_none=True) if template.credential else None,
+        "runbookSchedule": _schedule(template, rule, setting),
         "agentUpdates": _windows(template, rule, setting),
     }
     spec = Spec.model_validate({name: value for name, value in fields.items() if value is not None})
@@ -127,8 +122,9 @@ def claims_of(policy: VaultAutoUpdatePolicy, resources: Iterable[Child]) -> Clai
     return Claims(own, foreign, others)
 
 
-def _setting(template: Template, rule: Rule | None) -> AutoUpdate:
-    return (rule and rule.auto_update) or template.auto_update
+def _schedule(template: Template, rule: Rule | None, setting: AutoUpdate) -> dict[str, Any] | None:
+    declared = (rule and rule.runbook_schedule) or template.runbook_schedule
+    return declared.as_manifest() if declared and setting is AutoUpdate.ENABLED else None
 
 
 def _windows(template: Template, rule: Rule | None, setting: AutoUpdate) -> dict[str, Any] | None:
@@ -154,5 +150,6 @@ _FIELDS = {
     "automationAccountChecks": "automation_account_checks",
     "drift": "drift",
     "credential": "credential",
+    "runbookSchedule": "runbook_schedule",
     "agentUpdates": "agent_updates",
 }

@@ -25,7 +25,6 @@ from vault_autoupdate.decide.policy_children import (
     claims_of,
     digest_of,
     is_ours,
-    needs_account,
     wanted,
     wants,
 )
@@ -83,9 +82,10 @@ class _Draft:
         if self._belongs_to_somebody_else(key, claims):
             return
         rule = self.selection.selected[key].rule
-        choice = self._account(vault) if needs_account(self.policy.spec.template, rule) else AccountChoice()
+        needs_account = self.policy.spec.setting_of(rule) is AutoUpdate.ENABLED
+        choice = self._account(vault) if needs_account else AccountChoice()
         account = choice.account
-        if account is None and needs_account(self.policy.spec.template, rule):
+        if account is None and needs_account:
             if choice.wants_current:
                 self.read_mappings.append(vault)
             account = claims.own.spec.automation_account_resource_id if claims.own else None

@@ -43,6 +43,7 @@ from vault_autoupdate.model.resource import (
     problem_of,
     request_of,
 )
+from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec
 
 POLICY_KIND: Final = "VaultAutoUpdatePolicy"
 POLICY_PLURAL: Final = "vaultautoupdatepolicies"
@@ -180,6 +181,7 @@ class Rule(Selector):
     auto_update: AutoUpdate | None = None
     mode: Mode | None = None
     agent_updates: AgentUpdatesSpec | None = None
+    runbook_schedule: RunbookScheduleSpec | None = None
 
 
 class Template(_Part):
@@ -195,6 +197,7 @@ class Template(_Part):
     drift: DriftSpec = DriftSpec()
     credential: CredentialSource | None = None
     agent_updates: AgentUpdatesSpec | None = None
+    runbook_schedule: RunbookScheduleSpec | None = None
 
 
 class AccountWay(_Part):
@@ -265,14 +268,22 @@ class PolicySpec(_Part):
     discovery: Discovery = Discovery()
     suspend: StrictBool = False
 
+    def setting_of(self, rule: Rule | None) -> AutoUpdate:
+        """What is declared for the vaults of a rule; of the template where none fits."""
+        return (rule and rule.auto_update) or self.template.auto_update
+
     @model_validator(mode="after")
     def _parts_fit(self) -> PolicySpec:
-        settings = [(self.template.auto_update, self.template.agent_updates)]
-        settings += [(rule.auto_update or self.template.auto_update, rule.agent_updates) for rule in self.rules]
-        if not self.automation_account and any(setting is AutoUpdate.ENABLED for setting, _ in settings):
+        declared: list[tuple[AutoUpdate, Template | Rule]] = [(self.template.auto_update, self.template)]
+        declared += [(self.setting_of(rule), rule) for rule in self.rules]
+        enabled = [part for setting, part in declared if setting is AutoUpdate.ENABLED]
+        disabled = [part for setting, part in declared if setting is AutoUpdate.DISABLED]
+        if enabled and not self.automation_account:
             raise ValueError("automationAccount must have at least one way to the account where autoUpdate is Enabled")
-        if any(setting is AutoUpdate.ENABLED and updates for setting, updates in settings):
+        if any(part.agent_updates for part in enabled):
             raise ValueError("agentUpdates goes with autoUpdate Disabled alone: else Site Recovery updates by itself")
+        if any(part.runbook_schedule for part in disabled):
+            raise ValueError("runbookSchedule goes with autoUpdate Enabled alone: else Site Recovery has no schedule")
         return self
 
 

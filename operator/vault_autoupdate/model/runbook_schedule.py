@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
@@ -91,6 +91,16 @@ class RunbookScheduleSpec(BaseModel):
     def wall(self) -> WallSchedule:
         """The first time at which anything runs, the spread left aside."""
         return WallSchedule(self.time, self.time_zone, frozenset(self.days or ()))
+
+    def as_manifest(self) -> dict[str, Any]:
+        """The same as it is written in a manifest."""
+        document = {
+            "time": f"{self.time:%H:%M}",
+            "timeZone": self.time_zone,
+            "days": [day.value for day in self.days] if self.days else None,
+            "spread": format_duration(self.spread) if self.spread else None,
+        }
+        return {name: value for name, value in document.items() if value is not None}
 
     def __str__(self) -> str:
         spread = f", spread over {format_duration(self.spread)}" if self.spread else ""

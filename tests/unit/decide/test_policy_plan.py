@@ -53,6 +53,28 @@ def test_a_vault_that_is_meant_gets_a_resource() -> None:
     assert (made.want.fields["autoUpdate"], made.want.fields["deletionPolicy"]) == ("Enabled", "Retain")
 
 
+def test_the_time_of_schedules_is_that_of_the_rule_or_the_template_and_only_where_there_are_any() -> None:
+    plain, late, off = vault_of(1), vault_of(2, dr="late"), vault_of(3, dr="off")
+    at_night = {"time": "02:30", "timeZone": "Europe/Amsterdam"}
+    later = at_night | {"days": ["SAT"], "spread": "2h"}
+    policy = policy_of(
+        template={"autoUpdate": "Enabled", "runbookSchedule": at_night},
+        rules=[
+            {"matchTags": {"dr": ["late"]}, "runbookSchedule": later},
+            {"matchTags": {"dr": ["off"]}, "autoUpdate": "Disabled"},
+        ],
+    )
+    looks = {off.key: Look(NOW, Verdict.THERE, off)}
+
+    made = _plan(policy, estate_of([plain, late, off]), looks=looks).create
+
+    assert {each.vault.key: each.want.fields["runbookSchedule"] for each in made} == {
+        plain.key: at_night,
+        late.key: later,
+        off.key: None,
+    }
+
+
 def test_audit_makes_changes_and_removes_nothing_but_says_what_it_would() -> None:
     gone, drifted, new = vault_of(1), vault_of(2), vault_of(3)
     policy = policy_of(mode="Audit", **_RELEASE)
@@ -303,6 +325,14 @@ class TestOwnership:
         (change,) = _plan(policy, estate_of([vault]), edited).change
 
         assert change.fields == {"interval": "1h", "jobTimeout": "2h40m"}
+
+    def test_a_schedule_that_the_policy_does_not_declare_is_taken_back(self) -> None:
+        vault, policy = vault_of(), policy_of()
+        edited = child_of(vault, policy, spec={"runbookSchedule": {"time": "02:30", "timeZone": "UTC"}})
+
+        (change,) = _plan(policy, estate_of([vault]), edited).change
+
+        assert change.fields == {"runbookSchedule": None}
 
     def test_a_mode_that_the_policy_changes_is_changed(self) -> None:
         vault, policy = vault_of(), policy_of(template={"autoUpdate": "Enabled", "mode": "Audit"})

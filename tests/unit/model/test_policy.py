@@ -9,6 +9,7 @@ from vault_autoupdate.model.policy import PolicySpec, Source, parse_policy
 from vault_autoupdate.model.quantity import Quantity, parse_quantity
 from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode
 
+_AT_NIGHT = {"time": "02:30", "timeZone": "Europe/Amsterdam"}
 _WINDOW = {"schedule": "0 22 * * SAT", "duration": "4h"}
 
 
@@ -62,6 +63,15 @@ def test_annotations_ask_for_a_look_and_approve_a_plan() -> None:
         ({"automationAccount": None}, "spec: automationAccount must have at least one way"),
         ({"template": {"autoUpdate": "Enabled", "agentUpdates": _WINDOW}}, "spec: agentUpdates goes with autoUpdate"),
         ({"rules": [{"agentUpdates": _WINDOW}]}, "spec: agentUpdates goes with autoUpdate Disabled alone"),
+        (
+            {"template": {"autoUpdate": "Disabled", "runbookSchedule": _AT_NIGHT}},
+            "spec: runbookSchedule goes with autoUpdate Enabled alone",
+        ),
+        (
+            {"rules": [{"autoUpdate": "Disabled", "runbookSchedule": _AT_NIGHT}]},
+            "spec: runbookSchedule goes with autoUpdate Enabled alone",
+        ),
+        ({"rules": [{"runbookSchedule": {"time": "2"}}]}, "spec.rules.0.runbookSchedule.time: "),
         ({"limits": {"maxRemovals": "101%"}}, "spec.limits.maxRemovals: '101%' is neither a whole number"),
         ({"limits": {"maxNew": 0}}, "spec.limits.maxNew: input should be greater than or equal to 1"),
         ({"discovery": {"interval": "1m"}}, "spec.discovery.interval: 1m is out of bounds: at least 5m"),
