@@ -1,14 +1,18 @@
-"""Mutation testing of what decides: ``python -m tools.checks.mutants``, or with names of modules: of these alone.
+"""Mutation testing of what decides: ``python -m tools.checks.mutants``, with names of modules: of these alone.
 
-mutmut changes one small thing at a time in the modules below and runs the unit tests that come by it. It expects the
-package beside the tests, so it works on a copy in ``.mutants``; what it has found out stays there, and the next
-run goes on where this one stopped. The results go to docs/mutation.json, from which `tools.docs_build.mutation` writes
-its part of docs/reliability.md; of modules that were not named, those of an earlier run stay there.
+mutmut changes one small thing at a time in the modules below and runs the unit tests of their rooms that come by it. It
+expects the package beside the tests, so it works on a copy in ``.mutants``; what it has found out stays there, and the
+next run goes on where this one stopped. The results go to docs/mutation.json, from which `tools.docs_build.mutation`
+writes its part of docs/reliability.md; of modules that were not named, those of an earlier run stay there.
+
+All mutants take hours. ``--sample N --seed S`` tests N of those of the rooms without I/O, each drawn with the same
+chance, and says how near the score of the sample is to that of all. A larger N with the same seed adds to it.
 """
 
 from __future__ import annotations
 
-import ast
+import argparse
+import datetime as dt
 import hashlib
 import importlib.metadata
 import json
@@ -23,14 +27,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from tools.checks.mutant_results import UNNOTICED, count, forms, meta, survivors, verdicts
+from tools.checks.mutant_sample import draw, interval
 from tools.docs_build.mutation import RESULTS, score
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WORK: Final = ROOT / ".mutants"
 PACKAGE: Final = "vault_autoupdate"
+_ORIGINAL: Final = ROOT / "operator" / PACKAGE
 _SOURCE: Final = WORK / "src" / PACKAGE
 _KNOWN: Final = WORK / "known.json"
-_COPIED: Final = ("tests", "crds", "examples", "simulator", "pyproject.toml")
+_COPIED: Final = ("charts", "crds", "docs", "examples", "simulator", "tests", "tools", "workbench", "pyproject.toml")
 _ELSEWHERE: Final = ("arm.budget", "arm.identity.service_principal", "arm.throttle", "arm.turns")
 """Modules of other rooms that decide, without I/O but for the clock of the throttle."""
 _CONFTEST: Final = '''"""How the tests of a mutant are run."""
@@ -52,7 +59,7 @@ if AT_IMPORT:
 def pytest_configure(config):
     """Run all tests of the module where mutmut cannot tell."""
     if AT_IMPORT:
-        config.args[:] = ["tests/unit"]
+        config.args[:] = FOLDERS
 
 
 def pytest_collection_modifyitems(items):
@@ -67,32 +74,31 @@ def pytest_sessionfinish(session):
     if session.testsfailed:
         session.exitstatus = 1
 '''
-_AROUND: Final = 30
-"""Characters that are shown on either side of what was changed."""
 
-# mutmut's verdicts: what a test run in the mutated copy ended with.
-_KILLED: Final = frozenset({1, 3})
-_SURVIVED: Final = frozenset({0})
-_UNTESTED: Final = frozenset({5, 33})
-_ENDLESS: Final = frozenset({36, -24, 24, 152, 255, -9})
+_PATIENCE: Final = ("timeout_multiplier=3", "timeout_constant=10")
+"""A mutant is endless if its tests take ten seconds more of processor time than without it, six times over."""
 
-__all__ = ["main", "modules", "prepare", "read_results"]
+__all__ = ["main", "modules", "prepare", "pure_modules", "run_all", "run_sample"]
 
 
-def modules() -> list[str]:
-    """The modules of the rooms without I/O, as the import contract lists them, and what else decides without I/O."""
+def pure_modules() -> list[str]:
+    """The modules of the rooms without I/O, as the import contract lists them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     rooms = next(contract for contract in contracts if contract["id"] == "pure")["source_modules"]
     files = (file for room in rooms for file in (ROOT / "operator" / room.replace(".", "/")).rglob("*.py"))
-    names = (".".join(file.relative_to(ROOT / "operator" / PACKAGE).with_suffix("").parts) for file in files)
-    return sorted({*(name for name in names if not name.endswith("__init__")), *_ELSEWHERE})
+    names = (".".join(file.relative_to(_ORIGINAL).with_suffix("").parts) for file in files)
+    return sorted(name for name in names if not name.endswith("__init__"))
+
+
+def modules() -> list[str]:
+    """The modules of the rooms without I/O, and what else decides without I/O."""
+    return sorted({*pure_modules(), *_ELSEWHERE})
 
 
 def prepare(names: Iterable[str]) -> None:
     """Bring the copy up to date and forget the verdicts that no longer hold."""
     _SOURCE.parent.mkdir(parents=True, exist_ok=True)
-    original = ROOT / "operator" / PACKAGE
-    shutil.copytree(original, _SOURCE, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(_ORIGINAL, _SOURCE, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in _COPIED:
         for copy in (WORK / name, WORK / "mutants" / name):
             if copy.is_dir():
@@ -102,21 +108,26 @@ def prepare(names: Iterable[str]) -> None:
             shutil.copytree(source, WORK / name, ignore=shutil.ignore_patterns("__pycache__", "bin"))
         else:
             shutil.copy2(source, WORK / name)
-    wanted = tuple(f"{'/'.join(rooms)}/test_{module}" for *rooms, module in (name.split(".") for name in names))
-    for path in (WORK / "tests/unit").rglob("test_*.py"):
-        if not str(path.relative_to(WORK / "tests/unit")).startswith(wanted):
-            path.unlink()
+    folders = _tests(names)
     lines = [
         "[mutmut]",
         "source_paths=src",
         *_option("only_mutate", (f"src/{PACKAGE}/{_path(name)}" for name in names)),
         *_option("also_copy", [*_COPIED, "conftest.py"]),
-        *_option("pytest_add_cli_args_test_selection", ["tests/unit"]),
+        *_option("pytest_add_cli_args_test_selection", folders),
         *_option("pytest_add_cli_args", ["-p", "no:xdist", "-o", "addopts=--import-mode=importlib"]),
+        *_PATIENCE,
     ]
-    (WORK / "conftest.py").write_text(_CONFTEST)
+    (WORK / "conftest.py").write_text(_CONFTEST.replace("FOLDERS", repr(folders)))
     (WORK / "setup.cfg").write_text("\n".join(lines) + "\n")
-    _forget(names)
+    _forget(names, folders)
+
+
+def _tests(names: Iterable[str]) -> list[str]:
+    """The folders of tests that may notice a mutant: those of all rooms without I/O, which use one another."""
+    rooms = {name.partition(".")[0] for name in names}
+    pure = {name.partition(".")[0] for name in pure_modules()}
+    return [f"tests/unit/{room}" for room in sorted(rooms | pure if rooms & pure else rooms)]
 
 
 def _path(name: str) -> Path:
@@ -128,25 +139,25 @@ def _option(name: str, values: Iterable[str]) -> list[str]:
     return [f"{name}=", *(f"    {value}" for value in values)]
 
 
-def _forget(names: Iterable[str]) -> None:
+def _forget(names: Iterable[str], folders: Iterable[str]) -> None:
     """mutmut sees that a function changed, but neither tables beside functions nor tests that got better."""
     before = json.loads(_KNOWN.read_text()) if _KNOWN.exists() else {}
     now = {name: _digest([_SOURCE / _path(name)]) for name in names}
-    now["tests"] = _digest(sorted((WORK / "tests/unit").rglob("*.py")))
+    now["tests"] = _digest(sorted(file for folder in folders for file in (WORK / folder).rglob("*.py")))
     for name in names:
-        if not (meta := _meta(name)).exists():
+        if not (path := meta(_mutated(name))).exists():
             continue
-        document = json.loads(meta.read_text())
+        document = json.loads(path.read_text())
         stale = set(document["exit_code_by_key"].values()) if before.get(name) != now[name] else set()
         if before.get("tests") != now["tests"]:
-            stale |= _SURVIVED | _UNTESTED
+            stale |= UNNOTICED
         document["exit_code_by_key"] = {
             key: None if verdict in stale else verdict for key, verdict in document["exit_code_by_key"].items()
         }
-        meta.write_text(json.dumps(document, indent=4))
+        path.write_text(json.dumps(document, indent=4))
     if before.get("tests") != now["tests"]:
         (WORK / "mutants/mutmut-stats.json").unlink(missing_ok=True)
-    _KNOWN.write_text(json.dumps(now))
+    _KNOWN.write_text(json.dumps(before | now))
 
 
 def _digest(paths: Iterable[Path]) -> str:
@@ -156,104 +167,103 @@ def _digest(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _meta(name: str) -> Path:
-    return WORK / "mutants/src" / PACKAGE / f"{_path(name)}.meta"
+def _mutated(name: str) -> Path:
+    """The module with all its mutants, which mutmut has written."""
+    return WORK / "mutants/src" / PACKAGE / _path(name)
 
 
-def read_results(names: Iterable[str]) -> dict[str, Any]:
-    """What the runs so far have found out, and on which machine."""
-    counts, survivors, pending = {}, [], 0
+def _make() -> None:
+    """Have all mutants made, and none tested: mutmut's command does both, and wants names before it has made them."""
+    steps = ("copy_src_dir()", "copy_also_copy_files()", "setup_source_paths()", "create_mutants(1)")
+    script = f"from mutmut.__main__ import *; from mutmut.__main__ import create_mutants; {'; '.join(steps)}"
+    subprocess.run([sys.executable, "-c", script], cwd=WORK, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
+def _run(mutants: Iterable[str] = ()) -> None:
+    """Have mutmut test the mutants, or all that have no verdict yet."""
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children=1", *mutants]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants"}
+    if (ended := subprocess.run(command, cwd=WORK, env=environment, check=False).returncode) != 0:  # noqa: S603
+        raise SystemExit(f"mutmut ended with {ended}; started again, it goes on where it stopped")
+
+
+def _today() -> str:
+    return dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def _sorted(survivors: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    return sorted(survivors, key=lambda entry: (entry["module"], entry["function"], entry["mutant"]))
+
+
+def run_all(names: list[str]) -> dict[str, Any]:
+    """Test all mutants of the modules. Returns what docs/mutation.json is to say, with the earlier runs of others."""
+    _run()
+    results: dict[str, Any] = json.loads(RESULTS.read_text())
+    measured = forms({name: _SOURCE / _path(name) for name in names})
     for name in names:
-        document = json.loads(_meta(name).read_text())
-        verdicts: dict[str, int | None] = document["exit_code_by_key"]
-        counts[name] = dict(Counter({"killed": 0, "endless": 0, "survived": 0, "untested": 0}))
-        functions = _functions(WORK / "mutants/src" / PACKAGE / _path(name))
-        for key, verdict in verdicts.items():
-            if verdict is None:
-                pending += 1
-                continue
-            kind = _kind(verdict)
-            counts[name][kind] += 1
-            if kind in {"survived", "untested"}:
-                survivors.append({"module": name, **_difference(functions, key.rpartition(".")[2])})
-    if pending:
-        raise SystemExit(f"{pending} mutants have no verdict yet: run it again, it goes on where it stopped")
-    return {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
-        "mutmut": importlib.metadata.version("mutmut"),
-        "modules": counts,
-        "survivors": sorted(survivors, key=lambda entry: (entry["module"], entry["function"], entry["mutant"])),
+        found = verdicts(_mutated(name))
+        results["modules"][name] = {"measured": _today(), "form": measured[name], "mutants": count(found.values())}
+        print(f"{name:32} {len(found):5} mutants {score(results['modules'][name]['mutants']):6.1f} %")  # noqa: T201
+    known, kept = modules(), [each for each in results["survivors"] if each["module"] not in names]
+    new = (each for name in names for each in survivors(name, _mutated(name), verdicts(_mutated(name))))
+    results["modules"] = {name: results["modules"][name] for name in known if name in results["modules"]}
+    return results | {"survivors": _sorted([*(each for each in kept if each["module"] in known), *new])}
+
+
+def run_sample(size: int, seed: int) -> dict[str, Any]:
+    """Test a sample of the mutants of the rooms without I/O. Returns what docs/mutation.json is to say."""
+    _make()
+    names = pure_modules()
+    all_of = {key: name for name in names for key in verdicts(_mutated(name))}
+    drawn = draw(all_of, size, seed)
+    known = {key: verdict for name in names for key, verdict in verdicts(_mutated(name)).items()}
+    if pending := [key for key in drawn if known[key] is None]:
+        _run(pending)
+    found = {name: {k: v for k, v in verdicts(_mutated(name)).items() if k in set(drawn)} for name in names}
+    counts = count(verdict for each in found.values() for verdict in each.values())
+    low, high = interval(counts["killed"] + counts["endless"], len(drawn))
+    print(f"a sample of {len(drawn)} of {len(all_of)} mutants (seed {seed}): {score(counts):.1f} % were noticed;")  # noqa: T201
+    print(f"95 % interval for all: {low:.1f} % to {high:.1f} %")  # noqa: T201
+    results: dict[str, Any] = json.loads(RESULTS.read_text())
+    whole = {name: each["form"] for name, each in results["modules"].items()}
+    now = forms({name: _SOURCE / _path(name) for name in names})
+    results["sample"] = {
+        "measured": _today(),
+        "seed": seed,
+        "of": len(all_of),
+        "rooms": _by_room({name: count(each.values()) for name, each in found.items()}),
+        "survivors": _sorted(entry for name in names for entry in survivors(name, _mutated(name), found[name])),
+        "changed since the whole run": [name for name in names if name in whole and whole[name] != now[name]],
+        "in no whole run": [name for name in names if name not in whole],
     }
+    return results
 
 
-def _kind(verdict: int) -> str:
-    for kind, codes in (("killed", _KILLED), ("survived", _SURVIVED), ("untested", _UNTESTED), ("endless", _ENDLESS)):
-        if verdict in codes:
-            return kind
-    raise SystemExit(f"a test run ended with {verdict}, which says nothing: look into {WORK}")
-
-
-def _functions(path: Path) -> dict[str, list[str]]:
-    """The lines of each function and method of a mutated module, as `ast` writes them: without comments and layout."""
-    tree = ast.parse(path.read_text())
-    return {
-        node.name: ast.unparse(node).partition("(")[2].splitlines()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-
-
-def _difference(functions: dict[str, list[str]], mutant: str) -> dict[str, str]:
-    """Where a mutant is, what stood there and what stands there now, with some text around."""
-    mangled = mutant.partition("__mutmut_")[0]
-    original, changed = functions[f"{mangled}__mutmut_orig"], functions[mutant]
-    before, after = next(((a, b) for a, b in zip(original, changed, strict=False) if a != b), ("", ""))
-    same_start = _same_start(before, after)
-    same_end = _same_start(before[same_start:][::-1], after[same_start:][::-1])
-    start, end = max(0, same_start - _AROUND), max(0, same_end - _AROUND)
-    return {
-        "function": mangled.removeprefix("x_").removeprefix("xǁ").replace("ǁ", "."),
-        "original": before[start : len(before) - end],
-        "mutant": after[start : len(after) - end],
-    }
-
-
-def _same_start(one: str, other: str) -> int:
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _with_earlier(results: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The results, with those of an earlier run for modules that were left out now."""
-    left_out = set(modules()) - set(names)
-    earlier = json.loads(RESULTS.read_text()) if left_out else {"modules": {}, "survivors": []}
-    counts = results["modules"] | {name: each for name, each in earlier["modules"].items() if name in left_out}
-    survivors = results["survivors"] + [each for each in earlier["survivors"] if each["module"] in left_out]
-    return results | {
-        "modules": dict(sorted(counts.items())),
-        "survivors": sorted(survivors, key=lambda entry: (entry["module"], entry["function"], entry["mutant"])),
-    }
+def _by_room(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    rooms: dict[str, Counter[str]] = {}
+    for name, each in counts.items():
+        rooms.setdefault(name.partition(".")[0], Counter()).update(each)
+    return {room: dict(total) for room, total in rooms.items()}
 
 
 def main() -> int:
-    """Run mutmut over the modules, print the score of each, and write the results down."""
-    names = sys.argv[1:] or modules()
-    if unknown := set(names) - set(modules()):
-        raise SystemExit(f"no module without I/O: {', '.join(sorted(unknown))}")
+    """Run mutmut over the modules or a sample, print the score, and write the results down."""
+    parser = argparse.ArgumentParser(prog="python -m tools.checks.mutants")
+    parser.add_argument("modules", nargs="*", help="without the name of the package: decide.plan")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="test N mutants, drawn from all of the rooms without I/O"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.modules) - set(modules()):
+        parser.error(f"no module without I/O: {', '.join(sorted(unknown))}")
+    if arguments.sample is not None and arguments.modules:
+        parser.error("a sample is drawn from all modules")
+    names = pure_modules() if arguments.sample is not None else arguments.modules or modules()
     prepare(names)
-    ended = subprocess.run(  # noqa: S603
-        [Path(sys.executable).with_name("mutmut"), "run", "--max-children=1"],
-        cwd=WORK,
-        env={**os.environ, "HYPOTHESIS_PROFILE": "mutants"},
-        check=False,
-    ).returncode
-    if ended != 0:
-        raise SystemExit(f"mutmut ended with {ended}; started again, it goes on where it stopped")
-    results = _with_earlier(read_results(names), names)
-    total = Counter[str]()
-    for name, counts in results["modules"].items():
-        total.update(counts)
-        print(f"{name:32} {sum(counts.values()):5} mutants {score(counts):6.1f} %")  # noqa: T201
-    print(f"{'all':32} {total.total():5} mutants {score(dict(total)):6.1f} %")  # noqa: T201
+    results = run_all(names) if arguments.sample is None else run_sample(arguments.sample, arguments.seed)
+    results["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    results["mutmut"] = importlib.metadata.version("mutmut")
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     return 0
 
