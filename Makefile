@@ -87,7 +87,7 @@ profile: $(STAMP) ## Where the processor time of N=300 resources goes, on a real
 	@$(BIN)/python -m benchmarks.profile --resources $(or $(N),300)
 
 .PHONY: mutants
-mutants: $(STAMP) ## Mutation testing of what decides (about an hour, goes on where it was stopped)
+mutants: $(STAMP) ## Mutation testing of what decides (hours, goes on where it was stopped)
 	@nice -n 19 $(BIN)/python -m tools.checks.mutants
 
 .PHONY: docs

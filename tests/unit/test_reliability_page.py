@@ -20,19 +20,22 @@ def test_every_test_that_the_page_names_is_in_the_file_that_it_names() -> None:
         assert f"def {test}(" in Path(mutation_docs.PAGE.parents[1], path).read_text(), f"{path} has no {test}"
 
 
-def test_mutants_were_made_of_all_modules_that_decide_and_nine_of_ten_were_noticed() -> None:
+def test_results_are_of_modules_that_there_are_and_nine_of_ten_mutants_were_noticed() -> None:
     results = json.loads(mutation_docs.RESULTS.read_text())
+    counts = [entry["mutants"] for entry in results["modules"].values()]
 
     assert set(results["modules"]) <= set(mutants.modules())
     assert {"decide.plan", "arm.throttle", "report.document"} <= set(mutants.modules())
-    whole = {
-        kind: sum(counts[kind] for counts in results["modules"].values()) for kind in results["modules"]["decide.plan"]
-    }
-    assert mutation_docs.score(whole) >= 90
+    assert mutation_docs.score({kind: sum(each[kind] for each in counts) for kind in counts[0]}) >= 90
 
 
 def test_nothing_is_called_equivalent_that_did_not_survive() -> None:
-    survivors = json.loads(mutation_docs.RESULTS.read_text())["survivors"]
-    excused = [entry for entries in mutation_docs.equivalents(survivors).values() for entry in entries]
+    results = json.loads(mutation_docs.RESULTS.read_text())
+    survivors = results["survivors"] + results.get("sample", {}).get("survivors", [])
+    excused = {
+        f"{entry['module']}.{entry['function']}: {entry['mutant']}"
+        for entries in mutation_docs.equivalents(survivors).values()
+        for entry in entries
+    }
 
-    assert len(excused) == sum(len(entries) for entries in mutation_docs.known_equivalents().values())
+    assert excused == {entry for entries in mutation_docs.known_equivalents().values() for entry in entries}
