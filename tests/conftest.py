@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from workbench.process.template import use_templates
+
 settings.register_profile(
     "unit",
     deadline=None,  # two busy cores are no defect
@@ -25,6 +27,13 @@ settings.register_profile(
     report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_are_forked() -> Iterator[None]:
+    """Loading our program takes a second each time: tests that are not about that fork it, see `cold_starts`."""
+    with use_templates():
+        yield
 
 
 @pytest.fixture(autouse=True)

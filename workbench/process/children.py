@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from workbench.process.template import Fork, fork_of
 from workbench.process.waiting import wait_until
 
 __all__ = ["ChildProcess", "ProcessDied"]
@@ -50,6 +51,47 @@ def _launching_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="launch-processes")
 
 
+def _launch(
+    command: Sequence[str], environment: Mapping[str, str] | None, *descriptors: int, **more: Any
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, so that Ctrl-C in the terminal is ours to handle."""
+    if sys.platform == "linux":
+        command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+    more |= {"stdin": subprocess.DEVNULL, "start_new_session": True, "pass_fds": descriptors}
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=None if environment is None else dict(environment), **more)
+
+    return _launching_thread().submit(start).result()
+
+
+class _Started:
+    """A process that was started by loading its program, with what a `Fork` offers too."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code once it was collected."""
+        return self._process.returncode
+
+    def look(self) -> int | None:
+        """The exit code, negative for a signal, or None while it runs; its id stays its own."""
+        if self._process.returncode is not None:
+            return self._process.returncode
+        # Only a look: as long as nobody collects the dead process, the kernel gives its id to no other one.
+        state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if state is None:
+            return None
+        return state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
+
+    def wait(self) -> int:
+        """Wait for its end, collect it and return the exit code."""
+        return self._process.wait()
+
+
 class ChildProcess:
     """A running program with its output in a file; leaving the ``with`` block stops it."""
 
@@ -76,23 +118,10 @@ class ChildProcess:
         self.command = [str(part) for part in command]
         self.name = name or Path(self.command[0]).name
         self.log = log
-        full = list(self.command)
-        if sys.platform == "linux":
-            full = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *full]
         with log.open("ab") as output, (errors or log).open("ab") as complaints:
-            self._process = (
-                _launching_thread()
-                .submit(
-                    subprocess.Popen,
-                    full,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=complaints,
-                    env=None if env is None else dict(env),
-                    cwd=cwd,
-                    start_new_session=True,  # a process group of its own: Ctrl-C in the terminal is ours to handle
-                )
-                .result()
+            files = output.fileno(), complaints.fileno()
+            self._process: _Started | Fork = fork_of(self.command, env, cwd, files, _launch) or _Started(
+                _launch(self.command, env, stdout=output, stderr=complaints, cwd=cwd)
             )
 
     @property
@@ -103,13 +132,7 @@ class ChildProcess:
     @property
     def returncode(self) -> int | None:
         """Exit code, negative for a signal; None while it runs."""
-        if self._process.returncode is not None:
-            return self._process.returncode
-        # Only a look: as long as nobody collects the dead process, the kernel gives its id to no other one.
-        state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if state is None:
-            return None
-        return state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
+        return self._process.look()
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the process alone, not to its group; nothing happens if it has ended."""

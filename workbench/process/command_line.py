@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -15,8 +15,7 @@ from vault_autoupdate.model.resource import API_VERSION, KIND
 from workbench.core import ACCOUNT, SCALE, VAULT
 from workbench.process.children import ChildProcess
 from workbench.process.operator import scaled_settings
-
-COMMAND: Final = (sys.executable, "-P", "-m", "vault_autoupdate")
+from workbench.process.template import PROGRAM as COMMAND
 
 __all__ = ["COMMAND", "environment", "run", "start", "write_manifest"]
 
@@ -57,6 +56,8 @@ def start(*arguments: str | Path, sim: SimulatorThread, directory: Path) -> Chil
 def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(
-        command, env=environment(sim, **more), capture_output=True, text=True, timeout=60, check=False
-    )
+    with TemporaryDirectory() as directory:
+        output, errors = Path(directory, "output"), Path(directory, "errors")
+        with ChildProcess(command, log=output, errors=errors, env=environment(sim, **more)) as process:
+            code = process.wait(60)
+        return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final, Self
 
 from workbench.process.children import ChildProcess
 from workbench.process.ports import free_ports
+from workbench.process.template import PROGRAM
 from workbench.process.waiting import wait_until
 
 __all__ = ["OperatorProcess", "scaled_settings"]
@@ -54,7 +54,7 @@ class OperatorProcess:
         scale: float = 1.0,
         settings: Mapping[str, str] | None = None,
         name: str = "operator",
-        program: Sequence[str] = (sys.executable, "-P", "-m", "vault_autoupdate"),
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         metrics, health = free_ports(2)
         self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
