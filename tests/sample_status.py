@@ -38,6 +38,7 @@ def full_status() -> dict[str, Any]:
             "total": 820, "inScope": 814, "compliant": 812, "drifted": 0, "updating": 3, "failed": 2, "ignored": 6
         },
         "agents": {
+            "lookedAt": NOW,
             "total": 1200, "behind": 41, "unknown": 0, "expired": 1, "expiring": 2, "reinstallRequired": 1,
             "retriesExhausted": 3, "farBehind": 4, "certificateUpdate": 0, "upgrading": 5,
             "versions": [{"version": "9.55.6808.1", "machines": 1159}],
@@ -105,6 +106,7 @@ def full_status() -> dict[str, Any]:
             "failuresOmitted": 1,
         },
         "automationAccount": {
+            "lookedAt": NOW,
             "name": "aa-dr-weu",
             "state": "Ok",
             "nextRun": NOW,
@@ -123,6 +125,7 @@ def full_status() -> dict[str, Any]:
             },
         },
         "runbookSchedule": {
+            "lookedAt": NOW,
             "declared": "every day at 02:30 Europe/Berlin, spread over 2h",
             "schedules": 812,
             "inSync": 810,

@@ -37,6 +37,7 @@ from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
 from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL
 from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.reconcile.looks import look_intervals
 from vault_autoupdate.settings import Settings
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -154,6 +155,7 @@ async def _run(
         writer.health,
         now=utc_now,
         policies=policies.controller.policies if policies else None,
+        look_intervals=look_intervals(core.timing),
     )
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 

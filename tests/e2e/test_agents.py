@@ -12,7 +12,8 @@ import pytest
 from tests.e2e.conftest import AzureFactory
 from vault_autoupdate.core import utc_now
 from vault_autoupdate.decide.agent_report import AgentReport
-from vault_autoupdate.decide.state import Look, VaultState
+from vault_autoupdate.decide.look import Look
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.arm_id import parse_vault_id
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Readiness

@@ -17,6 +17,7 @@ from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
@@ -76,6 +77,7 @@ class Served:
             self.writes,
             now=lambda: self.now,
             policies=self.policies,
+            look_intervals=dict.fromkeys(Subject, 6 * HOUR),
         )
         self.resources = resources
 
@@ -85,8 +87,8 @@ class Served:
         document["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
         self.controller.on_change({**document, "status": status or {}})
         entry = self.controller.resources[ResourceKey("dr", name)]
-        entry.state.agents.report = REPORT
-        entry.state.account.report = ACCOUNT
+        entry.state.agents.report, entry.state.agents.at = REPORT, NOW
+        entry.state.account.report, entry.state.account.at = ACCOUNT, NOW
         return entry
 
     def see_windows(self, name: str, status: dict[str, Any] | None = None) -> Any:

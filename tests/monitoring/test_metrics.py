@@ -26,6 +26,7 @@ from vault_autoupdate.metrics.specs import OPERATIONS, SPECS
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ResourceKey
+from workbench.kube.resources import manifest
 from workbench.process.waiting import wait_until
 from workbench.prometheus.monitored import Monitored
 
@@ -208,6 +209,32 @@ async def test_mappings_and_failures_are_known_before_the_first_look_from_the_st
 async def test_mappings_are_absent_until_anything_is_known_of_them(served: Served) -> None:
     served.see("weu")
     assert "vault_autoupdate_mappings{" not in await served.text()
+
+
+async def test_when_agents_and_account_were_looked_at_outlives_the_process_and_is_absent_before_the_first_look(
+    served: Served,
+) -> None:
+    labels, told = {"namespace": "dr", "name": "weu"}, "resource_last_look_timestamp_seconds"
+    status = {"agents": {"total": 3, "lookedAt": "2026-02-27T12:00:00Z"}, "automationAccount": {"name": "aa"}}
+    document = manifest("weu", namespace="dr")
+    document["metadata"] |= {"uid": "uid", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    served.controller.on_change({**document, "status": status})
+    entry = served.controller.resources[ResourceKey("dr", "weu")]
+    long_ago = datetime(2026, 2, 27, 12, tzinfo=UTC).timestamp()
+    assert await served.value(told, subject="agents", **labels) == long_ago
+    assert await served.value(told, subject="automation_account", **labels) is None
+    assert await served.value(told, subject="runbook_schedules", **labels) is None
+    assert await served.value("oldest_look_timestamp_seconds", subject="agents") == long_ago
+    assert await served.value("look_interval_seconds", subject="agents") == 6 * 3600
+    assert await served.value("resources_in_trouble", trouble="looks_old") == 0, "the vault is not seen either"
+
+    entry.history.looked_at(NOW, NOW)
+    assert await served.value("resources_in_trouble", trouble="looks_old") == 1
+    entry.state.agents.found(REPORT, NOW, NOW + 6 * HOUR)
+    assert await served.value(told, subject="agents", **labels) == NOW.timestamp()
+    assert await served.value("resources_in_trouble", trouble="looks_old") == 0
+    entry.state.agents.failed(Explanation("AuthorizationFailed", "no"), NOW)
+    assert await served.value(told, subject="agents", **labels) is None, "nothing is known that could be old"
 
 
 async def test_agents_have_no_series_while_nobody_knows_about_them(served: Served) -> None:

@@ -25,7 +25,7 @@ _NOT_READY: Final = 'ready!="True",reason!="Suspended"'
 
 __all__ = [
     "KEY", "MOVE", "OPERATOR", "PROCESS", "Alert", "Record", "count_of_last", "grown", "matching", "most", "of_resource",
-    "present", "refused_since", "series", "unless_suspended", "wrapped",
+    "old_looks", "present", "refused_since", "series", "unless_suspended", "wrapped",
 ]  # fmt: skip
 
 
@@ -91,6 +91,13 @@ def unless_suspended(expression: str, window: str = "") -> str:
     """``expression``, of resources alone that nobody has suspended, nor had within ``window``."""
     suspended = most("resource_suspended", window) if window else of_resource(series("resource_suspended"))
     return f"({expression}) unless on ({KEY}) {suspended} == 1"
+
+
+def old_looks() -> str:
+    """The age of looks at what there is beside the mappings, of those that are days late."""
+    same = "cluster, job, instance, subject"
+    longest = f"max by ({same}) (3 * {series('look_interval_seconds')} + 86400)"
+    return f"time() - {series('resource_last_look_timestamp_seconds')} > on ({same}) group_left () {longest}"
 
 
 def count_of_last(expression: str, window: str, step: str) -> str:

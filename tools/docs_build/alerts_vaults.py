@@ -12,6 +12,7 @@ from tools.docs_build.alerts_promql import (
     matching,
     most,
     of_resource,
+    old_looks,
     present,
     series,
     unless_suspended,
@@ -237,6 +238,19 @@ SLOW_VAULT_ALERTS = (
         "info",
         "A vault has been suspended for more than a week.",
         f"Nobody looks after the vault of {_NAME} since spec.suspend was set, more than a week ago.",
+        of_resource=True,
+    ),
+    Alert(
+        "LooksOld",
+        unless_suspended(f"{of_resource(old_looks(), 'subject')} > 0", "[6h]")
+        + f" unless on ({KEY}) (time() - {_LAST} > 3 * {_interval(_LAST)})",
+        "2h",
+        "warning",
+        "What is known of agents, an Automation account or its schedules is days old.",
+        f"{_NAME}: the last look at its {{{{ $labels.subject }}}} was {{{{ $value | humanizeDuration }}}} ago. Whatever is said "
+        "of them is as old as that, and no alert about them can be trusted.",
+        why="Three looks that were missed, and a day, by which the status may be behind that a restart begins with. Of a "
+        "vault whose mappings are not read either, Unchecked tells.",
         of_resource=True,
     ),
     Alert(

@@ -22,6 +22,7 @@ from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
@@ -101,9 +102,9 @@ class Fleet:
         behind = 2 if number % _OLD_AGENTS == 0 else 0
         concerns = {Concern.UPDATE_REQUIRED: behind} if behind else {}
         state.agents.report = AgentReport(30, behind, concerns=concerns, versions=(("9.66.7000.1", 30 - behind),))
-        state.account.report = AccountReport(
-            "aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0
-        )
+        account = AccountReport("aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0)
+        state.account.report = account
+        state.agents.at = state.account.at = _now()
 
     async def meet_scopes(self) -> None:
         """Make a call in each of the scopes that a fleet of that size has, so that they have series."""
@@ -120,7 +121,10 @@ class Fleet:
         health.ready.set()
         health.contact("team-00")
         policies = {self.policy.ref.key: self.policy}
-        return StateCollector(self.controller, queue, self.throttle, health, WriteHealth(), now=_now, policies=policies)
+        return StateCollector(
+            self.controller, queue, self.throttle, health, WriteHealth(),
+            now=_now, policies=policies, look_intervals=dict.fromkeys(Subject, timedelta(hours=6)),
+        )  # fmt: skip
 
 
 def make_fleet(count: int) -> Fleet:

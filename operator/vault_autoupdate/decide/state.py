@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any
 
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import Attempt, BackoffPolicy, FailureReason, failed, started
 from vault_autoupdate.decide.attribution import Drift
 from vault_autoupdate.decide.jobs import Operation, Verdict
+from vault_autoupdate.decide.look import Look, Subject
 from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
 from vault_autoupdate.decide.schedule_report import Replaced, ScheduleReport
@@ -22,9 +23,7 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
 from vault_autoupdate.model.windows import Window
 
-R = TypeVar("R")
-
-__all__ = ["Look", "Run", "ScheduleKeeping", "VaultState"]
+__all__ = ["Run", "ScheduleKeeping", "VaultState"]
 
 
 @dataclass
@@ -52,32 +51,6 @@ class Run:
                 self.timed_out += 1
             case Verdict.RUNNING:
                 raise ValueError("a job that runs has not ended")
-
-
-@dataclass
-class Look(Generic[R]):
-    """What is known of something that is looked at now and then: the agents of a vault, or its Automation account."""
-
-    report: R | None = None
-    """What was found when it was last looked at; None while nobody knows, or it does not matter."""
-    problem: Explanation | None = None
-    """Why nobody knows."""
-    seen: bool = False
-    """Whether this process has looked. Until then the report is that of the status."""
-    due: datetime | None = None
-    """When it is to be looked at again; None before this process has thought about it."""
-
-    def found(self, report: R, due: datetime) -> None:
-        """It was looked at."""
-        self.report, self.problem, self.seen, self.due = report, None, True, due
-
-    def failed(self, problem: Explanation, due: datetime) -> None:
-        """It could not be looked at, for a reason that will not pass by itself."""
-        self.report, self.problem, self.seen, self.due = None, problem, True, due
-
-    def forget(self) -> None:
-        """It does not matter."""
-        self.report, self.problem, self.seen, self.due = None, None, False, None
 
 
 @dataclass
@@ -157,6 +130,11 @@ class VaultState:
     def may_have_written(self) -> bool:
         """Whether the process before this one may have begun something that its last status does not tell."""
         return self.interrupted or bool(self.operations) or bool(self.rollout and self.rollout.updates)
+
+    @property
+    def looks(self) -> Mapping[Subject, Look[Any]]:
+        """What is looked at now and then, beside the mappings."""
+        return {Subject.AGENTS: self.agents, Subject.ACCOUNT: self.account, Subject.SCHEDULES: self.schedules.look}
 
     @property
     def counts(self) -> Counter[Action]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,6 +17,7 @@ from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.schedule import longest_pass
 from vault_autoupdate.metrics.facts import ResourceFacts, facts_of
 from vault_autoupdate.metrics.policy_series import policy_families
@@ -43,6 +44,8 @@ class Snapshot:
     """Unix time."""
     resources: Sequence[ResourceFacts]
     others: Sequence[Metric]
+    look_intervals: Mapping[Subject, timedelta] = field(default_factory=dict)
+    """Between two looks at what there is beside the mappings."""
 
 
 class StateCollector:
@@ -58,6 +61,7 @@ class StateCollector:
         *,
         now: Callable[[], datetime],
         policies: Mapping[ResourceKey, TrackedPolicy] | None = None,
+        look_intervals: Mapping[Subject, timedelta] | None = None,
     ) -> None:
         self._controller = controller
         self._queue = queue
@@ -66,6 +70,7 @@ class StateCollector:
         self._writes = writes
         self._now = now
         self._policies = policies
+        self._look_intervals = look_intervals or {}
         self._named: set[str] = set()
         """Subscriptions in sight of which the log says what stands for them."""
 
@@ -76,7 +81,7 @@ class StateCollector:
         for begin in range(0, len(tracked), _SLICE):
             facts += [facts_of(each, now) for each in tracked[begin : begin + _SLICE]]
             await asyncio.sleep(0)
-        return Snapshot(now.timestamp(), facts, list(self._others()))
+        return Snapshot(now.timestamp(), facts, list(self._others()), self._look_intervals)
 
     def _others(self) -> Iterable[Metric]:
         lanes = self._throttle.states()

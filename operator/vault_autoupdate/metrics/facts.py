@@ -14,6 +14,7 @@ from vault_autoupdate.controller.tracked import TrackedResource, ready_condition
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.resource_specs import CONDITIONS, MAPPING_STATES, OTHER, REASONS
@@ -79,6 +80,8 @@ class ResourceFacts(NamedTuple):
     """None where the spec cannot be acted on."""
     last_success: float
     """Since when nothing new is known of the vault."""
+    looks: Mapping[Subject, int]
+    """When what there is beside the mappings was last looked at, as far as anybody has."""
     reverts: int
     jobs: int
     mappings: Mapping[str, int]
@@ -111,6 +114,7 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
         audited=audited,
         interval=spec.interval.total_seconds() if spec else None,
         last_success=tracked.history.stale_since.timestamp(),
+        looks={subject: int(look.at.timestamp()) for subject, look in state.looks.items() if look.at is not None},
         reverts=state.reverts,
         jobs=len(state.operations),
         mappings=_mappings(tracked),

@@ -77,7 +77,7 @@ def write_page(counted: CollectorRegistry, snapshot: Snapshot, *, per_resource: 
         snapshot: what stands.
         per_resource: whether there are series about each resource.
     """
-    families = [*total_of(snapshot.resources, snapshot.at).families(), *snapshot.others]
+    families = [*total_of(snapshot.resources, snapshot.at, snapshot.look_intervals).families(), *snapshot.others]
     standing = CollectorRegistry()
     standing.register(_Given(families))
     parts = [generate_latest(counted), generate_latest(standing)]

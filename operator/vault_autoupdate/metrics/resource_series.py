@@ -10,12 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.metrics.facts import ResourceFacts, RolloutFacts
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS
 from vault_autoupdate.metrics.spec_types import PREFIX
 
 _MINUTE: Final = 60.0
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+_SUBJECTS: Final = {subject: f',subject="{subject}"' for subject in Subject}
 
 Sample = tuple[str, str, float]
 """Name without the prefix, further labels with a comma before them, value."""
@@ -47,6 +50,8 @@ def samples_of(facts: ResourceFacts) -> Iterator[Sample]:
     if facts.interval is not None:
         yield "resource_interval_seconds", "", facts.interval
     yield "resource_last_success_timestamp_seconds", "", facts.last_success
+    for subject, at in facts.looks.items():
+        yield "resource_last_look_timestamp_seconds", _SUBJECTS[subject], at
     yield "resource_reverts_total", "", facts.reverts
     for name, value in (
         ("resource_suspended", int(facts.suspended)),

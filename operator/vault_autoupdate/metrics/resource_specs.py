@@ -11,6 +11,7 @@ from typing import Final
 
 from vault_autoupdate.decide.agent_report import MOST_VERSIONS, Concern
 from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
 
@@ -67,6 +68,8 @@ class Trouble(StrEnum):
     AGENTS_FAR_BEHIND = "agents_far_behind"
     ROLLOUT_STOPPED = "rollout_stopped"
     ACCOUNT_UNHEALTHY = "account_unhealthy"
+    LOOKS_OLD = "looks_old"
+    """What is known of its agents, its account or the schedules there is days old, though its mappings are read."""
 
 
 def _resource(name: str, text: str, *, kind: Kind = Kind.GAUGE, usual: int = 0, **labels: str) -> MetricSpec:
@@ -102,6 +105,16 @@ TOTAL_SPECS: Final = (
         "resources_fresh", "Those of them whose vault a look has gone well of within the last two of their intervals."
     ),
     _total("oldest_success_timestamp_seconds", "The least of `resource_last_success_timestamp_seconds`."),
+    _total(
+        "oldest_look_timestamp_seconds",
+        "The least of `resource_last_look_timestamp_seconds`, those of suspended resources aside.",
+        subject=quoted(Subject),
+    ),
+    _total(
+        "look_interval_seconds",
+        "How often each subject is looked at, while there are reads to spare. Absent for what is not looked at.",
+        subject=quoted(Subject),
+    ),
     _total("longest_not_ready_seconds", "The most of `resource_not_ready_seconds`; 0 when all are Ready."),
     _total("all_mappings", "Mappings of all vaults by where they stand.", state=quoted(MAPPING_STATES)),
     _total(
@@ -165,6 +178,14 @@ RESOURCE_SPECS: Final = (
         "the process: of a resource that was Ready when this process began it is that time, of others what their "
         "status says.",
         usual=1,
+    ),
+    _resource(
+        "resource_last_look_timestamp_seconds",
+        "When the agents of the resource's vault, its Automation account and the schedules there were last looked at. "
+        "Absent before the first look, and where it does not matter or may not be read. It outlives the process: of "
+        "what this one has not looked at yet it is what the status says, which may be a day too old.",
+        usual=2,
+        subject=quoted(Subject),
     ),
     _resource(
         "resource_failures",

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
@@ -13,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import MOST_VERSIONS, AgentReport, Concern
 from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.look import Subject, old_after
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.facts import ResourceFacts
 from vault_autoupdate.metrics.resource_specs import AGENT_STATES, MAPPING_STATES, OTHER_VERSION, Trouble
@@ -24,6 +26,7 @@ _DEFAULT_INTERVAL: Final = 3600.0
 _FRESH_INTERVALS: Final = 2
 _NOT_READY_INTERVALS: Final = 2
 _UNCHECKED_INTERVALS: Final = 3
+_NO_LOOKS: Final[Mapping[Subject, timedelta]] = {}
 _OF_CONCERN: Final = {
     Concern.EXPIRED: Trouble.AGENTS_EXPIRED,
     Concern.EXPIRING: Trouble.AGENTS_EXPIRING,
@@ -44,8 +47,22 @@ def _is_fresh(facts: ResourceFacts, now: float) -> bool:
     return now - facts.last_success <= _FRESH_INTERVALS * (facts.interval or _DEFAULT_INTERVAL)
 
 
-def troubles_of(facts: ResourceFacts, now: float) -> Iterator[Trouble]:
-    """Why somebody should look at a resource at ``now`` (Unix time). Nobody should at one that is suspended."""
+def _longest_unlooked(look_intervals: Mapping[Subject, timedelta], subject: Subject) -> float:
+    """Seconds after which a look is old; what is not to be looked at is never old."""
+    interval = look_intervals.get(subject)
+    return float("inf") if interval is None else old_after(interval).total_seconds()
+
+
+def troubles_of(
+    facts: ResourceFacts, now: float, look_intervals: Mapping[Subject, timedelta] = _NO_LOOKS
+) -> Iterator[Trouble]:
+    """Why somebody should look at a resource. Nobody should at one that is suspended.
+
+    Args:
+        facts: about it.
+        now: Unix time.
+        look_intervals: between two looks at what there is beside the mappings.
+    """
     if facts.suspended:
         return
     interval = facts.interval or _DEFAULT_INTERVAL
@@ -56,6 +73,8 @@ def troubles_of(facts: ResourceFacts, now: float) -> Iterator[Trouble]:
             yield Trouble.NOT_READY
     if now - facts.last_success > _UNCHECKED_INTERVALS * interval:
         yield Trouble.UNCHECKED
+    elif any(now - at > _longest_unlooked(look_intervals, subject) for subject, at in facts.looks.items()):
+        yield Trouble.LOOKS_OLD
     if any(each.type == "Stalled" and each.status == "True" for each in facts.conditions):
         yield Trouble.STALLED
     if facts.failures:
@@ -84,11 +103,14 @@ class Totals:
 
     now: float
     """Unix time."""
+    look_intervals: Mapping[Subject, timedelta] = field(default_factory=dict)
+    """Between two looks at what there is beside the mappings."""
     resources: Counter[tuple[str, ...]] = field(default_factory=Counter)
     troubles: Counter[Trouble] = field(default_factory=Counter)
     expected_fresh: int = 0
     fresh: int = 0
     oldest_success: float | None = None
+    oldest_look: dict[tuple[str, ...], float] = field(default_factory=dict)
     longest_not_ready: float = 0.0
     mappings: Counter[str] = field(default_factory=Counter)
     agents: Counter[str] = field(default_factory=Counter)
@@ -100,13 +122,16 @@ class Totals:
     def add(self, facts: ResourceFacts) -> None:
         """Count one resource."""
         self.resources[facts.ready, facts.reason] += 1
-        for trouble in troubles_of(facts, self.now):
+        for trouble in troubles_of(facts, self.now, self.look_intervals):
             self.troubles[trouble] += 1
         if _is_expected_fresh(facts):
             self.expected_fresh += 1
             self.fresh += _is_fresh(facts, self.now)
             self.oldest_success = min(self.oldest_success or facts.last_success, facts.last_success)
         self.longest_not_ready = max(self.longest_not_ready, facts.not_ready_for or 0.0)
+        if not facts.suspended:
+            for subject, at in facts.looks.items():
+                self.oldest_look[(subject,)] = min(self.oldest_look.get((subject,), at), at)
         for state, count in facts.mappings.items():
             self.mappings[state] += count
         if facts.agents is not None:
@@ -137,6 +162,8 @@ class Totals:
         yield _many("resources_expected_fresh", {(): self.expected_fresh})
         yield _many("resources_fresh", {(): self.fresh})
         yield _many("oldest_success_timestamp_seconds", _known(self.oldest_success))
+        yield _many("oldest_look_timestamp_seconds", self.oldest_look)
+        yield _many("look_interval_seconds", {(on,): each.total_seconds() for on, each in self.look_intervals.items()})
         yield _many("longest_not_ready_seconds", {(): self.longest_not_ready})
         yield _many("all_mappings", {(each,): self.mappings[each] for each in MAPPING_STATES})
         yield _many("all_agents", {(each,): self.agents[each] for each in AGENT_STATES})
@@ -166,9 +193,11 @@ def _many(name: str, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFami
     return family
 
 
-def total_of(resources: Iterable[ResourceFacts], now: float) -> Totals:
+def total_of(
+    resources: Iterable[ResourceFacts], now: float, look_intervals: Mapping[Subject, timedelta] = _NO_LOOKS
+) -> Totals:
     """Add ``resources`` up as of ``now`` (Unix time)."""
-    totals = Totals(now)
+    totals = Totals(now, look_intervals)
     for facts in resources:
         totals.add(facts)
     return totals

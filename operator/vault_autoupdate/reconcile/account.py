@@ -65,7 +65,7 @@ async def look_at_account(context: ReconcileContext) -> bool:
         return False
     facts, mappings = seen
     report = build_account_report(facts, account, mappings, now, role)
-    state.account.found(report, now + account_interval(context, role))
+    state.account.found(report, now, now + account_interval(context, role))
     state.artifacts_renewed = {key: at for key, at in state.artifacts_renewed.items() if now - at < _RENEW_AGAIN_AFTER}
     state.artifacts_missing = {key: what for key, what in report.missing.items() if key not in state.artifacts_renewed}
     return bool(state.artifacts_missing)

@@ -45,6 +45,6 @@ async def read_machines(context: ReconcileContext) -> Sequence[Machine]:
     newest = context.newest_agents.seen(vault_id.subscription, (machine.agent_version for machine in machines))
     now = context.now()
     report = build_report(machines, await mappings_of(context), newest=newest, now=now)
-    state.agents.found(report, now + context.timing.agent_interval)
+    state.agents.found(report, now, now + context.timing.agent_interval)
     state.machines, state.machines_at = (tuple(machines), now) if needs_machines(context) else ((), None)
     return machines

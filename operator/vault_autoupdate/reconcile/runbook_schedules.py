@@ -21,7 +21,6 @@ from vault_autoupdate.decide.runbook_schedule import (
     find_targets,
     judge,
 )
-from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.schedule_report import ScheduleReport, add_replaced, build_schedule_report
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import Schedule, ScheduleLink
@@ -31,12 +30,10 @@ from vault_autoupdate.model.resource import AutoUpdate, Mode
 from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.reconcile.context import ReconcileContext
-from vault_autoupdate.reconcile.looks import mappings_of, may_look, will_pass
+from vault_autoupdate.reconcile.looks import in_no_hurry, mappings_of, may_look, schedule_interval, will_pass
 from vault_autoupdate.reconcile.schedule_mover import ScheduleMover
 from vault_autoupdate.report import readiness
 
-_INTERVAL: Final = timedelta(hours=6)
-"""Between two looks, where the operator's setting wants none at the agents: these schedules are declared."""
 _MOST_ASKED_FOR: Final = 10
 """Schedules that no list shows and that are asked for singly."""
 
@@ -63,10 +60,11 @@ async def keep_runbook_schedules(context: ReconcileContext) -> None:
         report, passing = await _keep(context, declared, account)
     except AzureError as error:
         if not will_pass(context, error):
-            look.failed(error.explanation, context.now() + _interval(context))
+            look.failed(error.explanation, context.now() + schedule_interval(context.timing))
             log.info("schedules could not be read: %s", error, extra=context.log_fields(reason=error.reason))
         return
-    look.found(report, context.now() + (timedelta() if passing else _interval(context)))
+    now = context.now()
+    look.found(report, now, now + (timedelta() if passing else schedule_interval(context.timing)))
 
 
 async def find_runbook_schedules(context: ReconcileContext) -> ScheduleReport | None:
@@ -154,15 +152,10 @@ def _wanted(context: ReconcileContext) -> tuple[RunbookScheduleSpec, ArmId] | No
     return declared, account
 
 
-def _interval(context: ReconcileContext) -> timedelta:
-    return context.timing.agent_interval or _INTERVAL
-
-
 def _set_time(context: ReconcileContext, declared: RunbookScheduleSpec) -> None:
     """Look at once where something else is declared than before; in no hurry where an earlier process has looked."""
     look = context.state.schedules.look
     if look.report is None or look.report.declared != str(declared):
         look.due = None if look.problem is None else look.due
     elif look.due is None and not look.seen:
-        share = fraction_of(f"{context.resource.uid}{context.resource.key}")
-        look.due = context.now() + _interval(context) * share
+        look.due = in_no_hurry(context, look, schedule_interval(context.timing))

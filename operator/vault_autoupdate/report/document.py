@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from vault_autoupdate.decide.attempts import Attempt
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.look import NOTED_WITHIN, Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import mapping_path
@@ -23,7 +24,7 @@ from vault_autoupdate.report.conditions import account_matters, conditions
 from vault_autoupdate.report.drift import drift_fields
 from vault_autoupdate.report.readiness import Readiness, severity_key
 from vault_autoupdate.report.runbook_schedule import schedule_fields, schedule_matters
-from vault_autoupdate.report.values import fitting, format_time
+from vault_autoupdate.report.values import fitting, format_time, read_time
 
 MOST_OPERATIONS: Final = 150
 MOST_FAILURES: Final = 20
@@ -32,8 +33,18 @@ _OPERATIONS_BYTES: Final = 26_000
 _FAILURES_BYTES: Final = 15_000
 """Most bytes of JSON for the two lists: texts full of quotes take twice their size."""
 _TIMES: Final = frozenset(
-    {"lastTransitionTime", "lastSuccessTime", "startedAt", "lastAttemptAt", "nextAttemptAt", "nextRun", "endedAt"}
-)
+    {
+        "endedAt", "lastAttemptAt", "lastSuccessTime", "lastTransitionTime", "lookedAt", "nextAttemptAt", "nextRun",
+        "startedAt",
+    }
+)  # fmt: skip
+
+_LOOKED_AT: Final = {
+    Subject.AGENTS: "agents",
+    Subject.ACCOUNT: "automationAccount",
+    Subject.SCHEDULES: "runbookSchedule",
+}
+"""What is looked at, and the section of the status that says when."""
 
 __all__ = ["MOST_FAILURES", "MOST_FAILURE_CODES", "MOST_OPERATIONS", "build_status", "differs"]
 
@@ -80,6 +91,7 @@ def build_status(
             status[key] = clean(value or previous[key], 64)
     status.update(_agents_and_account(resource, state, previous))
     status.update(_schedules(resource, state, previous))
+    _say_when(status, state)
     status.update(_operations(state))
     status.update(_failures(state))
     status.update(drift_fields(state.drift))
@@ -96,9 +108,27 @@ def build_status(
 def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Tell whether ``new`` says anything that ``old`` does not, points in time apart.
 
-    ``completedAt`` counts: that it is there at all is news.
+    ``completedAt`` counts: that it is there at all is news. When something was looked at counts once a day.
     """
-    return bool(_without_times(old) != _without_times(new))
+    return _without_times(old) != _without_times(new) or any(_is_news(old, new, name) for name in _LOOKED_AT.values())
+
+
+def _say_when(status: dict[str, Any], state: VaultState) -> None:
+    """Say of what this process has looked at when that was; of the rest, what an earlier one said has been kept."""
+    for subject, name in _LOOKED_AT.items():
+        look = state.looks[subject]
+        if look.seen and look.at is not None and name in status:
+            status[name]["lookedAt"] = format_time(look.at)
+
+
+def _is_news(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:
+    """Whether a section of the status is about a look so much newer that a process after this one has to know."""
+    looked, before = (_looked_at(status.get(name)) for status in (new, old))
+    return looked is not None and (before is None or looked - before > NOTED_WITHIN)
+
+
+def _looked_at(section: object) -> datetime | None:
+    return read_time(section.get("lookedAt")) if isinstance(section, Mapping) else None
 
 
 def _agents_and_account(

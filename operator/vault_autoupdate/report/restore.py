@@ -19,7 +19,7 @@ from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.agent_fields import COUNTED_CONCERNS
 from vault_autoupdate.report.drift import restore_drift
 from vault_autoupdate.report.runbook_schedule import restore_schedules
-from vault_autoupdate.report.values import read_count, read_entries, read_text, read_time
+from vault_autoupdate.report.values import looked_at, read_count, read_entries, read_text, read_time
 
 _UNCLEAR: Final = frozenset({RoleStanding.NOT_SEEN, RoleStanding.UNKNOWN})
 
@@ -42,6 +42,7 @@ def restore(status: Mapping[str, Any] | None, vault: ArmId, now: datetime) -> Va
     state.interrupted = state.run is not None and state.run.completed_at is None
     state.agents.report = restore_agents(status)
     state.account.report = restore_account(status)
+    state.agents.at, state.account.at = (looked_at(status, name, now) for name in ("agents", "automationAccount"))
     state.rollout = restore_rollout(status, vault, now)
     state.schedules = restore_schedules(status, now)
     for entry in read_entries(status.get("operations")):

@@ -20,7 +20,15 @@ from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
 from vault_autoupdate.report.condition_value import ConditionValue, not_known
 from vault_autoupdate.report.readiness import Readiness
-from vault_autoupdate.report.values import fitting, format_time, read_count, read_entries, read_text, read_time
+from vault_autoupdate.report.values import (
+    fitting,
+    format_time,
+    looked_at,
+    read_count,
+    read_entries,
+    read_text,
+    read_time,
+)
 
 MOST_FINDINGS: Final = 8
 MOST_WRITES_SHOWN: Final = 300
@@ -149,6 +157,7 @@ def restore_schedules(status: Mapping[str, Any], now: datetime) -> ScheduleKeepi
     if declared := read_text(entry.get("declared")):
         total, in_sync_before = read_count(entry.get("schedules")), read_count(entry.get("inSync"))
         keeping.look.report = ScheduleReport(declared, total, in_sync_before)
+        keeping.look.at = looked_at(status, "runbookSchedule", now)
     for each in read_entries(entry.get("moved")):
         listed = each.get("movedAt")
         moments = [read_time(at) for at in listed] if isinstance(listed, list) else []

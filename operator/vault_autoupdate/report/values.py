@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _MOST: Final = 2**31
 
-__all__ = ["fitting", "format_time", "read_count", "read_entries", "read_text", "read_time"]
+__all__ = ["fitting", "format_time", "looked_at", "read_count", "read_entries", "read_text", "read_time"]
 
 
 def format_time(time: datetime) -> str:
@@ -56,3 +56,10 @@ def read_time(value: object) -> datetime | None:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def looked_at(status: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
+    """When what a section of the status tells was looked at: not after ``now``; None where it does not say."""
+    section = status.get(name)
+    time = read_time(section.get("lookedAt")) if isinstance(section, Mapping) else None
+    return min(time, now) if time else None

@@ -31,9 +31,10 @@ from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
 from vault_autoupdate.decide.rollout import Rollout
-from vault_autoupdate.decide.state import Look, Run, VaultState
+from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import fold, item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation

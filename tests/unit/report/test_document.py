@@ -31,9 +31,10 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineCo
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.attribution import Change, ChangedMapping, Drift
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import Look, Run, VaultState
+from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +11,16 @@ from tests.unit.builders import ACCOUNT_ID, NOW, resource
 from vault_autoupdate.decide.account_report import AccountReport, Problem
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.jobs import Operation
+from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
-from vault_autoupdate.decide.state import Look, VaultState
+from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.document import build_status
+from vault_autoupdate.report.document import build_status, differs
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.restore import restore
+from vault_autoupdate.report.values import format_time
 
 READY = Readiness("True", "Compliant", "All is well.")
 ENABLED = resource(autoUpdate="Enabled", automationAccountResourceId=ACCOUNT_ID)
@@ -65,6 +69,37 @@ def test_what_this_process_has_seen_takes_the_place_of_what_was_said_before() ->
         AGENTS: ("False", "UpdatesWaiting"),
         ACCOUNT: ("False", "AccountNotOk"),
     }
+
+
+def test_when_agents_and_account_were_looked_at_is_said_and_news_once_a_day() -> None:
+    state = _seen()
+    state.agents.at = state.account.at = NOW
+    told, _ = _build(ENABLED, state)
+    assert told["agents"]["lookedAt"] == told["automationAccount"]["lookedAt"] == format_time(NOW)
+
+    for hours, is_news in ((6, False), (24, False), (25, True)):
+        state.agents.at = NOW + timedelta(hours=hours)
+        later, _ = _build(ENABLED, state, told)
+        assert differs(told, later) == is_news, hours
+
+    older = {**told, "agents": {key: value for key, value in told["agents"].items() if key != "lookedAt"}}
+    assert differs(older, told), "a version before this one has not said when"
+
+
+def test_the_next_process_knows_when_that_was_and_a_clock_that_was_set_back_makes_it_now() -> None:
+    state = _seen()
+    state.agents.at, state.account.at = NOW - timedelta(hours=5), NOW + timedelta(days=400)
+    told, _ = _build(ENABLED, state)
+
+    restored = restore(told, ENABLED.spec.vault_resource_id, NOW)
+    assert (restored.agents.at, restored.account.at) == (NOW - timedelta(hours=5), NOW)
+    later, _ = _build(ENABLED, restored, told)
+    assert later["agents"]["lookedAt"] == told["agents"]["lookedAt"], "it has not looked itself"
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"lookedAt": 5}, {"lookedAt": "yesterday"}])
+def test_a_time_that_cannot_be_read_is_as_good_as_none(entry: Any) -> None:
+    assert restore({"agents": entry}, ENABLED.spec.vault_resource_id, NOW).agents.at is None
 
 
 def test_until_this_process_has_looked_what_was_said_before_stays() -> None:

@@ -35,7 +35,7 @@ def finding(number: int, standing: Standing = Standing.DIFFERS, message: str = "
 
 def keeping(*findings: Finding, refusal: Explanation | None = None, writes: int = 0) -> ScheduleKeeping:
     found = ScheduleKeeping()
-    found.look.found(build_schedule_report(DECLARED, findings, refusal), NOW)
+    found.look.found(build_schedule_report(DECLARED, findings, refusal), NOW, NOW)
     for number in range(writes):
         found.writes.note(f"S-{number}", f"f/c/{number}", NOW)
     return found
