@@ -133,6 +133,11 @@ class ArmSession:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
 
+        # All calls go the same way. The session would look it up for each anew, in the whole environment.
+        self._adapter = self._session.get_adapter(self._endpoint)
+        way = self._session.merge_environment_settings(self._endpoint, {}, None, None, None)
+        self._way_out = {name: way[name] for name in ("proxies", "verify", "cert")}
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -206,20 +211,26 @@ class ArmSession:
         if writes and not self._may_write():
             raise NotLeading("Another replica may be leading by now: nothing is changed.")
         try:
-            with self._session.request(
-                call.method,
-                url,
-                json=call.body,
-                headers={"x-ms-client-request-id": call.request_id, "x-ms-return-client-request-id": "true"},
-                auth=_Bearer(token, self._origin),
-                timeout=(min(_WRITE_CONNECT_TIMEOUT if writes else _CONNECT_TIMEOUT, self._timeout), self._timeout),
-                allow_redirects=False,
-                stream=True,
+            request = self._prepared(call, url, token)
+            connect = min(_WRITE_CONNECT_TIMEOUT if writes else _CONNECT_TIMEOUT, self._timeout)
+            with self._adapter.send(
+                request, stream=True, timeout=(connect, self._timeout), **self._way_out
             ) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return response.status_code, headers, _read(response)
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error) from error
+
+    def _prepared(self, call: ArmCall, url: str, token: str) -> requests.PreparedRequest:
+        """The request for ``call``. Nothing that other answers said, such as a cookie, is in it."""
+        request = requests.PreparedRequest()
+        headers = {
+            **self._session.headers,
+            "x-ms-client-request-id": call.request_id,
+            "x-ms-return-client-request-id": "true",
+        }
+        request.prepare(call.method, url, headers, json=call.body, auth=_Bearer(token, self._origin))
+        return request
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
