@@ -19,6 +19,8 @@ _NAME = re.compile(r"[\w.()-]{0,89}[\w()-]")
 """What ARM allows in the names of groups, vaults and accounts; anything else could change the meaning of a URL."""
 _PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\?#%\s\x00-\x1f\x7f-\x9f]{1,260}")
 """A segment of a path that can mean nothing but itself."""
+_PLAINEST = re.compile(r"[\w()-][\w.()-]{0,259}(/[\w()-][\w.()-]{0,259})*", re.ASCII)
+"""What nearly all paths are made of: several such segments, told by one look."""
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
@@ -93,7 +95,9 @@ def is_below(text: str, parent_key: str) -> bool:
     """
     folded = fold(text)
     below = folded.removeprefix(f"{parent_key}/")
-    return len(below) < len(folded) and all(map(_is_plain, below.split("/")))
+    if len(below) == len(folded):
+        return False
+    return _PLAINEST.fullmatch(below) is not None or all(map(_is_plain, below.split("/")))
 
 
 def _is_plain(segment: str) -> bool:

@@ -141,6 +141,8 @@ class ReconcileContext:
     unidentified: list[Job] = field(default_factory=list)
     """Running jobs that an earlier process may have started, found after a restart in mid-run."""
     _reported_at: float = 0.0
+    _call_context: tuple[object, CallContext] | None = field(default=None, repr=False)
+    """The last one, and what it was made of: it is asked for several times a call."""
 
     @property
     def goal(self) -> Goal:
@@ -160,13 +162,17 @@ class ReconcileContext:
         """On whose behalf calls are made."""
         run = self.state.run
         run_id = run.id if run and run.completed_at is None and run.id else self.id
-        return CallContext(
-            scope=self.scope(self.resource, self.state.location),
-            namespace=self.resource.key.namespace,
-            key=self.resource.spec.vault_resource_id.key,
-            run_id=run_id,
-            tokens=self.tokens,
-        )
+        made_of = (self.state.location, run_id, self.tokens)
+        if self._call_context is None or self._call_context[0] != made_of:
+            called = CallContext(
+                scope=self.scope(self.resource, self.state.location),
+                namespace=self.resource.key.namespace,
+                key=self.resource.spec.vault_resource_id.key,
+                run_id=run_id,
+                tokens=self.tokens,
+            )
+            self._call_context = (made_of, called)
+        return self._call_context[1]
 
     @property
     def known_jobs(self) -> set[str]:
