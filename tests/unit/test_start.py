@@ -20,7 +20,16 @@ def loaded() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["rich", "oauthlib", "websocket", "kubernetes.dynamic", "kubernetes.stream", "kubernetes.config"]
+    "name",
+    [
+        "rich",
+        "oauthlib",
+        "websocket",
+        "kubernetes.client",
+        "kubernetes.config",
+        "kubernetes.dynamic",
+        "kubernetes.stream",
+    ],
 )
 def test_the_operator_loads_nothing_that_only_others_need(loaded: set[str], name: str) -> None:
     assert name not in loaded
@@ -28,7 +37,7 @@ def test_the_operator_loads_nothing_that_only_others_need(loaded: set[str], name
 
 def test_of_the_kubernetes_client_what_is_used_works_though_the_rest_was_not_loaded() -> None:
     program = (
-        "import vault_autoupdate.cluster, kubernetes.aio\n"
+        "import vault_autoupdate.cluster.watch, kubernetes.aio\n"
         "from kubernetes.aio import client, config\n"
         "from kubernetes.client import V1ObjectMeta\n"
         "assert kubernetes.aio.client.Configuration is client.Configuration\n"

@@ -2,6 +2,8 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -24,3 +26,16 @@ def _without_what_is_not_used(name: str) -> None:
 
 for _name in ("kubernetes", "kubernetes.aio"):
     _without_what_is_not_used(_name)
+
+
+@contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Let a package that is loaded meanwhile not find ``name``, which it uses if it is there, and we do not."""
+    known = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # so Python is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known

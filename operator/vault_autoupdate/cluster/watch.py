@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import aiohttp
-import kopf
 
 from vault_autoupdate.arm.deadline import cut_connections
+from vault_autoupdate.cluster import hidden
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
@@ -25,6 +25,11 @@ from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
+
+with hidden(
+    "kubernetes.client"
+):  # the half that blocks: kopf would recognise its objects, of which there are none here
+    import kopf
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""

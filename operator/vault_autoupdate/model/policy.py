@@ -129,7 +129,9 @@ Amount = Annotated[Quantity, BeforeValidator(parse_quantity)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 class Scope(_Part):
