@@ -10,6 +10,7 @@ from vault_autoupdate.arm.paging import PagedList, pages
 from vault_autoupdate.arm.session import ArmReply
 from vault_autoupdate.arm.wire import site_recovery as wire
 from vault_autoupdate.arm.wire.errors import is_unknown_to_site_recovery
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, is_below
 from vault_autoupdate.model.azure import ContainerMapping, Job, Machine, Vault
 from vault_autoupdate.model.errors import ArmError, MalformedReply
@@ -172,6 +173,6 @@ def _started(reply: ArmReply) -> Started:
 def _check_below(vault_key: str, text: str, what: str) -> None:
     if not is_below(text, vault_key):
         raise MalformedReply(
-            f"Of the vault's {what} one has the id {clean(text, 200)}, which is not one of this vault.",
+            f"Of the vault's {what} one has the id {clean(text, bounds.QUOTED)}, which is not one of this vault.",
             recommended_action="Nothing is called there. If this stays, look for a proxy that answers in ARM's place.",
         )

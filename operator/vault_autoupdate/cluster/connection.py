@@ -21,6 +21,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.recognition import UNAUTHORIZED, Recognition
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 from vault_autoupdate.model.text import clean
 
@@ -224,7 +225,7 @@ async def _load_kubeconfig(configuration: client.Configuration, kubeconfig: Kube
     try:
         loader = await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]  # as above
     except (config.ConfigException, OSError) as error:
-        raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, 300)}") from error
+        raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, bounds.SAID)}") from error
     # The client only logs that a plugin failed, and would go on as nobody.
     if "exec" in (loader._user or ()) and not (configuration.api_key or configuration.cert_file):  # noqa: SLF001 - nothing else tells
         raise ClusterUnreadable("the exec plugin of the kubeconfig gave no credential; its message is logged above")
@@ -330,5 +331,5 @@ async def list_resources(api: Connection, namespace: str = "", plural: str = PLU
 def in_short(error: BaseException) -> str:
     """What went wrong with a request, in a few words."""
     if isinstance(error, ApiException):
-        return f"{error.status} {clean(error.reason, 200)}"
-    return f"{type(error).__name__} {clean(error, 200)}"
+        return f"{error.status} {clean(error.reason, bounds.QUOTED)}"
+    return f"{type(error).__name__} {clean(error, bounds.QUOTED)}"

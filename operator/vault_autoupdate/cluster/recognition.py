@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.durations import format_duration
 from vault_autoupdate.model.text import clean
 
@@ -71,7 +72,7 @@ class Recognition:
 
     async def _failed(self, _session: Any, _context: Any, failure: aiohttp.TraceRequestExceptionParams) -> None:
         if isinstance(failure.exception, _NOT_TRUSTED):
-            self.refused(clean(failure.exception, 300))
+            self.refused(clean(failure.exception, bounds.SAID))
 
 
 async def work_while_recognised(work: Awaitable[None], *connections: Recognition) -> None:

@@ -15,6 +15,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster.connection import NO_ANSWER, WRITES_AT_ONCE, Connection, in_short, object_path
 from vault_autoupdate.cluster.write_health import WriteHealth
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, ObjectRef, ResourceKey
 from vault_autoupdate.model.text import clean
@@ -30,8 +31,6 @@ _UNPROCESSABLE: Final = 422
 _TOO_MANY: Final = 429
 _REFUSALS: Final = range(400, 500)
 _SHORT_TIMEOUT: Final = 5.0
-_NOTE_BYTES: Final = 1000
-"""The API allows 1 kB for the note of an Event."""
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +136,7 @@ class KubeWriter:
             "action": "Reconcile",
             "reason": readiness.reason[:128],
             "type": "Warning" if readiness.is_warning else "Normal",
-            "note": clean(readiness.message, _NOTE_BYTES),
+            "note": clean(readiness.message, bounds.MESSAGE),
             "regarding": _reference(ref.key, ref.uid, self._kind),
             **({"related": _reference(readiness.related)} if readiness.related else {}),
             **({"series": {"count": count, "lastObservedTime": at}} if count > 1 else {}),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import (
     RUNBOOK,
@@ -27,10 +28,6 @@ NEARLY_USED: Final = 0.9
 _UNFINISHED: Final = frozenset(
     {"new", "activating", "running", "suspending", "stopping", "resuming", "removing", "queued", ""}
 )
-_NAME_BYTES: Final = 64
-_ARTIFACT_BYTES: Final = 120
-_PATH_BYTES: Final = 300
-_MESSAGE_BYTES: Final = 1000
 
 __all__ = ["AccountReport", "Problem", "absent_artifacts", "build_account_report", "is_updated_by"]
 
@@ -87,11 +84,11 @@ def build_account_report(
     Returns:
         The report, its problems in this order: account, identity, role, schedules, runs, minutes.
     """
-    name = clean(account.name, _NAME_BYTES)
+    name = clean(account.name, bounds.WORD)
     if facts.account is None:
         gone = Problem(
             "AccountNotFound",
-            f"Automation account {name} does not exist in resource group {clean(account.resource_group, _NAME_BYTES)}. "
+            f"Automation account {name} does not exist in resource group {clean(account.resource_group, bounds.WORD)}. "
             "Create it, or set spec.automationAccountResourceId to one that exists.",
         )
         return AccountReport(name, healthy=False, problems=(gone,))
@@ -115,7 +112,7 @@ def build_account_report(
         name=name,
         healthy=False if problems else (True if facts.account.state and not (role and role.unclear) else None),
         problems=problems,
-        state=clean(facts.account.state, _NAME_BYTES),
+        state=clean(facts.account.state, bounds.WORD),
         next_run=artifacts.next_run(now),
         last_run=facts.runs[0] if facts.runs else None,
         minutes_used=facts.minutes_used,
@@ -195,7 +192,7 @@ def _state_problem(name: str, account: Account) -> Problem | None:
         return None
     return Problem(
         "AccountNotOk",
-        f"Automation account {name} is in state {clean(account.state, _NAME_BYTES)}, so it runs nothing. Its page "
+        f"Automation account {name} is in state {clean(account.state, bounds.WORD)}, so it runs nothing. Its page "
         "in the portal says why.",
     )
 
@@ -216,7 +213,7 @@ def _role_problem(role: RoleReport | None) -> Problem | None:
 
 
 def _lost(kind: str, name: str) -> LostArtifact:
-    return LostArtifact(name, f"{kind} {clean(name, _ARTIFACT_BYTES)} is missing")
+    return LostArtifact(name, f"{kind} {clean(name, bounds.NAMED)} is missing")
 
 
 def _missing_problem(reason: str, name: str, missing: Sequence[tuple[ContainerMapping, str]]) -> Problem | None:
@@ -225,9 +222,9 @@ def _missing_problem(reason: str, name: str, missing: Sequence[tuple[ContainerMa
     mapping, artifact = missing[0]
     return Problem(
         reason,
-        f"{clean(artifact, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}{_and_more(missing)} is not "
-        f"in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce does so; "
-        "by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
+        f"{clean(artifact, bounds.NAMED)} of mapping {clean(mapping.path, bounds.NAMED_PATH)}{_and_more(missing)} is "
+        f"not in Automation account {name}. Setting auto-update of the mapping again makes it anew: mode Enforce does "
+        "so; by hand, use Repair in the vault's Site Recovery Infrastructure > Extension Update Settings.",
     )
 
 
@@ -237,7 +234,7 @@ def _disabled_problem(name: str, disabled: Sequence[tuple[ContainerMapping, Sche
     mapping, schedule = disabled[0]
     return Problem(
         "ScheduleDisabled",
-        f"Schedule {clean(schedule.name, _ARTIFACT_BYTES)} of mapping {clean(mapping.path, _PATH_BYTES)}"
+        f"Schedule {clean(schedule.name, bounds.NAMED)} of mapping {clean(mapping.path, bounds.NAMED_PATH)}"
         f"{_and_more(disabled)} is disabled, so the update runbook does not run. Enable it in the portal (Automation "
         f"account {name} > Schedules), or declare autoUpdate: Disabled if that is meant.",
     )
@@ -250,7 +247,7 @@ def _run_problem(name: str, runs: Sequence[RunbookRun], role: RoleReport | None)
     when = f" of {last.started_at:%Y-%m-%dT%H:%M:%SZ}" if last.started_at else ""
     return Problem(
         "RunbookFailing",
-        f"The last run{when} of the update runbook ended as {clean(last.status, _NAME_BYTES)}. Look at it in the "
+        f"The last run{when} of the update runbook ended as {clean(last.status, bounds.WORD)}. Look at it in the "
         f"portal (Automation account {name} > Jobs > {RUNBOOK}).{_cause_of_failing(role)}",
     )
 

@@ -11,27 +11,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean
 
-MOST_VERSIONS: Final = 10
-MOST_MACHINES: Final = 10
 SOON: Final = timedelta(days=60)
 """Microsoft's mails about an agent that is to expire begin so long before."""
 MOST_RELEASES_BEHIND: Final = 4
 """Microsoft supports the newest release and the four before it (its page on service updates)."""
 
 _VERSION: Final = re.compile(r"\d{1,9}(\.\d{1,9}){1,5}", re.ASCII)
-_TEXT_BYTES: Final = 400
-_NAME_BYTES: Final = 120
-_VERSION_BYTES: Final = 64
-_MESSAGE_BYTES: Final = 1000
 
 __all__ = [
-    "MOST_MACHINES",
-    "MOST_VERSIONS",
     "SOON",
     "AgentReport",
     "Concern",
@@ -108,7 +101,7 @@ def build_report(
     newest = newest_version([newest, *(machine.agent_version for machine in machines)])
     found = [(machine, concerns_of(machine, newest, now)) for machine in machines]
     counts = Counter(concern for _, concerns in found for concern in concerns)
-    versions = Counter(clean(machine.agent_version, _VERSION_BYTES) or "unknown" for machine in machines)
+    versions = Counter(clean(machine.agent_version, bounds.WORD) or "unknown" for machine in machines)
     newest_first = sorted(versions.items())
     newest_first.sort(key=lambda item: _numbers(item[0]), reverse=True)
     worst_first = sorted(
@@ -119,11 +112,11 @@ def build_report(
         behind=sum(machine.update_required is True for machine in machines),
         unknown=sum(machine.update_required is None for machine in machines),
         concerns={concern: counts[concern] for concern in Concern if counts[concern]},
-        versions=tuple(newest_first[:MOST_VERSIONS]),
-        other_versions=sum(count for _, count in newest_first[MOST_VERSIONS:]),
+        versions=tuple(newest_first[: bounds.VERSIONS]),
+        other_versions=sum(count for _, count in newest_first[bounds.VERSIONS :]),
         worst=tuple(
             _entry(machine, concerns, mapping_of(machine, mappings), newest)
-            for machine, concerns in worst_first[:MOST_MACHINES]
+            for machine, concerns in worst_first[: bounds.WORST_MACHINES]
         ),
     )
 
@@ -204,9 +197,9 @@ def _entry(
     machine: Machine, concerns: tuple[Concern, ...], mapping: ContainerMapping | None, newest: str
 ) -> MachineConcern:
     return MachineConcern(
-        machine=clean(machine.name, _NAME_BYTES),
-        mapping=clean(mapping.path, 500) if mapping else "",
-        version=clean(machine.agent_version, _VERSION_BYTES),
+        machine=clean(machine.name, bounds.NAMED),
+        mapping=clean(mapping.path, bounds.PATH) if mapping else "",
+        version=clean(machine.agent_version, bounds.WORD),
         concern=concerns[0],
         explanation=_explain(machine, concerns[0], newest),
     )
@@ -219,7 +212,7 @@ _HOW: Final = (
 
 
 def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:
-    version = clean(machine.agent_version, _VERSION_BYTES) or "unknown"
+    version = clean(machine.agent_version, bounds.WORD) or "unknown"
     match concern:
         case Concern.EXPIRED:
             return Explanation(
@@ -242,7 +235,7 @@ def _explain(machine: Machine, concern: Concern, newest: str) -> Explanation:
         case Concern.FAR_BEHIND:
             behind = _releases_behind(machine.agent_version, newest)
             return Explanation(
-                message=f"Version {version} is {behind:,} releases behind {clean(newest, _VERSION_BYTES)}; "
+                message=f"Version {version} is {behind:,} releases behind {clean(newest, bounds.WORD)}; "
                 f"Microsoft supports {MOST_RELEASES_BEHIND}.",
                 recommended_action=f"Update the agent {_HOW}, and reboot the machine afterwards.",
             )
@@ -269,12 +262,12 @@ def _blocked(machine: Machine) -> Explanation:
     blockers = machine.blockers
 
     def joined(texts: Iterable[str]) -> str:
-        return clean(" ".join(dict.fromkeys(filter(None, texts))), _TEXT_BYTES)
+        return clean(" ".join(dict.fromkeys(filter(None, texts))), bounds.EXPLANATION)
 
     causes = joined(blocker.message for blocker in blockers)
     return Explanation(
-        code=clean(next((blocker.code for blocker in blockers if blocker.code), ""), 120),
-        message=clean(f"The agent has to be installed anew. {causes}", _TEXT_BYTES),
+        code=clean(next((blocker.code for blocker in blockers if blocker.code), ""), bounds.CODE),
+        message=clean(f"The agent has to be installed anew. {causes}", bounds.EXPLANATION),
         possible_causes=joined(blocker.possible_causes for blocker in blockers),
         recommended_action=joined(blocker.recommended_action for blocker in blockers)
         or "Reinstall the agent from the machine's page among the vault's replicated items in the portal.",

@@ -15,6 +15,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.roles import (
@@ -36,7 +37,6 @@ _CHANGES_OF_VAULT: Final = (
 )
 """What every run comes to, whatever else it does (inferred)."""
 _MOST_NAMED: Final = 3
-_NAME_BYTES: Final = 120
 
 __all__ = ["RoleReport", "RoleStanding", "judge_role", "role_not_known"]
 
@@ -109,7 +109,7 @@ def judge_role(
         report = _judge_presence(report, counting, facts, vault)
     else:
         report = _judge_absence(report, vault, account, now, confirmation)
-    name = clean(account.name, _NAME_BYTES)
+    name = clean(account.name, bounds.NAMED)
     return replace(report, wrong=_wrong(report, name, vault), unclear=_unclear(report, name, vault))
 
 
@@ -190,7 +190,7 @@ def _judge_presence(
     )
     denial = _denial_of(facts.denials, vault, report.principal_id)
     if denial is not None:
-        return replace(report, standing=RoleStanding.DENIED, note=clean(denial.name, _NAME_BYTES))
+        return replace(report, standing=RoleStanding.DENIED, note=clean(denial.name, bounds.NAMED))
     ids = {each.role_id for each in counting}
     if ids & BUILT_IN.keys():
         return replace(report, standing=RoleStanding.ENOUGH)
@@ -234,7 +234,7 @@ def _in_words(assignment: RoleAssignment, facts: RoleFacts, vault: ArmId) -> str
         or (role.name if role else "")
         or f"role {assignment.role_id or 'that is not told'}"
     )
-    return clean(f"{name} on {_place(assignment.scope, vault)}", _NAME_BYTES)
+    return clean(f"{name} on {_place(assignment.scope, vault)}", bounds.NAMED)
 
 
 def _place(scope: str, vault: ArmId) -> str:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from vault_autoupdate.decide.account_report import is_updated_by
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.schedule_writes import ScheduleWrites
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.azure import RUNBOOK, ContainerMapping, Schedule, ScheduleLink
 from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec, WallSchedule, Weekday
@@ -31,7 +32,6 @@ _SEARCHED: Final = 60
 """Days among which a first run is looked for: no zone skips one wall time of a weekday that often."""
 _COMPARED: Final = 2 * 366
 """Days on which two zones must show the same time to be the same."""
-_TEXT_BYTES: Final = 200
 _NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^<>*%&:\\?+/#\x00-\x1f]{1,128}")
 """What Automation takes as the name of a schedule, and periods, of which nobody knows."""
 
@@ -208,10 +208,10 @@ def describe(schedule: Schedule) -> str:
     days = f" on {', '.join(on)}" if on and fold(schedule.frequency) == "week" else ""
     zone = _known_zone(schedule.time_zone)
     if schedule.start is None:
-        return clean(f"{every}{days} at an unknown time", _TEXT_BYTES)
+        return clean(f"{every}{days} at an unknown time", bounds.NAMED_SCHEDULE)
     at = _wall_time(schedule.start, zone or ZoneInfo("UTC"))
     name = schedule.time_zone if zone else f"UTC (in time zone {schedule.time_zone or 'not given'})"
-    return clean(f"{every}{days} at {at:%H:%M} {name}", _TEXT_BYTES)
+    return clean(f"{every}{days} at {at:%H:%M} {name}", bounds.NAMED_SCHEDULE)
 
 
 def find_targets(
@@ -284,7 +284,7 @@ def judge(
 def _foreign_runbooks(target: Target, links: Mapping[str, ScheduleLink]) -> Sequence[str]:
     """Names of what else the schedule starts: of Site Recovery's runbook, whatever its name here, it is the purpose."""
     own = {fold(RUNBOOK), *(fold(links[each].runbook) for each in target.job_schedules if each in links)}
-    names = {clean(link.runbook, _TEXT_BYTES) or "a runbook without a name" for link in links.values()}
+    names = {clean(link.runbook, bounds.NAMED_SCHEDULE) or "a runbook without a name" for link in links.values()}
     return sorted(name for name in names if fold(name) not in own)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from vault_autoupdate.decide.runbook_schedule import Finding, Standing
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.explanation import Explanation
-
-_MOST_REPLACED: Final = 5
 
 __all__ = ["Replaced", "ScheduleReport", "add_replaced", "build_schedule_report"]
 
@@ -71,4 +69,4 @@ def add_replaced(known: Sequence[Replaced], was: Sequence[str], now: datetime) -
         for text in dict.fromkeys(was)
     ]
     kept = [each for each in known if each.was not in was]
-    return (*new, *kept)[:_MOST_REPLACED]
+    return (*new, *kept)[: bounds.REPLACED]

@@ -14,6 +14,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import (
     InvalidResourceId,
     fold,
@@ -149,7 +150,7 @@ def parse_arm_scope(text: str) -> ArmScope:
     if text == "/":
         return ArmScope(text, ())
     segments = _segments(text)
-    problem = f"{clean(text, 200)!r} is not a scope: {_FORMS}"
+    problem = f"{clean(text, bounds.QUOTED)!r} is not a scope: {_FORMS}"
     if not text.startswith("/") or text.endswith("/"):
         raise ValueError(problem)
     match segments:
@@ -180,14 +181,15 @@ def parse_vault_scopes(value: object) -> VaultScopes:
     try:
         document = json.loads(str(value), object_pairs_hook=lambda pairs: _unique(pairs, problems))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({clean(error, 200)}): write for example {_EXAMPLE}") from None
+        raise ValueError(f"not JSON ({clean(error, bounds.QUOTED)}): write for example {_EXAMPLE}") from None
     if not isinstance(document, Mapping):
         raise ValueError(f"must be a JSON object, for example {_EXAMPLE}")  # noqa: TRY004 - of a setting's text
     entries = []
     for pattern, listed in document.items():
         if not _PATTERN.fullmatch(pattern):
             problems.append(
-                f"{clean(pattern, 80)!r} is neither a namespace nor a pattern of one (* is for any letters)"
+                f"{clean(pattern, bounds.QUOTED_NAME)!r} is neither a namespace nor a pattern of one "
+                "(* is for any letters)"
             )
         entries.append((pattern, tuple(_scopes(pattern, listed, problems))))
     if problems:
@@ -197,20 +199,22 @@ def parse_vault_scopes(value: object) -> VaultScopes:
 
 def _scopes(pattern: str, listed: object, problems: list[str]) -> Iterable[ArmScope]:
     if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
-        problems.append(f"{clean(pattern, 80)!r}: must be a list of scopes: {_FORMS}")
+        problems.append(f"{clean(pattern, bounds.QUOTED_NAME)!r}: must be a list of scopes: {_FORMS}")
         return
     for text in listed:
         try:
             yield parse_arm_scope(text)
         except ValueError as error:
-            problems.append(f"{clean(pattern, 80)!r}: {error}")
+            problems.append(f"{clean(pattern, bounds.QUOTED_NAME)!r}: {error}")
 
 
 def _unique(pairs: list[tuple[str, Any]], problems: list[str]) -> dict[str, Any]:
     """Of two entries for one name, JSON readers keep the last without a word: a rule would be lost."""
     found = dict(pairs)
     problems += [
-        f"{clean(name, 80)!r} is there more than once" for name in found if [key for key, _ in pairs].count(name) > 1
+        f"{clean(name, bounds.QUOTED_NAME)!r} is there more than once"
+        for name in found
+        if [key for key, _ in pairs].count(name) > 1
     ]
     return found
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from vault_autoupdate.decide.agent_report import MOST_VERSIONS, Concern
+from vault_autoupdate.decide.agent_report import Concern
 from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
+from vault_autoupdate.model import bounds
 
 CONDITIONS: Final = ("Reconciling", "Stalled", "AgentsCurrent", "AutomationAccountHealthy", "RunbookScheduleInSync")
 """Those that have a metric. Ready has its own."""
@@ -126,7 +127,7 @@ TOTAL_SPECS: Final = (
     _total(
         "agent_versions",
         "Machines of all vaults by the version of their agent, where that is known.",
-        version=f"the {MOST_VERSIONS} that most machines have; `unknown`; `{OTHER_VERSION}`",
+        version=f"the {bounds.VERSIONS} that most machines have; `unknown`; `{OTHER_VERSION}`",
     ),
     _total(
         "automation_accounts",

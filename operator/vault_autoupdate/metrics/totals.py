@@ -12,13 +12,14 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily
 
 from vault_autoupdate.decide.account_report import AccountReport
-from vault_autoupdate.decide.agent_report import MOST_VERSIONS, AgentReport, Concern
+from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.look import Subject, old_after
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.facts import ResourceFacts
 from vault_autoupdate.metrics.resource_specs import AGENT_STATES, MAPPING_STATES, OTHER_VERSION, Trouble
 from vault_autoupdate.metrics.specs import spec
+from vault_autoupdate.model import bounds
 
 _UNREADY_AFTER: Final = 900.0
 _DEFAULT_INTERVAL: Final = 3600.0
@@ -176,7 +177,7 @@ class Totals:
 
     def _shown_versions(self) -> Mapping[tuple[str, ...], int]:
         named = {version: machines for version, machines in self.versions.items() if version != OTHER_VERSION}
-        shown = dict(Counter(named).most_common(MOST_VERSIONS))
+        shown = dict(Counter(named).most_common(bounds.VERSIONS))
         others = sum(self.versions.values()) - sum(shown.values())
         return {(version,): machines for version, machines in {**shown, OTHER_VERSION: others}.items() if machines}
 

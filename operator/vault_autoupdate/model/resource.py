@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, fold, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.durations import duration_between
 from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec
@@ -338,12 +339,12 @@ def parse_resource(body: Mapping[str, Any]) -> VaultAutoUpdate:
 
 def request_of(value: str | None) -> str | None:
     """The value of an annotation that asks for something, cut to what the status can answer with."""
-    return None if value is None else clean(value, 256)
+    return None if value is None else clean(value, bounds.REQUEST)
 
 
 def problem_of(entry: Any) -> str:
     """One line for one of pydantic's errors, in the words of the manifest and fit for a terminal."""
-    return clean(_problem_of(entry), 1000)
+    return clean(_problem_of(entry), bounds.MESSAGE)
 
 
 def _problem_of(entry: Any) -> str:

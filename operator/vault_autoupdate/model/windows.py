@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.durations import format_duration
 from vault_autoupdate.model.text import clean
 
@@ -144,8 +145,8 @@ def zone_named(name: str) -> ZoneInfo:
     except (KeyError, OSError, ValueError):  # no such file, a directory, or a file of another kind
         pass
     raise ValueError(
-        f"{clean(name, 64)!r} is not a time zone: write a name from the IANA time zone database, like Europe/Berlin, "
-        "America/New_York or UTC"
+        f"{clean(name, bounds.WORD)!r} is not a time zone: write a name from the IANA time zone database, like "
+        "Europe/Berlin, America/New_York or UTC"
     )
 
 

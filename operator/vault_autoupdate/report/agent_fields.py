@@ -12,15 +12,13 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineCo
 from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.role_report import RoleReport
 from vault_autoupdate.decide.rollout import MachineFailure, Rollout, RolloutDecision
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import item_path
 from vault_autoupdate.model.azure import RunbookRun
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.values import fitting, format_time
 
-MOST_UPDATES: Final = 50
-MOST_MACHINE_FAILURES: Final = 20
-MOST_PLANNED: Final = 20
 COUNTED_CONCERNS: Final = (
     ("expired", Concern.EXPIRED),
     ("expiring", Concern.EXPIRING),
@@ -31,16 +29,8 @@ COUNTED_CONCERNS: Final = (
     ("upgrading", Concern.UPGRADING),
 )
 """Fields of ``status.agents`` that count machines with a concern."""
-_MOST_WORST: Final = 10
-_MOST_VERSIONS: Final = 10
-_MOST_PROBLEMS: Final = 4
-_MOST_ROLES: Final = 5
-_PROBLEMS_BYTES: Final = 4_000
-_WORST_BYTES: Final = 4_000
-_UPDATES_BYTES: Final = 12_000
-_FAILURES_BYTES: Final = 10_000
 
-__all__ = ["COUNTED_CONCERNS", "MOST_MACHINE_FAILURES", "MOST_UPDATES", "agent_fields"]
+__all__ = ["COUNTED_CONCERNS", "agent_fields"]
 
 
 def agent_fields(
@@ -59,19 +49,19 @@ def agent_fields(
     if rollout and (decision or rollout.window or rollout.updates or rollout.failures):
         fields["agentUpdates"] = _updates(rollout, decision, next_window)
     if rollout and rollout.handled_request is not None:
-        fields["lastHandledUpdateAgentsNow"] = clean(rollout.handled_request, 256)
+        fields["lastHandledUpdateAgentsNow"] = clean(rollout.handled_request, bounds.REQUEST)
     return fields
 
 
 def _agents(report: AgentReport) -> dict[str, Any]:
-    versions = [{"version": clean(version, 64), "machines": count} for version, count in report.versions]
-    worst = fitting(map(_machine_concern, report.worst), _MOST_WORST, _WORST_BYTES)
+    versions = [{"version": clean(version, bounds.WORD), "machines": count} for version, count in report.versions]
+    worst = fitting(map(_machine_concern, report.worst), bounds.WORST_MACHINES, bounds.WORST_MACHINES_BYTES)
     return {
         "total": report.total,
         "behind": report.behind,
         "unknown": report.unknown,
         **{name: report.concerns.get(concern, 0) for name, concern in COUNTED_CONCERNS},
-        "versions": versions[:_MOST_VERSIONS],
+        "versions": versions[: bounds.VERSIONS],
         **({"otherVersions": report.other_versions} if report.other_versions else {}),
         **({"worst": worst} if worst else {}),
     }
@@ -79,33 +69,33 @@ def _agents(report: AgentReport) -> dict[str, Any]:
 
 def _machine_concern(entry: MachineConcern) -> dict[str, Any]:
     texts = {
-        "mapping": clean(entry.mapping, 400),
-        "version": clean(entry.version, 64),
-        "message": clean(entry.explanation.message, 400),
-        "recommendedAction": clean(entry.explanation.recommended_action, 400),
+        "mapping": clean(entry.mapping, bounds.PATH),
+        "version": clean(entry.version, bounds.WORD),
+        "message": clean(entry.explanation.message, bounds.EXPLANATION),
+        "recommendedAction": clean(entry.explanation.recommended_action, bounds.EXPLANATION),
     }
     return {
-        "machine": clean(entry.machine, 128),
+        "machine": clean(entry.machine, bounds.NAME),
         "concern": "".join(word.capitalize() for word in entry.concern.split("_")),
         **{key: text for key, text in texts.items() if text},
     }
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
-    return {"reason": clean(problem.reason, 64), "message": clean(problem.message, 900)}
+    return {"reason": clean(problem.reason, bounds.WORD), "message": clean(problem.message, bounds.PROBLEM)}
 
 
 def _account(report: AccountReport) -> dict[str, Any]:
     optional: dict[str, Any] = {
-        "state": clean(report.state, 64) or None,
+        "state": clean(report.state, bounds.WORD) or None,
         "nextRun": format_time(report.next_run) if report.next_run else None,
         "lastRun": _runbook_run(report.last_run) if report.last_run else None,
         "minutesUsed": report.minutes_used,
         "minutesLimit": report.minutes_limit,
     }
-    problems = fitting(map(_problem, report.problems), _MOST_PROBLEMS, _PROBLEMS_BYTES)
+    problems = fitting(map(_problem, report.problems), bounds.PROBLEMS, bounds.PROBLEMS_BYTES)
     return {
-        "name": clean(report.name, 128),
+        "name": clean(report.name, bounds.NAME),
         **{key: value for key, value in optional.items() if value is not None},
         "schedulesMissing": report.schedules_missing,
         "schedulesDisabled": report.schedules_disabled,
@@ -116,9 +106,9 @@ def _account(report: AccountReport) -> dict[str, Any]:
 
 def _role(role: RoleReport) -> dict[str, Any]:
     optional: dict[str, Any] = {
-        "principalId": clean(role.principal_id, 64),
-        "formerPrincipalId": clean(role.former_principal_id, 64),
-        "roles": [clean(each, 120) for each in role.roles[:_MOST_ROLES]],
+        "principalId": clean(role.principal_id, bounds.ID),
+        "formerPrincipalId": clean(role.former_principal_id, bounds.ID),
+        "roles": [clean(each, bounds.NAMED) for each in role.roles[: bounds.ROLES]],
         "missingSince": format_time(role.missing_since) if role.missing_since else "",
     }
     return {"standing": str(role.standing), **{key: value for key, value in optional.items() if value}}
@@ -126,7 +116,7 @@ def _role(role: RoleReport) -> dict[str, Any]:
 
 def _runbook_run(run: RunbookRun) -> dict[str, Any]:
     return {
-        "status": clean(run.status, 64),
+        "status": clean(run.status, bounds.WORD),
         **({"startedAt": format_time(run.started_at)} if run.started_at else {}),
         **({"endedAt": format_time(run.ended_at)} if run.ended_at else {}),
     }
@@ -135,16 +125,16 @@ def _runbook_run(run: RunbookRun) -> dict[str, Any]:
 def _updates(rollout: Rollout, decision: RolloutDecision | None, next_window: Window | None) -> dict[str, Any]:
     waiting = decision.waiting if decision else ()
     oldest_first = sorted(rollout.updates.values(), key=lambda update: (update.started_at, update.key))
-    operations = fitting(map(_update, oldest_first), MOST_UPDATES, _UPDATES_BYTES)
+    operations = fitting(map(_update, oldest_first), bounds.UPDATES, bounds.UPDATES_BYTES)
     newest_first = sorted(
         rollout.failures.values(), key=lambda failure: (-failure.last_at.timestamp(), failure.machine)
     )
-    failures = fitting(map(_failure, newest_first), MOST_MACHINE_FAILURES, _FAILURES_BYTES)
+    failures = fitting(map(_failure, newest_first), bounds.MACHINE_FAILURES, bounds.MACHINE_FAILURES_BYTES)
     omitted = len(rollout.failures) - len(failures)
-    planned = [clean(machine.name, 128) for machine in waiting[:MOST_PLANNED]]
+    planned = [clean(machine.name, bounds.NAME) for machine in waiting[: bounds.PLANNED]]
     return {
         **({"phase": str(decision.phase)} if decision else {}),
-        **({"message": clean(decision.reason, 400)} if decision and decision.reason else {}),
+        **({"message": clean(decision.reason, bounds.EXPLANATION)} if decision and decision.reason else {}),
         **({"window": _window(rollout.window, rollout.request)} if rollout.window else {}),
         **({"nextWindow": _window(next_window)} if next_window else {}),
         "started": rollout.started,
@@ -164,15 +154,15 @@ def _window(window: Window, request: str | None = None) -> dict[str, Any]:
     return {
         "opensAt": format_time(window.opens_at),
         "closesAt": format_time(window.closes_at),
-        **({"request": clean(request, 256)} if request is not None else {}),
+        **({"request": clean(request, bounds.REQUEST)} if request is not None else {}),
     }
 
 
 def _update(update: Operation) -> dict[str, Any]:
     return {
-        "machine": clean(update.name, 128),
-        "item": clean(item_path(update.target_id), 400),
-        **({"jobId": clean(update.job_id, 64)} if update.job_id else {}),
+        "machine": clean(update.name, bounds.NAME),
+        "item": clean(item_path(update.target_id), bounds.PATH),
+        **({"jobId": clean(update.job_id, bounds.ID)} if update.job_id else {}),
         "startedAt": format_time(update.started_at),
     }
 
@@ -180,16 +170,16 @@ def _update(update: Operation) -> dict[str, Any]:
 def _failure(failure: MachineFailure) -> dict[str, Any]:
     explanation = failure.explanation
     texts = {
-        "code": clean(explanation.code, 120),
-        "message": clean(explanation.message, 300),
-        "possibleCauses": clean(explanation.possible_causes, 300),
-        "recommendedAction": clean(explanation.recommended_action, 300),
-        "activityId": clean(explanation.activity_id, 64),
-        "jobId": clean(failure.job_id, 64),
+        "code": clean(explanation.code, bounds.CODE),
+        "message": clean(explanation.message, bounds.FAILURE),
+        "possibleCauses": clean(explanation.possible_causes, bounds.FAILURE),
+        "recommendedAction": clean(explanation.recommended_action, bounds.FAILURE),
+        "activityId": clean(explanation.activity_id, bounds.ID),
+        "jobId": clean(failure.job_id, bounds.ID),
     }
     return {
-        "machine": clean(failure.machine, 128),
-        "item": clean(item_path(failure.machine_id), 400),
+        "machine": clean(failure.machine, bounds.NAME),
+        "item": clean(item_path(failure.machine_id), bounds.PATH),
         "attempts": failure.attempts,
         **{key: text for key, text in texts.items() if text},
         "lastAttemptAt": format_time(failure.last_at),

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import clean
 
 _REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
-_MESSAGE_BYTES: Final = 1000
 
 __all__ = ["ConditionValue", "not_known"]
 
@@ -40,4 +40,4 @@ def not_known(kind: str, problem: Explanation | None, not_looked: str) -> Condit
         return ConditionValue(kind, ConditionStatus.UNKNOWN, "NotLookedAt", not_looked)
     reason = problem.code if _REASON.fullmatch(problem.code) else "NotReadable"
     said = " ".join(filter(None, (problem.message, problem.recommended_action)))
-    return ConditionValue(kind, ConditionStatus.UNKNOWN, reason, clean(said, _MESSAGE_BYTES) or not_looked)
+    return ConditionValue(kind, ConditionStatus.UNKNOWN, reason, clean(said, bounds.MESSAGE) or not_looked)

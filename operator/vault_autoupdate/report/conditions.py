@@ -11,6 +11,7 @@ from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import SOON, AgentReport, Concern
 from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
@@ -22,7 +23,6 @@ from vault_autoupdate.report.values import format_time
 
 _NAMED: Final = 3
 """Machines that the condition names."""
-_MESSAGE_BYTES: Final = 1000
 
 __all__ = ["ConditionValue", "account_healthy", "account_matters", "agents_current", "conditions", "not_known"]
 
@@ -108,7 +108,7 @@ def _message(report: AgentReport, found: Sequence[tuple[_Finding, int]], *, auto
         helps = "Site Recovery installs it by itself."
     else:
         helps = f"an agentUpdates window or the portal updates {'it' if report.behind == 1 else 'them'}."
-    return clean(f"{', '.join(said)}; {helps}", _MESSAGE_BYTES)
+    return clean(f"{', '.join(said)}; {helps}", bounds.MESSAGE)
 
 
 def account_healthy(report: AccountReport | None, problem: Explanation | None) -> ConditionValue:
@@ -126,7 +126,7 @@ def account_healthy(report: AccountReport | None, problem: Explanation | None) -
         )
     name = report.name
     if report.problems:
-        said = clean(" ".join(each.message for each in report.problems), _MESSAGE_BYTES)
+        said = clean(" ".join(each.message for each in report.problems), bounds.MESSAGE)
         return ConditionValue(
             ConditionType.AUTOMATION_ACCOUNT_HEALTHY,
             ConditionStatus.FALSE,
@@ -168,7 +168,7 @@ def _healthy(name: str, report: AccountReport) -> str:
     so_far = f" So far, {' and '.join(yet)}." if yet else ""
     return clean(
         f"Automation account {name} can update the agents: its {listed} are right.{_role_note(role)}{so_far}",
-        _MESSAGE_BYTES,
+        bounds.MESSAGE,
     )
 
 

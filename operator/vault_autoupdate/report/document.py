@@ -1,7 +1,6 @@
 """The status document: from a `VaultState` and a `Readiness` to what ``kubectl get -o yaml`` shows. Pure.
 
-Bounded whatever the vault: at most `MOST_OPERATIONS` jobs, `MOST_FAILURES` failures and `MOST_FAILURE_CODES` kinds of
-them, every text cut to size.
+Bounded whatever the vault: each list and each text is cut to what `model.bounds` says.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.look import NOTED_WITHIN, Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import mapping_path
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import clean
@@ -26,12 +26,6 @@ from vault_autoupdate.report.readiness import Readiness, severity_key
 from vault_autoupdate.report.runbook_schedule import schedule_fields, schedule_matters
 from vault_autoupdate.report.values import fitting, format_time, read_time
 
-MOST_OPERATIONS: Final = 150
-MOST_FAILURES: Final = 20
-MOST_FAILURE_CODES: Final = 10
-_OPERATIONS_BYTES: Final = 26_000
-_FAILURES_BYTES: Final = 15_000
-"""Most bytes of JSON for the two lists: texts full of quotes take twice their size."""
 _TIMES: Final = frozenset(
     {
         "endedAt", "lastAttemptAt", "lastSuccessTime", "lastTransitionTime", "lookedAt", "nextAttemptAt", "nextRun",
@@ -46,7 +40,7 @@ _LOOKED_AT: Final = {
 }
 """What is looked at, and the section of the status that says when."""
 
-__all__ = ["MOST_FAILURES", "MOST_FAILURE_CODES", "MOST_OPERATIONS", "build_status", "differs"]
+__all__ = ["build_status", "differs"]
 
 
 def build_status(
@@ -88,7 +82,7 @@ def build_status(
         status.update({key: previous[key] for key in ("mappings", "compliantSummary") if key in previous})
     for key, value in (("vaultName", state.vault_name), ("location", state.location)):
         if value or key in previous:
-            status[key] = clean(value or previous[key], 64)
+            status[key] = clean(value or previous[key], bounds.WORD)
     status.update(_agents_and_account(resource, state, previous))
     status.update(_schedules(resource, state, previous))
     _say_when(status, state)
@@ -99,7 +93,7 @@ def build_status(
         status["lastRun"] = _run(state.run)
     handled = handled_request if handled_request is not None else previous.get("lastHandledReconcileAt")
     if handled is not None:
-        status["lastHandledReconcileAt"] = clean(handled, 256)
+        status["lastHandledReconcileAt"] = clean(handled, bounds.REQUEST)
     if last_success is not None:
         status["lastSuccessTime"] = format_time(last_success)
     return status
@@ -184,18 +178,18 @@ def _mappings(state: VaultState) -> dict[str, Any]:
 
 def _operations(state: VaultState) -> dict[str, Any]:
     oldest_first = sorted(state.operations.values(), key=lambda operation: operation.started_at)
-    entries = fitting((_operation(operation) for operation in oldest_first), MOST_OPERATIONS, _OPERATIONS_BYTES)
+    entries = fitting((_operation(operation) for operation in oldest_first), bounds.OPERATIONS, bounds.OPERATIONS_BYTES)
     omitted = len(state.operations) - len(entries)
     return {**({"operations": entries} if entries else {}), **({"operationsOmitted": omitted} if omitted else {})}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
     return {
-        "mapping": clean(mapping_path(operation.target_id), 400),
+        "mapping": clean(mapping_path(operation.target_id), bounds.PATH),
         "startedAt": format_time(operation.started_at),
-        **({"jobId": clean(operation.job_id, 64)} if operation.job_id else {}),
+        **({"jobId": clean(operation.job_id, bounds.ID)} if operation.job_id else {}),
         **({"adopted": True} if operation.adopted else {}),
-        **({"scenario": clean(operation.scenario, 48)} if operation.scenario else {}),
+        **({"scenario": clean(operation.scenario, bounds.SCENARIO)} if operation.scenario else {}),
     }
 
 
@@ -207,7 +201,9 @@ def _failures(state: VaultState) -> dict[str, Any]:
     ]
     waiting.sort(key=lambda item: (severity_key(item[1]), item[0]))
     shown = fitting(
-        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting), MOST_FAILURES, _FAILURES_BYTES
+        (_failure(state.paths.get(key, key), attempt) for key, attempt in waiting),
+        bounds.FAILURES,
+        bounds.FAILURES_BYTES,
     )
     omitted = len(waiting) - len(shown) + (state.omitted[0] if state.omitted else 0)
     codes = _failure_codes([attempt for _, attempt in waiting], state)
@@ -220,28 +216,30 @@ def _failures(state: VaultState) -> dict[str, Any]:
 
 def _failure_codes(waiting: Sequence[Attempt], state: VaultState) -> list[dict[str, Any]]:
     """How many of all failures have which reason and code, the most frequent first."""
-    counts = Counter((str(attempt.reason), clean(attempt.explanation.code, 120)) for attempt in waiting)
+    counts = Counter((str(attempt.reason), clean(attempt.explanation.code, bounds.CODE)) for attempt in waiting)
     if state.omitted:
         count, like = state.omitted
-        counts[str(like.reason), clean(like.explanation.code, 120)] += count
+        counts[str(like.reason), clean(like.explanation.code, bounds.CODE)] += count
     return [
         {"reason": reason, **({"code": code} if code else {}), "count": count}
-        for (reason, code), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_FAILURE_CODES]
+        for (reason, code), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[
+            : bounds.FAILURE_CODES
+        ]
     ]
 
 
 def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
     explanation = attempt.explanation
     texts = {
-        "code": clean(explanation.code, 120),
-        "message": clean(explanation.message, 400),
-        "possibleCauses": clean(explanation.possible_causes, 400),
-        "recommendedAction": clean(explanation.recommended_action, 400),
-        "activityId": clean(explanation.activity_id, 64),
-        "jobId": clean(attempt.job_id, 64),
+        "code": clean(explanation.code, bounds.CODE),
+        "message": clean(explanation.message, bounds.EXPLANATION),
+        "possibleCauses": clean(explanation.possible_causes, bounds.EXPLANATION),
+        "recommendedAction": clean(explanation.recommended_action, bounds.EXPLANATION),
+        "activityId": clean(explanation.activity_id, bounds.ID),
+        "jobId": clean(attempt.job_id, bounds.ID),
     }
     return {
-        "mapping": clean(path, 400),
+        "mapping": clean(path, bounds.PATH),
         "reason": str(attempt.reason),
         **{key: text for key, text in texts.items() if text},
         "attempts": attempt.count,
@@ -252,7 +250,7 @@ def _failure(path: str, attempt: Attempt) -> dict[str, Any]:
 
 def _run(run: Run) -> dict[str, Any]:
     return {
-        "id": clean(run.id, 64),
+        "id": clean(run.id, bounds.ID),
         "startedAt": format_time(run.started_at),
         **({"completedAt": format_time(run.completed_at)} if run.completed_at else {}),
         "patched": run.patched,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from vault_autoupdate.decide.attribution import MOST_ASKED, Change, ChangedMapping, Drift, Standing
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import ArmId, is_below, mapping_id
 from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.explanation import Explanation
@@ -15,7 +16,6 @@ from vault_autoupdate.model.text import clean, plural
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.values import format_time, read_count, read_entries, read_text, read_time
 
-_MESSAGE_BYTES: Final = 1000
 _UNNAMED: Final = "somebody whom the log does not name"
 _CANNOT: Final = "Who it was cannot be learned: "
 
@@ -69,7 +69,7 @@ def drift_fields(drift: Drift | None) -> dict[str, Any]:
 def _message(drift: Drift) -> str:
     named = next((each for each in drift.mappings if each.change), None)
     more = _in_all(drift.count)
-    return clean(sentence_of(named) if named else sentence_of_nobody(drift), _MESSAGE_BYTES - len(more)) + more
+    return clean(sentence_of(named) if named else sentence_of_nobody(drift), bounds.MESSAGE - len(more)) + more
 
 
 def _in_all(count: int) -> str:
@@ -77,15 +77,15 @@ def _in_all(count: int) -> str:
 
 
 def _change(mapping: ChangedMapping) -> dict[str, Any]:
-    document: dict[str, Any] = {"mapping": clean(mapping.path, 400), "found": clean(mapping.found, 400)}
+    document: dict[str, Any] = {"mapping": clean(mapping.path, bounds.PATH), "found": clean(mapping.found, bounds.PATH)}
     if change := mapping.change:
         document["changedAt"] = format_time(change.at)
         texts = {
-            "caller": clean(change.caller, 256),
-            "objectId": clean(change.object_id, 64),
-            "applicationId": clean(change.application_id, 64),
-            "operation": clean(change.operation, 256),
-            "correlationId": clean(change.correlation_id, 64),
+            "caller": clean(change.caller, bounds.REQUEST),
+            "objectId": clean(change.object_id, bounds.ID),
+            "applicationId": clean(change.application_id, bounds.ID),
+            "operation": clean(change.operation, bounds.REQUEST),
+            "correlationId": clean(change.correlation_id, bounds.ID),
         }
         document |= {name: text for name, text in texts.items() if text}
         document |= {"otherChanges": change.others} if change.others else {}

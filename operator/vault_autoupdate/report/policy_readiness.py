@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.decide.tenancy import Refusal
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.estate import ChildState, Estate
 from vault_autoupdate.model.policy import APPROVE, VaultAutoUpdatePolicy
 from vault_autoupdate.model.resource import InvalidSpec, Mode
 from vault_autoupdate.model.text import clean, plural
 from vault_autoupdate.report.readiness import Readiness
-
-_BYTES = 1000
 
 __all__ = ["PolicyStanding", "invalid_policy", "refused_policy", "standing_of_policy", "suspended_policy"]
 
@@ -30,12 +29,14 @@ class PolicyStanding:
 
 def invalid_policy(error: InvalidSpec) -> PolicyStanding:
     """The policy cannot be acted on."""
-    return PolicyStanding(Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", _BYTES), stalled=True))
+    return PolicyStanding(
+        Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", bounds.MESSAGE), stalled=True)
+    )
 
 
 def refused_policy(refusal: Refusal) -> PolicyStanding:
     """The operator's settings do not let the policy's namespace have this done."""
-    return PolicyStanding(Readiness("False", refusal.reason, clean(refusal.message, _BYTES), stalled=True))
+    return PolicyStanding(Readiness("False", refusal.reason, clean(refusal.message, bounds.MESSAGE), stalled=True))
 
 
 def suspended_policy() -> PolicyStanding:
@@ -72,7 +73,7 @@ def _ready(
     if not_written:
         name, why = next(iter(sorted(not_written.items())))
         message = f"{plural(len(not_written), 'resource')} could not be written, among them {name}: {why}"
-        return Readiness("False", "NotWritten", clean(message, _BYTES), reconciling=True)
+        return Readiness("False", "NotWritten", clean(message, bounds.MESSAGE), reconciling=True)
     if not estate.read:
         return Readiness("False", "NothingReadable", _nothing_readable(estate), reconciling=True)
     if policy.spec.mode is Mode.AUDIT:
@@ -110,7 +111,7 @@ def _complete(estate: Estate) -> Readiness:
         )
     lost = f"{plural(len(estate.unreachable), 'subscription')} could not be read. " if estate.unreachable else ""
     message = f"{lost}{troubles[0].action} What could not be seen keeps its resources."
-    return Readiness("False", troubles[0].code, clean(message, _BYTES))
+    return Readiness("False", troubles[0].code, clean(message, bounds.MESSAGE))
 
 
 def _paused(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
@@ -156,7 +157,7 @@ def _nothing_readable(estate: Estate) -> str:
     return clean(
         f"No subscription in scope could be read: nothing is known, and nothing is changed. "
         f"{trouble.action if trouble else 'Check spec.scope and the roles of the identity.'}",
-        _BYTES,
+        bounds.MESSAGE,
     )
 
 

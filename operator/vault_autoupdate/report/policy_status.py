@@ -12,13 +12,12 @@ from typing import Any, Final
 from vault_autoupdate.decide.policy_evidence import Evidence
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_steps import PolicyPlan
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.estate import ChildState, Estate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.policy_readiness import PolicyStanding
 from vault_autoupdate.report.readiness import Readiness
 
-SAMPLES: Final = 20
-"""Of each trouble."""
 _FINE: Final = frozenset({ChildState.READY, ChildState.EXCUSED})
 
 __all__ = ["build_policy_status", "counts_of", "samples_of"]
@@ -96,7 +95,7 @@ def counts_of(estate: Estate, plan: PolicyPlan) -> dict[str, int]:
 
 
 def samples_of(
-    estate: Estate, plan: PolicyPlan, evidence: Mapping[str, Evidence], most: int = SAMPLES
+    estate: Estate, plan: PolicyPlan, evidence: Mapping[str, Evidence], most: int = bounds.SAMPLES
 ) -> Iterator[dict[str, Any]]:
     """Examples of each trouble, with what is known of it."""
     unreachable = ((key, f"{each.code}: {each.action}") for key, each in sorted(estate.unreachable.items()))
@@ -117,7 +116,7 @@ def _sorted(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _sample(kind: str, name: str, why: str) -> dict[str, Any]:
-    return {"kind": kind, "name": clean(name, 512), "why": clean(why, 400)}
+    return {"kind": kind, "name": clean(name, bounds.SAMPLE), "why": clean(why, bounds.EXPLANATION)}
 
 
 def _discovery(estate: Estate, last_complete_at: datetime | None) -> dict[str, Any]:

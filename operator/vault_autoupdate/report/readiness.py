@@ -7,19 +7,17 @@ place, so that the same state always reads the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import Refusal
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
-
-_MESSAGE_BYTES: Final = 1000
 
 __all__ = [
     "Readiness",
@@ -72,7 +70,7 @@ class Readiness:
 def invalid(error: InvalidSpec) -> Readiness:
     """The resource cannot be acted on."""
     return Readiness(
-        ConditionStatus.FALSE, Reason.INVALID_SPEC, clean(f"Nothing is done: {error}", _MESSAGE_BYTES), stalled=True
+        ConditionStatus.FALSE, Reason.INVALID_SPEC, clean(f"Nothing is done: {error}", bounds.MESSAGE), stalled=True
     )
 
 
@@ -90,7 +88,7 @@ def already_managed(owner: ResourceKey, *, yields: bool = False) -> Readiness:
 
 def not_allowed(refusal: Refusal) -> Readiness:
     """The operator's settings do not let the resource's namespace have this done."""
-    return Readiness(ConditionStatus.FALSE, refusal.reason, clean(refusal.message, _MESSAGE_BYTES), stalled=True)
+    return Readiness(ConditionStatus.FALSE, refusal.reason, clean(refusal.message, bounds.MESSAGE), stalled=True)
 
 
 def not_held(why: str) -> Readiness:
@@ -101,7 +99,7 @@ def not_held(why: str) -> Readiness:
         clean(
             f"Nothing is done: the finalizer for deletionPolicy Disable could not be set ({why}). Allow the operator "
             "to patch vaultautoupdates (rbac.finalizers in the chart), or set spec.deletionPolicy to Retain.",
-            _MESSAGE_BYTES,
+            bounds.MESSAGE,
         ),
         stalled=True,
     )
@@ -124,7 +122,7 @@ def failing(error: AzureError, state: VaultState, *, deleting: bool = False) -> 
     return Readiness(
         ConditionStatus.UNKNOWN if waiting else ConditionStatus.FALSE,
         Reason.THROTTLED if error.disposition is Disposition.WAIT else error.reason,
-        clean(error, _MESSAGE_BYTES - len(tracked)) + tracked,
+        clean(error, bounds.MESSAGE - len(tracked)) + tracked,
         reconciling=waiting,
         stalled=not waiting,
     )
@@ -139,7 +137,7 @@ def working(resource: VaultAutoUpdate, state: VaultState, *, note: str = "") -> 
         parts.append(f"{counts[Action.WAIT]:,} failed")
     what = "Disabling auto-update before the resource goes" if resource.deleting else "Setting auto-update"
     said = f"{what}: {_compliant(state)}; {', '.join(parts)}. {_begun_elsewhere(state)}{note}".strip()
-    return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, clean(said, _MESSAGE_BYTES), reconciling=True)
+    return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, clean(said, bounds.MESSAGE), reconciling=True)
 
 
 def updating_agents(state: VaultState) -> Readiness:
@@ -157,7 +155,7 @@ def updating_agents(state: VaultState) -> Readiness:
     ]
     if failed:
         parts.append(f"{failed:,} failed")
-    message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), _MESSAGE_BYTES)
+    message = clean(f"{', '.join(parts)}. {decision.reason}".strip(), bounds.MESSAGE)
     if rollout.updates or decision.phase is Phase.ROLLING:
         return Readiness(ConditionStatus.FALSE, Reason.PROGRESSING, message, reconciling=True)
     if failed or decision.phase is not Phase.DONE:
@@ -191,7 +189,7 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
             clean(
                 f"{plural(differing + counts[Action.WAIT], 'mapping')} of {in_scope:,} would be changed. "
                 f"Mode Audit changes nothing; set spec.mode to Enforce to mend it. {examples}",
-                _MESSAGE_BYTES,
+                bounds.MESSAGE,
             ),
         )
     if counts[Action.WAIT]:
@@ -211,7 +209,7 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
 
 def with_note(stands: Readiness, note: str) -> Readiness:
     """The same, with something more to say."""
-    return replace(stands, message=clean(f"{stands.message} {note}", _MESSAGE_BYTES))
+    return replace(stands, message=clean(f"{stands.message} {note}", bounds.MESSAGE))
 
 
 def agents_not_updated(resource: VaultAutoUpdate) -> Readiness:
@@ -222,7 +220,7 @@ def agents_not_updated(resource: VaultAutoUpdate) -> Readiness:
         else "there is no spec.agentUpdates. Declare it, then set the annotation to another value."
     )
     said = f"The annotation updateAgentsNow ({resource.update_agents_now}) is answered, and updates nothing: {why}"
-    return Readiness(ConditionStatus.FALSE, Reason.UPDATE_AGENTS_REFUSED, clean(said, _MESSAGE_BYTES))
+    return Readiness(ConditionStatus.FALSE, Reason.UPDATE_AGENTS_REFUSED, clean(said, bounds.MESSAGE))
 
 
 def severity_key(attempt: Attempt) -> tuple[bool, float]:
@@ -248,7 +246,7 @@ def _some_failed(state: VaultState, in_scope: int) -> Readiness:
         clean(
             f"{len(waiting):,} of {plural(in_scope, 'mapping')} in scope failed. "
             f"{state.paths.get(key, key)}: {said.rstrip('.')}.{action} Next try at {soonest:%Y-%m-%dT%H:%M:%SZ}.",
-            _MESSAGE_BYTES,
+            bounds.MESSAGE,
         ),
         reconciling=True,
     )

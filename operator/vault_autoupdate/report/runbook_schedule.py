@@ -14,6 +14,7 @@ from vault_autoupdate.decide.runbook_schedule import Finding, Standing
 from vault_autoupdate.decide.schedule_report import Replaced, ScheduleReport
 from vault_autoupdate.decide.schedule_writes import FINGERPRINT, MOST_OF_A_SCHEDULE, WITHIN, ScheduleWrites, Writes
 from vault_autoupdate.decide.state import ScheduleKeeping
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, VaultAutoUpdate
@@ -30,12 +31,7 @@ from vault_autoupdate.report.values import (
     read_time,
 )
 
-MOST_FINDINGS: Final = 8
-MOST_WRITES_SHOWN: Final = 300
-_FINDINGS_BYTES: Final = 8_000
-_WRITES_BYTES: Final = 60_000
 _FINGERPRINT: Final = re.compile(rf"[0-9a-f]{{{FINGERPRINT}}}")
-_MESSAGE_BYTES: Final = 1000
 _NAMED: Final = 3
 """Schedules that the condition names."""
 
@@ -71,7 +67,7 @@ def in_sync(report: ScheduleReport | None, problem: Explanation | None) -> Condi
         none = "No mapping names a schedule in the Automation account yet."
         return ConditionValue(kind, ConditionStatus.TRUE, report.reason, none)
     said = f"{plural(report.total, 'schedule')} in sync: {report.declared}."
-    return ConditionValue(kind, ConditionStatus.TRUE, report.reason, clean(said, _MESSAGE_BYTES))
+    return ConditionValue(kind, ConditionStatus.TRUE, report.reason, clean(said, bounds.MESSAGE))
 
 
 def _amiss(report: ScheduleReport) -> str:
@@ -81,7 +77,7 @@ def _amiss(report: ScheduleReport) -> str:
     count = len(report.findings)
     runs = "runs" if count == 1 else "run"
     said = f"{count:,} of {plural(report.total, 'schedule')} {runs} at another time than declared.{refusal} {examples}"
-    return clean(said, _MESSAGE_BYTES)
+    return clean(said, bounds.MESSAGE)
 
 
 def _said(explanation: Explanation) -> str:
@@ -101,10 +97,10 @@ def schedule_fields(keeping: ScheduleKeeping) -> dict[str, Any]:
 
 
 def _report(report: ScheduleReport) -> dict[str, Any]:
-    differing = fitting(map(_finding, report.findings), MOST_FINDINGS, _FINDINGS_BYTES)
+    differing = fitting(map(_finding, report.findings), bounds.FINDINGS, bounds.FINDINGS_BYTES)
     omitted = len(report.findings) - len(differing)
     return {
-        "declared": clean(report.declared, 120),
+        "declared": clean(report.declared, bounds.SCHEDULE),
         "schedules": report.total,
         "inSync": report.in_sync,
         **({"differing": differing} if differing else {}),
@@ -115,18 +111,18 @@ def _report(report: ScheduleReport) -> dict[str, Any]:
 def _finding(finding: Finding) -> dict[str, Any]:
     standing = "Differs" if finding.standing is Standing.DIFFERS else str(finding.standing)
     return {
-        "mapping": clean(finding.target.mapping, 400),
-        "schedule": clean(finding.target.name, 128),
+        "mapping": clean(finding.target.mapping, bounds.PATH),
+        "schedule": clean(finding.target.name, bounds.NAME),
         "reason": standing,
-        **({"was": clean(finding.was, 120)} if finding.was else {}),
-        "wanted": clean(finding.target.wanted, 120),
-        **({"message": clean(finding.message, 240)} if finding.message else {}),
+        **({"was": clean(finding.was, bounds.SCHEDULE)} if finding.was else {}),
+        "wanted": clean(finding.target.wanted, bounds.SCHEDULE),
+        **({"message": clean(finding.message, bounds.FINDING)} if finding.message else {}),
     }
 
 
 def _replaced(replaced: tuple[Replaced, ...]) -> dict[str, Any]:
     entries = [
-        {"was": clean(each.was, 120), "schedules": each.schedules, "lastMovedAt": format_time(each.last_at)}
+        {"was": clean(each.was, bounds.SCHEDULE), "schedules": each.schedules, "lastMovedAt": format_time(each.last_at)}
         for each in replaced
     ]
     return {"replaced": entries} if entries else {}
@@ -140,7 +136,7 @@ def _written(key: str, writes: Writes) -> dict[str, Any]:
 def _writes(writes: ScheduleWrites) -> dict[str, Any]:
     """The writes of the last 24 hours, the schedules with the most of them first: those are next to the limit."""
     by_count = sorted(writes.known.items(), key=lambda item: (-len(item[1].moments), item[0]))
-    shown = fitting((_written(key, each) for key, each in by_count), MOST_WRITES_SHOWN, _WRITES_BYTES)
+    shown = fitting((_written(key, each) for key, each in by_count), bounds.WRITES, bounds.WRITES_BYTES)
     last = [max(each.moments) + WITHIN for _, each in by_count[len(shown) :]]
     until = max([*last, *([writes.unknown_until] if writes.unknown_until else [])], default=None)
     return {
@@ -205,7 +201,7 @@ def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     entry = now.get("runbookSchedule")
     declared = read_text(entry.get("declared")) if isinstance(entry, Mapping) else ""
     ran = "; ".join(f"{count:,} ran {was} before" for was, count in moved.items())
-    return clean(f"Moved {plural(sum(moved.values()), 'schedule')} to {declared}: {ran}.", _MESSAGE_BYTES)
+    return clean(f"Moved {plural(sum(moved.values()), 'schedule')} to {declared}: {ran}.", bounds.MESSAGE)
 
 
 def _counts(status: Mapping[str, Any]) -> dict[str, int]:

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from tests.unit.builders import HOUR, NOW, VAULT_ID, mapping, mapping_id_of
 from tests.unit.strategies import HOSTILE_TEXTS, TIMES
 from vault_autoupdate.decide.agent_report import (
-    MOST_MACHINES,
-    MOST_VERSIONS,
     AgentReport,
     Concern,
     MachineConcern,
@@ -23,6 +21,7 @@ from vault_autoupdate.decide.agent_report import (
     mapping_of,
     newest_version,
 )
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.azure import ContainerMapping, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.text import printable
@@ -556,12 +555,12 @@ def test_reports_add_up_and_stay_small_whatever_azure_says(
     assert report.total == len(machines)
     assert report.current == sum(machine.update_required is False for machine in machines)
     assert sum(count for _, count in report.versions) + report.other_versions == report.total
-    assert len(report.versions) <= MOST_VERSIONS
+    assert len(report.versions) <= bounds.VERSIONS
     assert report.concerns.get(Concern.UPDATE_REQUIRED, 0) == report.behind
     assert all(0 < count <= report.total for count in report.concerns.values())
     best = newest_version([newest, *(machine.agent_version for machine in machines)])
     concerned = sum(bool(concerns_of(machine, best, NOW)) for machine in machines)
-    assert len(report.worst) == min(MOST_MACHINES, concerned)
+    assert len(report.worst) == min(bounds.WORST_MACHINES, concerned)
     ranks = [list(Concern).index(each.concern) for each in report.worst]
     assert ranks == sorted(ranks)
     for each in report.worst:

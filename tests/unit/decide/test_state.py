@@ -35,10 +35,11 @@ from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.plan import Action, Plan, make_plan
 from vault_autoupdate.decide.rollout import Rollout
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import fold, item_id, parse_vault_id
 from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.explanation import Explanation
-from vault_autoupdate.report.document import MOST_OPERATIONS, build_status
+from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 
@@ -317,7 +318,7 @@ def test_after_a_restart_no_more_is_changed_than_was_due_before_it_however_many_
     before.look(plan)
 
     after = restore(_status(before), VAULT, NOW)
-    assert len(after.operations) == min(in_flight, MOST_OPERATIONS)
+    assert len(after.operations) == min(in_flight, bounds.OPERATIONS)
     after.operations = before.operations  # those that the status had no room for are found in the vault's list of jobs
     first = make_plan(ENABLE, vault, running=after.operations, attempts=after.attempts, now=NOW)
     after.assume_omitted(decision.key for decision in first.actionable)

@@ -35,11 +35,12 @@ from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.windows import Window
-from vault_autoupdate.report.document import MOST_FAILURE_CODES, MOST_FAILURES, MOST_OPERATIONS, build_status, differs
+from vault_autoupdate.report.document import build_status, differs
 from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.restore import restore
 from vault_autoupdate.report.values import format_time
@@ -285,9 +286,9 @@ def test_what_there_is_no_room_for_is_counted() -> None:
     state.operations = {operation.key: operation for operation in map(_operation, many)}
     status = _build(state)
 
-    assert len(status["operations"]) <= MOST_OPERATIONS
+    assert len(status["operations"]) <= bounds.OPERATIONS
     assert len(status["operations"]) + status["operationsOmitted"] == 500
-    assert len(status["failures"]) == MOST_FAILURES
+    assert len(status["failures"]) == bounds.FAILURES
     assert len(status["failures"]) + status["failuresOmitted"] == 500
 
 
@@ -295,18 +296,18 @@ def test_all_failures_are_counted_by_code_the_most_frequent_first_also_those_tha
     failing = {f"m{n:03}": attempt(code="151137" if n % 3 else "900099") for n in range(265)}
     state = VaultState(looked=True, attempts=failing, actions=dict.fromkeys(failing, Action.WAIT))
     status = _build(state)
-    assert len(status["failures"]) == MOST_FAILURES
+    assert len(status["failures"]) == bounds.FAILURES
     assert status["failureCodes"] == [
         {"reason": "JobFailed", "code": "151137", "count": 176},
         {"reason": "JobFailed", "code": "900099", "count": 89},
     ]
-    assert sum(each["count"] for each in status["failureCodes"]) == MOST_FAILURES + status["failuresOmitted"]
+    assert sum(each["count"] for each in status["failureCodes"]) == bounds.FAILURES + status["failuresOmitted"]
 
 
 def test_failures_of_more_kinds_than_there_is_room_for_are_the_most_frequent() -> None:
     failing = {f"m{n:03}": attempt(code=f"code-{n}") for n in range(30)}
     state = VaultState(looked=True, attempts=failing, actions=dict.fromkeys(failing, Action.WAIT))
-    assert len(_build(state)["failureCodes"]) == MOST_FAILURE_CODES
+    assert len(_build(state)["failureCodes"]) == bounds.FAILURE_CODES
 
 
 def test_when_the_vault_was_last_read_is_told_along_with_other_news_and_is_none_itself() -> None:

@@ -19,11 +19,12 @@ from tests.unit.decide.policy_builders import (
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_plan import make_plan
 from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
 from vault_autoupdate.report.policy_readiness import PolicyStanding, standing_of_policy
 from vault_autoupdate.report.policy_restore import read_child, read_tally
-from vault_autoupdate.report.policy_status import SAMPLES, build_policy_status, counts_of
+from vault_autoupdate.report.policy_status import build_policy_status, counts_of
 
 
 def _plan(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child) -> PolicyPlan:
@@ -134,15 +135,15 @@ def test_a_blocked_plan_says_how_to_approve_exactly_it() -> None:
 
 def test_a_status_counts_everything_and_shows_a_few_of_each_trouble() -> None:
     policy = policy_of(automationAccount=[{"namePattern": "none"}])
-    estate = estate_of([vault_of(number) for number in range(SAMPLES + 5)])
+    estate = estate_of([vault_of(number) for number in range(bounds.SAMPLES + 5)])
     plan = _plan(policy, estate)
 
     status = build_policy_status(
         {}, standing_of_policy(policy, estate, plan, {}), NOW, generation=3, estate=estate, plan=plan
     )
 
-    assert (status["coverage"], status["vaults"]["withoutAccount"]) == (f"0/{SAMPLES + 5}", SAMPLES + 5)
-    assert len(status["samples"]) == SAMPLES
+    assert (status["coverage"], status["vaults"]["withoutAccount"]) == (f"0/{bounds.SAMPLES + 5}", bounds.SAMPLES + 5)
+    assert len(status["samples"]) == bounds.SAMPLES
     assert status["samples"][0]["why"] == "namePattern: leads to none"
     assert {each["type"] for each in status["conditions"]} == {
         "Ready", "DiscoveryComplete", "RolloutPaused", "RemovalsBlocked",

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from vault_autoupdate.arm.identity.process import make_login_credential
 from vault_autoupdate.arm.identity.service_principal import Login, login_of_secret, login_of_service_account
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.errors import CredentialUnusable
 from vault_autoupdate.model.resource import CredentialSource, VaultAutoUpdate
 from vault_autoupdate.model.text import clean
@@ -108,6 +109,6 @@ class Identities:
         except ValueError as error:  # a certificate that is none, or a wrong password
             raise CredentialUnusable(
                 "CredentialInvalid",
-                f"{login} cannot be used: {clean(error, 300)}",
+                f"{login} cannot be used: {clean(error, bounds.SAID)}",
                 recommended_action="Mend it; it is read again at the interval, or when the resource asks for a look.",
             ) from None

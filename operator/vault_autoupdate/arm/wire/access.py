@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from vault_autoupdate.arm.wire.documents import Document, read, read_entries
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.checkup import Permission, TokenClaims
 from vault_autoupdate.model.text import clean
 
-_TEXT_BYTES = 300
 _AUTHORITY = re.compile(r'authorization_uri="?https://[^/"\s]+/(?P<tenant>[0-9A-Za-z.-]{1,80})', re.IGNORECASE)
 _Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: () if value is None else value)]
 
@@ -55,7 +55,7 @@ def read_claims(token: str) -> TokenClaims:
         "object": claims.get("oid"),
         "name": claims.get("xms_mirid") or claims.get("upn") or claims.get("unique_name"),
     }
-    texts = {name: clean(value, _TEXT_BYTES) for name, value in named.items() if isinstance(value, str)}
+    texts = {name: clean(value, bounds.SAID) for name, value in named.items() if isinstance(value, str)}
     return TokenClaims(**texts, expires_at=_moment(claims.get("exp")))
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Text
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import fold, is_guid
 from vault_autoupdate.model.roles import DenyAssignment, Permission, RoleAssignment, RoleDefinition
 from vault_autoupdate.model.text import clean
@@ -21,12 +22,11 @@ _ACTION: Final = (
 )
 _MOST_PATTERNS: Final = 2_000
 """Of one role: Azure allows fewer."""
-_NAME_BYTES: Final = 120
 
 Patterns = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda value: () if value is None else value),
-    AfterValidator(lambda patterns: tuple(clean(each, 260) for each in patterns[:_MOST_PATTERNS])),
+    AfterValidator(lambda patterns: tuple(clean(each, bounds.READ_NAME) for each in patterns[:_MOST_PATTERNS])),
 ]
 
 __all__ = ["assignments_page", "denials_page", "role_definition"]
@@ -86,7 +86,7 @@ def assignments_page(document: object) -> list[RoleAssignment]:
 def role_definition(document: object) -> RoleDefinition:
     """Read a role."""
     wire = _read(_Role, document, "a role definition").properties
-    return RoleDefinition(clean(wire.role_name, _NAME_BYTES), _permissions(wire.permissions))
+    return RoleDefinition(clean(wire.role_name, bounds.NAMED), _permissions(wire.permissions))
 
 
 def denials_page(document: object) -> list[DenyAssignment]:
@@ -101,7 +101,7 @@ def _assignment(entry: object) -> RoleAssignment:
         role_id=_guid(wire.role_definition_id.rpartition("/")[2]),
         scope=wire.scope,
         principal_id=_guid(wire.principal_id),
-        principal_type=clean(wire.principal_type, 64),
+        principal_type=clean(wire.principal_type, bounds.WORD),
         has_condition=bool(wire.condition),
     )
 
@@ -114,7 +114,7 @@ def _guid(text: str) -> str:
 def _denial(entry: object) -> DenyAssignment:
     wire = _read(_Denial, entry, "a deny assignment").properties
     return DenyAssignment(
-        name=clean(wire.deny_assignment_name, _NAME_BYTES),
+        name=clean(wire.deny_assignment_name, bounds.NAMED),
         scope=wire.scope,
         principals=frozenset(fold(each.id) for each in wire.principals or ()),
         excluded=frozenset(fold(each.id) for each in wire.exclude_principals or ()),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, FiniteFloat
 
 from vault_autoupdate.arm.wire import documents
 from vault_autoupdate.arm.wire.documents import Document, Name, Text, parse_moment
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import fold, is_guid
 from vault_autoupdate.model.azure import RUNBOOK, Account, RunbookRun, Schedule
 from vault_autoupdate.model.text import clean
@@ -112,8 +113,8 @@ def account(document: object) -> Account:
     principal_id = wire.identity.principal_id if wire.identity else ""
     return Account(
         name=wire.name,
-        state=clean(wire.properties.state, 120),
-        identity_type=clean(wire.identity.type, 120) if wire.identity else "",
+        state=clean(wire.properties.state, bounds.READ_WORD),
+        identity_type=clean(wire.identity.type, bounds.READ_WORD) if wire.identity else "",
         principal_id=fold(principal_id) if is_guid(principal_id) else "",  # it goes into a query
     )
 
@@ -143,7 +144,9 @@ def runs_page(document: object) -> list[Run]:
     return [
         Run(
             parse_moment(wire.creation_time) or parse_moment(wire.start_time),
-            RunbookRun(clean(wire.status, 120), parse_moment(wire.start_time), parse_moment(wire.end_time)),
+            RunbookRun(
+                clean(wire.status, bounds.READ_WORD), parse_moment(wire.start_time), parse_moment(wire.end_time)
+            ),
         )
         for wire in found
         if wire.runbook and fold(wire.runbook.name) == fold(RUNBOOK)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from vault_autoupdate.arm.wire.documents import Document, Name, read
 from vault_autoupdate.decide.policy_discovery import GraphPage
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import InvalidResourceId, parse_automation_account_id, parse_vault_id
 from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.estate import FoundAccount, FoundVault
@@ -122,4 +123,4 @@ def graph_page(document: object, headers: Mapping[str, str]) -> Rows:
 
 
 def _no_id(text: str) -> MalformedReply:
-    return MalformedReply(f"ARM lists {clean(text, 200)}, which is not the id of such a resource.")
+    return MalformedReply(f"ARM lists {clean(text, bounds.QUOTED)}, which is not the id of such a resource.")

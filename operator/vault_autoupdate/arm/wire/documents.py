@@ -10,22 +10,21 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.text import clean
 
-_TEXT_BYTES: Final = 600
-_NAME_BYTES: Final = 260
 _FIRST_YEAR, _NEVER_YEAR = 2000, 9999
 _CHECK_VERSION: Final = "If this stays, check VAULT_AUTOUPDATE_API_VERSION and any proxy."
 
 Text = Annotated[
     str,
     BeforeValidator(lambda value: "" if value is None else value),
-    AfterValidator(lambda text: text and clean(text, _TEXT_BYTES)),
+    AfterValidator(lambda text: text and clean(text, bounds.READ_TEXT)),
 ]
 """A text that may be missing or null. Each is made fit for people here, since any may come before their eyes."""
 Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
-Name = Annotated[str, AfterValidator(lambda text: clean(text, _NAME_BYTES))]
+Name = Annotated[str, AfterValidator(lambda text: clean(text, bounds.READ_NAME))]
 
 __all__ = [
     "Document",
@@ -96,9 +95,9 @@ def read(model: type[M], document: object, what: str, *, action: str = _CHECK_VE
 def _problem(error: ValidationError) -> str:
     """The first thing that is wrong and where, in words that do not name what it is read into."""
     first = error.errors(include_url=False)[0]
-    what = _PROBLEMS.get(first["type"]) or clean(first["msg"], 200)
+    what = _PROBLEMS.get(first["type"]) or clean(first["msg"], bounds.QUOTED)
     where = ".".join(str(part) for part in first["loc"]) or "the document"
-    return f"{clean(where, 120)}: {what}"
+    return f"{clean(where, bounds.READ_WORD)}: {what}"
 
 
 def read_entries(
@@ -127,9 +126,11 @@ def read_entries(
         except MalformedReply as error:
             problems.append(f"entry {number} of a page of {what} cannot be read: {error.message}")
     if len(problems) > (0 if needed else 1) and not found:
-        raise MalformedReply(clean(f"{problems[0][0].upper()}{problems[0][1:]}", 600), recommended_action=action)
+        raise MalformedReply(
+            clean(f"{problems[0][0].upper()}{problems[0][1:]}", bounds.READ_TEXT), recommended_action=action
+        )
     if problems:
-        log.warning("%d left out: %s", len(problems), clean(problems[0], 600))
+        log.warning("%d left out: %s", len(problems), clean(problems[0], bounds.READ_TEXT))
     return found
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any, Final
 
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.text import clean
 
 _MOST_BYTES: Final = 1_000_000
@@ -27,10 +28,6 @@ _MOST_PARTS: Final = 20
 _MOST_DETAILS: Final = 5
 """Of these, the ones whose words are added to the first one's."""
 _DEEPEST: Final = 8
-_TEXT_BYTES: Final = 600
-_MESSAGE_BYTES: Final = 2400
-"""Of the message, in which actions and scopes are looked for; it is shorter when it is shown."""
-_CODE_BYTES: Final = 120
 _CODE: Final = ("code", "errorcode", "faultcode")
 _MESSAGE: Final = ("message", "errormessage", "errordescription", "description", "detail", "title", "faultstring",
                    "exceptionmessage", "value")  # fmt: skip
@@ -100,7 +97,7 @@ def read_error_body(body: bytes) -> ErrorBody:
         return _of_text(text)
     parts = [part for part in _parts(document) if part != _Part()][:_MOST_PARTS]
     if not parts:
-        said = clean(text, _TEXT_BYTES) if _says_anything(document) else ""
+        said = clean(text, bounds.READ_TEXT) if _says_anything(document) else ""
         return ErrorBody(message=said)
     return _combined(parts, _policies(document, text))
 
@@ -127,7 +124,7 @@ def _combined(parts: list[_Part], policies: tuple[str, ...]) -> ErrorBody:
     codes = tuple(dict.fromkeys(part.code for part in parts if part.code))
     number = next((code for code in codes if _is_number_of_site_recovery(code)), "")
     code = number or first.code or next(iter(codes), "")
-    message = clean(first.message, _MESSAGE_BYTES)
+    message = clean(first.message, bounds.READ_MESSAGE)
     if not first.explains:
         for part in parts[parts.index(first) + 1 :][:_MOST_DETAILS]:
             if part.message and part.message not in message:
@@ -135,9 +132,9 @@ def _combined(parts: list[_Part], policies: tuple[str, ...]) -> ErrorBody:
     return ErrorBody(
         code=code,
         codes=codes,
-        message=clean(message, _MESSAGE_BYTES),
-        possible_causes=clean(first.possible_causes, _TEXT_BYTES),
-        recommended_action=clean(first.recommended_action, _TEXT_BYTES),
+        message=clean(message, bounds.READ_MESSAGE),
+        possible_causes=clean(first.possible_causes, bounds.READ_TEXT),
+        recommended_action=clean(first.recommended_action, bounds.READ_TEXT),
         activity_id=next((part.activity_id for part in (first, *parts) if part.activity_id), ""),
         policies=policies,
         is_error=True,
@@ -183,11 +180,11 @@ def _part(named: Mapping[str, object]) -> _Part:
     if message.startswith(("{", "[")) and any(_parts_of_text(message, 1)):
         message = ""
     return _Part(
-        code=clean(code, _CODE_BYTES),
+        code=clean(code, bounds.READ_WORD),
         message=message,
         possible_causes=_text(named, _CAUSES),
         recommended_action=_text(named, _ACTION),
-        activity_id=clean(_text(named, _ACTIVITY), 64),
+        activity_id=clean(_text(named, _ACTIVITY), bounds.ID),
     )
 
 
@@ -216,7 +213,7 @@ def _policies(document: object, text: str) -> tuple[str, ...]:
     found = [_policy(info) for info in _infos(document)]
     if not any(found):
         found = [f"the assignment {match[0].strip()}" for match in _ASSIGNMENT.finditer(text[:20_000])]
-    return tuple(dict.fromkeys(clean(policy, 300) for policy in found if policy))[:3]
+    return tuple(dict.fromkeys(clean(policy, bounds.SAID) for policy in found if policy))[:3]
 
 
 def _infos(node: object, depth: int = 0) -> Iterator[Mapping[str, object]]:
@@ -247,12 +244,12 @@ def _of_text(text: str) -> ErrorBody:
     if text.startswith(("{", "[", '"')):
         matches = reversed(list(_CUT.finditer(text[:20_000])))
         found = {match["name"].lower(): _unescaped(match["text"]) for match in matches}
-        code, message = clean(found.get("code"), _CODE_BYTES), clean(found.get("message"), _TEXT_BYTES)
+        code, message = clean(found.get("code"), bounds.READ_WORD), clean(found.get("message"), bounds.READ_TEXT)
         return ErrorBody(code, (code,) if code else (), message)
     readable = sum(character.isprintable() or character.isspace() for character in text[:1000])
     if readable < 0.9 * len(text[:1000]) or not any(character.isalnum() for character in text[:1000]):
         return ErrorBody()
-    return ErrorBody(message=clean(text, _TEXT_BYTES))
+    return ErrorBody(message=clean(text, bounds.READ_TEXT))
 
 
 def _unescaped(text: str) -> str:
@@ -295,8 +292,8 @@ def _of_markup(text: str) -> ErrorBody:
     with suppress(AssertionError, ValueError):  # what was read before something that is no markup still counts
         markup.feed(text[:_MOST_MARKUP])
         markup.close()
-    code = clean(_text(markup.first, _CODE), _CODE_BYTES)
+    code = clean(_text(markup.first, _CODE), bounds.READ_WORD)
     is_page = "<html" in text[:2000].lower() or "<!doctype html" in text[:2000].lower()
     said = "" if is_page else _text(markup.first, tuple(name for name in _MESSAGE if name != "value"))
     message = said or " ".join(dict.fromkeys(markup.texts))
-    return ErrorBody(code, (code,) if code else (), clean(message, _TEXT_BYTES), is_page=is_page)
+    return ErrorBody(code, (code,) if code else (), clean(message, bounds.READ_TEXT), is_page=is_page)

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from vault_autoupdate.arm.wire.error_body import ErrorBody, read_error_body
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.errors import ArmError, Disposition
 from vault_autoupdate.model.text import clean
 
@@ -19,7 +20,6 @@ _DENY_ASSIGNMENT = re.compile(r"deny assignment with name '(?P<name>[^']{1,200})
 _NUMBER = re.compile(r"(?P<number>\d{1,12}(\.\d{1,9})?)(\s*((?P<ms>ms)|s))?", re.ASCII)
 _AGAIN_AFTER = re.compile(r"try again (after|in) '?(?P<seconds>\d{1,6})'? seconds", re.IGNORECASE | re.ASCII)
 _DESCRIPTION = re.compile(r'error_description="(?P<text>[^"]{1,2000})"', re.IGNORECASE)
-_MESSAGE_BYTES: Final = 600
 _LONGEST_PAUSE: Final = 3600.0
 """Seconds. Nothing that ARM throttles is throttled for longer."""
 
@@ -299,7 +299,7 @@ def is_unknown_to_site_recovery(error: ArmError) -> bool:
 
 
 def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError:
-    code = said.code or clean(headers.get("x-ms-error-code"), 120)
+    code = said.code or clean(headers.get("x-ms-error-code"), bounds.READ_WORD)
     told = said if said.codes or not code else replace(said, codes=(code,))
     rule = next((rule for rule in _TABLE if rule.fits(status, told)), None)
     message = said.message or _said_elsewhere(headers)
@@ -308,7 +308,7 @@ def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError
     return ArmError(
         status,
         code or f"Http{status}",
-        clean(message, _MESSAGE_BYTES),
+        clean(message, bounds.READ_TEXT),
         disposition=rule.disposition if rule else Disposition.RETRY,
         possible_causes=said.possible_causes,
         recommended_action=_action(
@@ -328,7 +328,7 @@ def _action(said: ErrorBody, message: str, rule: _Rule | None, *, challenged: bo
         return f"{_PAGE} {rule.action if rule and rule.disposition is Disposition.STALL else ''}".strip()
     if (denied := _DENIED.search(message)) and not (rule and rule.all_alike):
         return (
-            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], 300)}; "
+            f"Grant the calling identity the action {denied['action']} on {clean(denied['scope'], bounds.SAID)}; "
             "a new assignment takes some minutes to work."
         )
     if challenged:
@@ -344,7 +344,7 @@ def _action(said: ErrorBody, message: str, rule: _Rule | None, *, challenged: bo
 def _said_elsewhere(headers: Mapping[str, str]) -> str:
     """What an answer without a body says in its headers."""
     described = _DESCRIPTION.search(headers.get("www-authenticate", ""))
-    return clean(described["text"], _MESSAGE_BYTES) if described else ""
+    return clean(described["text"], bounds.READ_TEXT) if described else ""
 
 
 def _pause(headers: Mapping[str, str], message: str) -> float | None:

@@ -23,6 +23,7 @@ from vault_autoupdate.arm.wire.documents import (
     read,
     read_entries,
 )
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, Job, Machine, Vault
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
@@ -189,7 +190,7 @@ def mapping(document: object) -> ContainerMapping:
     details = properties.provider_specific_details or _ProviderDetails()
     return ContainerMapping(
         id=wire.id,
-        name=wire.name or clean(wire.id.rpartition("/")[2], 260),
+        name=wire.name or clean(wire.id.rpartition("/")[2], bounds.READ_NAME),
         state=properties.state,
         instance_type=details.instance_type,
         auto_update_status=details.agent_auto_update_status,
@@ -200,8 +201,8 @@ def mapping(document: object) -> ContainerMapping:
         target_container_id=properties.target_protection_container_id,
         health_errors=tuple(
             Explanation(
-                code=clean(error.error_code, 120),
-                category=clean(error.error_category, 120),
+                code=clean(error.error_code, bounds.READ_WORD),
+                category=clean(error.error_category, bounds.READ_WORD),
                 message=error.error_message or error.summary_message,
                 possible_causes=error.possible_causes,
                 recommended_action=error.recommended_action,
@@ -228,7 +229,7 @@ def job(document: object) -> Job:
         target_id=properties.target_object_id,
         target_name=properties.target_object_name,
         target_type=properties.target_instance_type,
-        scenario=clean(properties.scenario_name, 120),
+        scenario=clean(properties.scenario_name, bounds.READ_WORD),
         errors=tuple(_job_error(error, properties.activity_id) for error in properties.errors or ()),
     )
 
@@ -249,9 +250,9 @@ def machine(document: object) -> Machine:
     details = wire.properties.provider_specific_details or _ItemDetails()
     return Machine(
         id=wire.id,
-        name=clean(wire.properties.friendly_name, 260) or wire.name,
+        name=clean(wire.properties.friendly_name, bounds.READ_NAME) or wire.name,
         target_container_id=wire.properties.recovery_container_id,
-        agent_version=clean(details.agent_version, 120),
+        agent_version=clean(details.agent_version, bounds.READ_WORD),
         update_required=details.is_replication_agent_update_required,
         certificate_update_required=details.is_replication_agent_certificate_update_required,
         agent_expires_at=parse_moment(details.agent_expiry_date),
@@ -271,7 +272,7 @@ def job_id_of(headers: Mapping[str, str]) -> str:
     """
     for name in ("azure-asyncoperation", "location", "x-ms-request-id"):
         if match := _OPERATION.search(headers.get(name, "")):
-            return clean(match[1], 64)
+            return clean(match[1], bounds.ID)
     return ""
 
 
@@ -297,11 +298,11 @@ def _job_error(error: _JobErrorDetails, activity_id: str) -> Explanation:
     service = error.service_error_details or _ServiceError()
     provider = error.provider_error_details or _ProviderError()
     return Explanation(
-        code=clean(service.code or provider.error_code, 120),
+        code=clean(service.code or provider.error_code, bounds.READ_WORD),
         message=service.message or provider.error_message,
         possible_causes=service.possible_causes or provider.possible_causes,
         recommended_action=service.recommended_action or provider.recommended_action,
-        activity_id=clean(service.activity_id or activity_id, 64),
+        activity_id=clean(service.activity_id or activity_id, bounds.ID),
     )
 
 
@@ -314,7 +315,7 @@ def _blockers(details: _ItemDetails) -> tuple[Explanation, ...]:
     """Why the agent cannot be installed anew; before there were details, it was one text."""
     found = [
         Explanation(
-            code=clean(blocker.error_code, 120),
+            code=clean(blocker.error_code, bounds.READ_WORD),
             message=blocker.error_message,
             possible_causes=blocker.possible_causes,
             recommended_action=blocker.recommended_action,
