@@ -22,17 +22,18 @@ from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
+from vault_autoupdate.report.mapping_words import MAPPING_WORDS
 from vault_autoupdate.report.readiness import Readiness
 
 _SIGNS: Final = {
-    Action.PATCH: ("~", "yellow", "to change"),
-    Action.REPAIR: ("!", "magenta", "to repair"),
-    Action.KEEP: ("=", "green", "as declared"),
-    Action.TRACK: ("…", "cyan", "under way"),
-    Action.IGNORE: ("-", "dim", "ignored: it cannot have auto-update"),
-    Action.WAIT: ("x", "red", "failed, waits for its next try"),
+    Action.PATCH: ("~", "yellow"),
+    Action.REPAIR: ("!", "magenta"),
+    Action.KEEP: ("=", "green"),
+    Action.TRACK: ("…", "cyan"),
+    Action.IGNORE: ("-", "dim"),
+    Action.WAIT: ("x", "red"),
 }
-"""By action: its sign, its style, and what the sign means."""
+"""By action: its sign and its style."""
 
 __all__ = [
     "LiveView",
@@ -158,14 +159,14 @@ def show_plan(console: Console, resource: VaultAutoUpdate, plan: Plan, *, everyt
     if console.is_terminal and shown:
         table = Table("", Column("Mapping", overflow="fold"), Column("Why", overflow="fold"), box=None, pad_edge=False)
         for decision in shown:
-            sign, style, _ = _SIGNS[decision.action]
+            sign, style = _SIGNS[decision.action]
             table.add_row(sign, escape(decision.mapping.path), escape(decision.reason), style=style)
         console.print(table)
     else:
         for decision in shown:
             line = f"{_SIGNS[decision.action][0]} {decision.mapping.path}: {decision.reason}"
             console.print(line, markup=False, soft_wrap=True)
-    show_legend(console, {_SIGNS[each.action][0]: _SIGNS[each.action][2] for each in shown})
+    show_legend(console, {_SIGNS[each.action][0]: MAPPING_WORDS[each.action].meaning for each in shown})
     counts = plan.counts
     console.print(
         f"Plan: {counts[Action.PATCH]:,} to change, {counts[Action.REPAIR]:,} to repair, "

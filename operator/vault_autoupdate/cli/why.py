@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from vault_autoupdate.model.text import clean
+from vault_autoupdate.report.mapping_words import MAPPING_STATES
 
-_COUNTED: Final = ("compliant", "drifted", "updating", "failed", "ignored")
 _MOST_EVENTS: Final = 8
 _MOST_DRIFT: Final = 15
 _WORDS: Final = 1000
@@ -46,7 +46,7 @@ def _heading(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mappi
     yield f"  declared: {', '.join(declared)}"
     counts = _mapping(status.get("mappings"))
     if counts:
-        words = [f"{_number(counts.get(name)):,} {name}" for name in _COUNTED]
+        words = [f"{_number(counts.get(name)):,} {name}" for name in MAPPING_STATES]
         yield f"  mappings: {_number(counts.get('total')):,}, of which {', '.join(words)}"
     else:
         yield "  not looked at yet: does the operator run, and watch this namespace?"

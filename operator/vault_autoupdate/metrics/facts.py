@@ -17,18 +17,11 @@ from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
-from vault_autoupdate.metrics.resource_specs import CONDITIONS, MAPPING_STATES, OTHER, REASONS
+from vault_autoupdate.metrics.resource_specs import CONDITIONS, OTHER, REASONS
 from vault_autoupdate.model.resource import AutoUpdate, Mode
+from vault_autoupdate.report.mapping_words import MAPPING_STATES, by_state
 from vault_autoupdate.report.values import read_count
 
-_STATE_OF: Final = {
-    Action.KEEP: "compliant",
-    Action.PATCH: "drifted",
-    Action.REPAIR: "drifted",
-    Action.TRACK: "updating",
-    Action.WAIT: "failed",
-    Action.IGNORE: "ignored",
-}
 _REASONS: Final = frozenset(REASONS)
 _AS_OF_THE_WELL: Final = {
     "Reconciling": "False",
@@ -134,10 +127,7 @@ def _bounded(reason: object) -> str:
 def _mappings(tracked: TrackedResource) -> Mapping[str, int]:
     """Where the mappings stand; until this process has looked, what an earlier one has written."""
     if tracked.state.looked:
-        counts: dict[str, int] = {}
-        for action, count in tracked.state.counts.items():
-            counts[_STATE_OF[action]] = counts.get(_STATE_OF[action], 0) + count
-        return counts
+        return by_state(tracked.state.counts)
     written = tracked.status.get("mappings")
     return {state: read_count(written.get(state)) for state in MAPPING_STATES} if isinstance(written, Mapping) else {}
 

@@ -15,6 +15,7 @@ from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
 from vault_autoupdate.model import bounds
+from vault_autoupdate.report.mapping_words import MAPPING_STATES
 
 CONDITIONS: Final = ("Reconciling", "Stalled", "AgentsCurrent", "AutomationAccountHealthy", "RunbookScheduleInSync")
 """Those that have a metric. Ready has its own."""
@@ -40,13 +41,12 @@ ACCOUNT_PROBLEMS: Final = (
     "ScheduleMissing", "JobScheduleMissing", "ScheduleDisabled", "RunbookFailing", "FreeMinutesNearlyUsed",
 )  # fmt: skip
 """What may be wrong with an Automation account: the reasons of `decide.account_report.Problem`."""
-MAPPING_STATES: Final = ("compliant", "drifted", "updating", "failed", "ignored")
 AGENT_STATES: Final = ("current", "behind", "unknown")
 _WITH_WINDOWS: Final = "Only for resources with spec.agentUpdates."
 _REASONS_TEXT: Final = f"that of the condition, of those that the operator knows by itself; `{OTHER}`"
 
 __all__ = [
-    "ACCOUNT_PROBLEMS", "AGENT_STATES", "CONDITIONS", "MAPPING_STATES", "OTHER", "OTHER_VERSION", "REASONS",
+    "ACCOUNT_PROBLEMS", "AGENT_STATES", "CONDITIONS", "OTHER", "OTHER_VERSION", "REASONS",
     "RESOURCE_SPECS", "TOTAL_SPECS", "Trouble",
 ]  # fmt: skip
 

@@ -17,9 +17,10 @@ from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.look import Subject, old_after
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.facts import ResourceFacts
-from vault_autoupdate.metrics.resource_specs import AGENT_STATES, MAPPING_STATES, OTHER_VERSION, Trouble
+from vault_autoupdate.metrics.resource_specs import AGENT_STATES, OTHER_VERSION, Trouble
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model import bounds
+from vault_autoupdate.report.mapping_words import MAPPING_STATES
 
 _UNREADY_AFTER: Final = 900.0
 _DEFAULT_INTERVAL: Final = 3600.0

@@ -22,6 +22,7 @@ from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.agent_fields import agent_fields
 from vault_autoupdate.report.conditions import account_matters, conditions
 from vault_autoupdate.report.drift import drift_fields
+from vault_autoupdate.report.mapping_words import by_state
 from vault_autoupdate.report.readiness import Readiness, severity_key
 from vault_autoupdate.report.runbook_schedule import schedule_fields, schedule_matters
 from vault_autoupdate.report.values import fitting, format_time, read_time
@@ -163,15 +164,7 @@ def _mappings(state: VaultState) -> dict[str, Any]:
     total = sum(counts.values())
     in_scope = total - counts[Action.IGNORE]
     return {
-        "mappings": {
-            "total": total,
-            "inScope": in_scope,
-            "compliant": counts[Action.KEEP],
-            "drifted": counts[Action.PATCH] + counts[Action.REPAIR],
-            "updating": counts[Action.TRACK],
-            "failed": counts[Action.WAIT],
-            "ignored": counts[Action.IGNORE],
-        },
+        "mappings": {"total": total, "inScope": in_scope, **by_state(counts)},
         "compliantSummary": f"{counts[Action.KEEP]}/{in_scope}",
     }
 
