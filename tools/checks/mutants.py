@@ -75,6 +75,8 @@ def pytest_sessionfinish(session):
         session.exitstatus = 1
 '''
 
+_PYTEST: Final = ("-p", "no:xdist", "-o", "addopts=--import-mode=importlib", "--timeout=0")
+"""Endless is who takes too much processor time: by the clock, a test at the lowest priority takes any time."""
 _PATIENCE: Final = ("timeout_multiplier=3", "timeout_constant=10")
 """A mutant is endless if its tests take ten seconds more of processor time than without it, six times over."""
 
@@ -115,7 +117,7 @@ def prepare(names: Iterable[str]) -> None:
         *_option("only_mutate", (f"src/{PACKAGE}/{_path(name)}" for name in names)),
         *_option("also_copy", [*_COPIED, "conftest.py"]),
         *_option("pytest_add_cli_args_test_selection", folders),
-        *_option("pytest_add_cli_args", ["-p", "no:xdist", "-o", "addopts=--import-mode=importlib"]),
+        *_option("pytest_add_cli_args", _PYTEST),
         *_PATIENCE,
     ]
     (WORK / "conftest.py").write_text(_CONFTEST.replace("FOLDERS", repr(folders)))
