@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,6 +38,8 @@ pytestmark = [
 class _Cluster:
     """Resources in memory, all of them Ready at once."""
 
+    _read: ClassVar[dict[str, tuple[Mapping[str, Any], Child | None]]] = {}
+
     def __init__(self, bodies: Mapping[str, dict[str, Any]]) -> None:
         self.bodies = dict(bodies)
         self.removed: list[str] = []
@@ -62,8 +64,14 @@ class _Cluster:
         del self.bodies[ref.key.name]
 
     def resources(self) -> dict[str, tuple[Child, ...]]:
-        children = (read_child(body) for body in self.bodies.values())
+        children = (self._child(name, body) for name, body in self.bodies.items())
         return {child.vault_key: (child,) for child in children if child}
+
+    def _child(self, name: str, body: Mapping[str, Any]) -> Child | None:
+        """What the body says, read once as by the operator, which reads it when it changes."""
+        if (found := self._read.get(name)) is None or found[0] is not body:
+            found = self._read[name] = (body, read_child(body))
+        return found[1]
 
 
 class _Policy:

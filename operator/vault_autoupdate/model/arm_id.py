@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\\?#%\s\x00-\x1f\x7f-\x9f]{1,260}")
 """A segment of a path that can mean nothing but itself."""
 _PLAINEST = re.compile(r"[\w()-][\w.()-]{0,259}(/[\w()-][\w.()-]{0,259})*", re.ASCII)
 """What nearly all paths are made of: several such segments, told by one look."""
+_SPACE = re.compile(r"\s")
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _VAULT_PROVIDER = "microsoft.recoveryservices/vaults"
 _ACCOUNT_PROVIDER = "microsoft.automation/automationaccounts"
@@ -188,7 +189,7 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
         raise refuse("must be made of pairs of names and values")
     if len(tokens) != 8:
         raise refuse(f"must have exactly four pairs of names and values, not {len(tokens) // 2}")
-    if not all(tokens) or any(character.isspace() for character in text):
+    if not all(tokens) or _SPACE.search(text):
         raise refuse("must have no empty parts and no white space")
     if fold(tokens[2]) != "resourcegroups" or fold(tokens[4]) != "providers":
         raise refuse("must name a resource group and then a provider")
