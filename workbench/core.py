@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from asr_simulator import SimulatorThread
@@ -80,7 +81,7 @@ class Recorder:
         self.explanations[label] = explanation
 
     def work_ended(
-        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+        self, kind: WorkKind, label: str, verdict: Verdict, took: timedelta, explanation: Explanation
     ) -> None:
         self._outcomes_of(kind)[str(verdict)] += 1
         self.explanations[label] = explanation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from vault_autoupdate.arm import discovery as arm_discovery
@@ -42,10 +42,10 @@ class Core:
     timing: Timing
     policies: PolicyReconciler
 
-    def paused_for(self, resource: VaultAutoUpdate, region: str) -> float:
-        """Seconds for which Azure wants to be left alone about this vault."""
+    def paused_for(self, resource: VaultAutoUpdate, region: str) -> timedelta:
+        """How long Azure wants to be left alone about this vault."""
         scope = self.settings.quota_scope(resource, region)
-        return max(self.throttle.paused_for(scope, kind) for kind in CallKind)
+        return timedelta(seconds=max(self.throttle.paused_for(scope, kind) for kind in CallKind))
 
     def has_plenty(self, resource: VaultAutoUpdate, region: str) -> bool:
         """Whether there are reads to spare for a look at this vault that can as well be made later."""

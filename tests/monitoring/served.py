@@ -65,7 +65,7 @@ class Served:
             observer=self.metrics,
             wake=lambda *_: None,
             startup_spread=timedelta(),
-            paused_for=lambda *_: 0.0,
+            paused_for=lambda *_: timedelta(),
             now=lambda: self.now,
         )
         queue: WorkQueue[ResourceKey] = WorkQueue()

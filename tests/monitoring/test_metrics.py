@@ -297,9 +297,9 @@ async def test_without_windows_there_are_no_series_of_them_but_those_of_updates_
 async def test_updates_of_agents_are_counted_by_how_they_ended_and_timed(served: Served) -> None:
     words = Explanation("1", "words")
     served.metrics.work_failed_to_start(WorkKind.AGENT, "vm-a", words)
-    served.metrics.work_ended(WorkKind.AGENT, "vm-b", Verdict.SUCCEEDED, 90.0, words)
-    served.metrics.work_ended(WorkKind.AGENT, "vm-c", Verdict.FAILED, 30.0, words)
-    served.metrics.work_ended(WorkKind.AGENT, "vm-d", Verdict.TIMED_OUT, -1.0, words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-b", Verdict.SUCCEEDED, timedelta(seconds=90), words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-c", Verdict.FAILED, timedelta(seconds=30), words)
+    served.metrics.work_ended(WorkKind.AGENT, "vm-d", Verdict.TIMED_OUT, timedelta(seconds=-1), words)
     ended = ("failed_to_start", "succeeded", "failed", "timed_out")
     assert {each: await served.value("agent_updates_total", outcome=each) for each in ended} == dict.fromkeys(ended, 1)
     assert await served.value("agent_update_duration_seconds_count") == 3

@@ -222,7 +222,7 @@ def test_the_example_of_a_policy_names_every_field_that_goes_with_enabled_with_i
     assert set(example["spec"]) == set(spec)
     for part in ("limits", "discovery", "template"):
         fields = spec[part]["properties"]
-        assert set(example["spec"][part]) == set(fields) - {"credential", "agentUpdates"}
+        assert set(example["spec"][part]) == set(fields) - {"credential", "runbookSchedule", "agentUpdates"}
         defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
         assert {name: example["spec"][part][name] for name in defaults} == defaults
 

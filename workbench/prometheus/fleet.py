@@ -73,7 +73,7 @@ class Fleet:
             observer=self.metrics,
             wake=lambda *_: None,
             startup_spread=timedelta(),
-            paused_for=lambda *_: 0.0,
+            paused_for=lambda *_: timedelta(),
             now=_now,
         )
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]})

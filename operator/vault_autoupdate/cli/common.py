@@ -62,10 +62,10 @@ class Watcher:
             self.view.outcome(label, "failed_to_start", explanation)
 
     def work_ended(
-        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+        self, kind: WorkKind, label: str, verdict: Verdict, took: timedelta, explanation: Explanation
     ) -> None:
         """See `RunObserver`."""
-        del kind, seconds  # neither is shown
+        del kind, took  # neither is shown
         if self.view:
             self.view.outcome(label, str(verdict), explanation)
 

@@ -66,16 +66,16 @@ async def bring_about(
             return outcome
         failures, done = (failures + 1 if done == _work_done(state) else 1), _work_done(state)
         if outcome.error.disposition is Disposition.WAIT:
-            pause = max(1.0, core.paused_for(resource, state.location))
+            pause = max(timedelta(seconds=1), core.paused_for(resource, state.location))
         elif outcome.error.disposition is Disposition.RETRY and failures <= _MORE_LOOKS:
             pause = _pause_before_look(core, failures)
         else:
             return outcome
-        until = utc_now() + timedelta(seconds=pause)
+        until = utc_now() + pause
         said = f"{outcome.readiness.message} Going on at {until:%Y-%m-%dT%H:%M:%SZ}."
         console.print(said, markup=False, soft_wrap=True)
         with suppress(TimeoutError):
-            await asyncio.wait_for(interrupted.wait(), pause)
+            await asyncio.wait_for(interrupted.wait(), pause.total_seconds())
 
 
 async def look_and_plan(core: Core, resource: VaultAutoUpdate, *, select: Select = every_one) -> Plan:
@@ -90,13 +90,13 @@ async def look_and_plan(core: Core, resource: VaultAutoUpdate, *, select: Select
         except AzureError as error:
             if error.disposition is not Disposition.RETRY:
                 raise
-        await asyncio.sleep(_pause_before_look(core, failures))
+        await asyncio.sleep(_pause_before_look(core, failures).total_seconds())
     return await core.reconciler.plan(resource, select=select)
 
 
-def _pause_before_look(core: Core, failures: int) -> float:
-    """Seconds before a look is taken again. The operator waits for minutes; at a terminal that would be too long."""
-    return core.settings.retry_pause.total_seconds() * float(2 ** (failures - 1))
+def _pause_before_look(core: Core, failures: int) -> timedelta:
+    """How long before a look is taken again. The operator waits for minutes; at a terminal that would be too long."""
+    return core.settings.retry_pause * (1 << failures - 1)
 
 
 def _work_done(state: VaultState) -> tuple[int, ...]:

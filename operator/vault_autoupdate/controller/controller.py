@@ -65,7 +65,7 @@ class Controller:
         observer: PassObserver,
         wake: Callable[[ResourceKey, float], None],
         startup_spread: timedelta,
-        paused_for: Callable[[VaultAutoUpdate, str], float],
+        paused_for: Callable[[VaultAutoUpdate, str], timedelta],
         now: Callable[[], datetime],
         on_first_seen: Callable[[VaultAutoUpdate, VaultState], None] = lambda *_: None,
         rules: TenancyRules | None = None,
@@ -379,7 +379,7 @@ class Controller:
             interval,
             name,
             retry_min=self._timing.retry_min,
-            pause=timedelta(seconds=self._paused_for(resource, state.location)),
+            pause=self._paused_for(resource, state.location),
         )
         return min(delay, self._timing.poll_max if state.operations else delay).total_seconds()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import TypeVar
 
 import prometheus_client
@@ -109,12 +110,12 @@ class Metrics:
         self._ended[kind].labels("failed_to_start").inc()
 
     def work_ended(
-        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+        self, kind: WorkKind, label: str, verdict: Verdict, took: timedelta, explanation: Explanation
     ) -> None:
         """See `RunObserver`."""
         del label, explanation  # unbounded
         self._ended[kind].labels(str(verdict)).inc()
-        self._work_seconds[kind].observe(max(0.0, seconds))
+        self._work_seconds[kind].observe(max(0.0, took.total_seconds()))
 
     def job_state_unknown(self, state: str) -> None:  # noqa: ARG002 - unbounded
         """See `RunObserver`."""

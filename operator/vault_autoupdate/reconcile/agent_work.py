@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.arm.site_recovery import Started
@@ -90,7 +91,7 @@ class AgentWork(Work[Machine]):
         log.info("updating the agent of %s (%s)", target.name, target.agent_version, extra=fields)
         if started.done:
             note_success(self.rollout, target.key, reboot=False)
-            context.observer.work_ended(self.kind, target.name, Verdict.SUCCEEDED, 0.0, Explanation())
+            context.observer.work_ended(self.kind, target.name, Verdict.SUCCEEDED, timedelta(), Explanation())
 
     def note_refusal(self, target: Machine, error: AzureError) -> None:
         """See `Work`."""
@@ -112,5 +113,4 @@ class AgentWork(Work[Machine]):
             note_failure(self.rollout, operation, verdict, explanation, context.now())
             said = f"{verdict}: {explanation.code} {explanation.message}"
             log.warning("the agent of %s is not updated: %s", machine, said, extra={**fields, "reason": str(verdict)})
-        seconds = (context.now() - operation.started_at).total_seconds()
-        context.observer.work_ended(self.kind, machine, verdict, seconds, explanation)
+        context.observer.work_ended(self.kind, machine, verdict, context.now() - operation.started_at, explanation)

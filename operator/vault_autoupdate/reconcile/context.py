@@ -54,7 +54,7 @@ class RunObserver(Protocol):
         """ARM did not accept the change of a mapping or the update of an agent, or it did not get through."""
 
     def work_ended(
-        self, kind: WorkKind, label: str, verdict: Verdict, seconds: float, explanation: Explanation
+        self, kind: WorkKind, label: str, verdict: Verdict, took: timedelta, explanation: Explanation
     ) -> None:
         """Work on a mapping or an agent is not waited for any longer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from vault_autoupdate.arm.site_recovery import Started
@@ -94,7 +95,7 @@ class MappingWork(Work[Decision]):
         self.refusals_in_a_row = 0
         if started.done:
             run.succeeded += 1
-            context.observer.work_ended(self.kind, mapping.path, Verdict.SUCCEEDED, 0.0, Explanation())
+            context.observer.work_ended(self.kind, mapping.path, Verdict.SUCCEEDED, timedelta(), Explanation())
         fields = context.log_fields(mapping=mapping.path, job=started.job_id, request=started.request_id)
         log.info("changing %s: %s", mapping.path, target.reason, extra=fields)
 
@@ -113,8 +114,7 @@ class MappingWork(Work[Decision]):
         context, path = self.context, mapping_path(operation.target_id)
         context.begin_run().count(verdict)
         context.state.change_ended(operation, verdict, explanation, context.now(), context.backoff)
-        seconds = (context.now() - operation.started_at).total_seconds()
-        context.observer.work_ended(self.kind, path, verdict, seconds, explanation)
+        context.observer.work_ended(self.kind, path, verdict, context.now() - operation.started_at, explanation)
         fields = context.log_fields(mapping=path, job=operation.job_id)
         if verdict is Verdict.SUCCEEDED:
             log.debug("job succeeded", extra=fields)

@@ -134,7 +134,7 @@ def _controller(
         observer=counts or Counts(),
         wake=wake,
         startup_spread=_SPREAD * second,
-        paused_for=lambda *_: 0.0,
+        paused_for=lambda *_: timedelta(),
         now=now,
     )
 

@@ -80,7 +80,7 @@ def _controller(wake: Callable[[ResourceKey, float], None]) -> Controller:
         observer=Counts(),
         wake=wake,
         startup_spread=timedelta(),
-        paused_for=lambda *_: 0.0,
+        paused_for=lambda *_: timedelta(),
         now=lambda: datetime.now(UTC),
     )
 
