@@ -125,14 +125,6 @@ def test_helm_test_passes_where_metrics_want_tls_and_a_token(installation: Insta
     installation.test()
 
 
-def test_a_network_policy_is_accepted(installation: Installation) -> None:
-    """Accepted, not enforced: the node's network plugin enforces none."""
-    installation.install(networkPolicy={"enabled": True})
-    rules = installation.kubectl("get", "networkpolicy", DEPLOYMENT, "-o", "json").json()["spec"]
-    assert rules["policyTypes"] == ["Ingress", "Egress"]
-    installation.test()
-
-
 def test_the_command_line_in_the_pod_shows_what_the_pod_watches(installation: Installation) -> None:
     """With the rights of the pod, which has none in other namespaces."""
     installation.install()

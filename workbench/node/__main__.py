@@ -9,7 +9,7 @@ import sys
 from workbench.kube import build_control_plane
 from workbench.kube.go_build import BuildFailed
 from workbench.kube.kubectl import find_kubectl
-from workbench.node.binaries import build_node
+from workbench.node.binaries import build_enforcer, build_node
 from workbench.node.images import build_images
 from workbench.node.node import Node
 from workbench.node.requirements import missing
@@ -28,6 +28,7 @@ def main() -> int:
         programs = build_node()
         images = build_images(programs["pause"])
         if not given.images:
+            build_enforcer()
             build_control_plane.build()
     except (BuildFailed, FileNotFoundError) as error:
         print(f"node: {error}", file=sys.stderr)  # noqa: T201

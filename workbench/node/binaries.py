@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ from workbench.kube.go_build import BuildFailed, GoBuild, GoProgram
 
 RUNTIME: Final = Path(__file__).resolve().parents[1] / "go" / "node"
 """The Go module that pins containerd, runc, the CNI plugins and CoreDNS."""
+ENFORCER: Final = RUNTIME.parent / "network-policy"
+"""The Go module of what enforces NetworkPolicies."""
 
 _CONTAINERD: Final = "github.com/containerd/containerd/v2/cmd"
 _CNI: Final = "github.com/containernetworking/plugins/plugins"
@@ -24,7 +27,10 @@ _NO_FILE_SYSTEMS: Final = ("no_btrfs", "no_devmapper", "no_zfs")
 
 _BUILD: Final = GoBuild("node", instead="do without the tests on a node")
 
-__all__ = ["KUBERNETES_PROGRAMS", "RUNTIME", "NodeBinaries", "build_node", "find_node"]
+__all__ = [
+    "ENFORCER", "KUBERNETES_PROGRAMS", "RUNTIME", "NodeBinaries", "build_enforcer", "build_node", "find_enforcer",
+    "find_node",
+]  # fmt: skip
 
 KUBERNETES_PROGRAMS: Final = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
@@ -41,7 +47,7 @@ class NodeBinaries:
 
 def find_node() -> NodeBinaries | None:
     """Return the programs, or None if they are not built; nothing is built."""
-    directory = _cache_directory()
+    directory = _node_directory()
     return NodeBinaries(directory) if all((directory / each.name).exists() for each in _programs()) else None
 
 
@@ -51,10 +57,26 @@ def build_node() -> NodeBinaries:
     Raises:
         BuildFailed: no Go, a Go that is too old, or a build that failed.
     """
-    _BUILD.into(_cache_directory(), _programs(), "about 5 minutes on two cores")
+    _BUILD.into(_node_directory(), _programs(), "about 5 minutes on two cores")
     if (found := find_node()) is None:
-        raise BuildFailed(f"{_cache_directory()} is not complete: remove it, and build again")
+        raise BuildFailed(f"{_node_directory()} is not complete: remove it, and build again")
     return found
+
+
+def find_enforcer() -> Path | None:
+    """Return what enforces NetworkPolicies, or None if it is not built; nothing is built."""
+    program = _enforcer_directory() / ENFORCER.name
+    return program if program.exists() else None
+
+
+def build_enforcer() -> Path:
+    """Return what enforces NetworkPolicies, after building it if it is not there yet.
+
+    Raises:
+        BuildFailed: no Go, a Go that is too old, or a build that failed.
+    """
+    _BUILD.into(_enforcer_directory(), [GoProgram(ENFORCER.name, ".", ENFORCER)], "about a minute on two cores")
+    return _enforcer_directory() / ENFORCER.name
 
 
 def _programs() -> list[GoProgram]:
@@ -73,10 +95,19 @@ def _programs() -> list[GoProgram]:
     ]
 
 
-def _cache_directory() -> Path:
-    digest = hashlib.sha256(f"{platform.system()}/{platform.machine()}\n".encode())
+def _node_directory() -> Path:
     files = [module / name for module in (KUBERNETES, RUNTIME) for name in ("go.mod", "go.sum")]
-    for path in files + sorted(RUNTIME.rglob("*.go")):
+    return _cache("node", f"{pinned_version()}-", [*files, *sorted(RUNTIME.rglob("*.go"))])
+
+
+def _enforcer_directory() -> Path:
+    return _cache(ENFORCER.name, "", sorted(ENFORCER.iterdir()))
+
+
+def _cache(name: str, version: str, sources: Sequence[Path]) -> Path:
+    """A directory that has another name as soon as one of the sources is another one."""
+    digest = hashlib.sha256(f"{platform.system()}/{platform.machine()}\n".encode())
+    for path in sources:
         digest.update(path.read_bytes())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "vault-autoupdate" / "node" / f"{pinned_version()}-{digest.hexdigest()[:12]}"
+    return root / "vault-autoupdate" / name / f"{version}{digest.hexdigest()[:12]}"

@@ -16,6 +16,8 @@ ADDRESS: Final = "172.30.0.1"
 """Of the node, in a network that nothing else is in."""
 SERVER: Final = f"https://{ADDRESS}:6443"
 _PODS: Final = "10.244.0.0/24"
+SERVICES: Final = "10.96.0.0/16"
+"""The addresses of Services; `first_process.sh` tells the API server."""
 _FIRST_SERVICE: Final = "10.96.0.1"
 """The address that pods find the API server at."""
 
@@ -29,7 +31,7 @@ _USERS: Final = {
 }
 """Who has a kubeconfig: user and groups."""
 
-__all__ = ["ADDRESS", "SERVER", "write_configuration"]
+__all__ = ["ADDRESS", "SERVER", "SERVICES", "write_configuration"]
 
 
 def write_configuration(node: Path, programs: Path, cgroup: str) -> Authority:

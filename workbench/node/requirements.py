@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import Final
 
-_PROGRAMS: Final = ("unshare", "ip", "mount", "nft", "iptables", "buildah", "mmdebstrap")
+_PROGRAMS: Final = ("unshare", "ip", "mount", "nft", "iptables", "ipset", "buildah", "mmdebstrap")
 NAMESPACES: Final = (
     "unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
     "--propagation=private",
