@@ -44,12 +44,6 @@ def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatorThread]:
         yield running
 
 
-@pytest.fixture
-def credential(sim: SimulatorThread) -> Iterator[ManagedIdentityCredential]:
-    with ManagedIdentityCredential() as found:
-        yield found
-
-
 def test_subscriptions_are_listed_with_their_states(
     sim: SimulatorThread, credential: ManagedIdentityCredential
 ) -> None:

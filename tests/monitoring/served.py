@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
-from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport, Problem
@@ -29,7 +28,7 @@ from vault_autoupdate.model.policy import parse_policy
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.model.windows import Window
 from workbench.kube.resources import manifest, policy_manifest
-from workbench.prometheus.fleet import TIMING
+from workbench.prometheus.fleet import idle_controller
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,23 +50,13 @@ class Served:
     """Metrics of a controller without work, read as Prometheus reads them."""
 
     def __init__(self, *, resources: bool = True, namespaces: tuple[str, ...] = ()) -> None:
-        unused: Any = None
         self.now = NOW
         self.health = WatchHealth(namespaces, clock=lambda: self.now.timestamp())  # noqa: PLW0108 - it changes
         self.writes = WriteHealth(clock=lambda: self.now.timestamp())  # noqa: PLW0108 - as above
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]}, lambda: 0.0)
         self.metrics = Metrics()
         self.policies: dict[ResourceKey, TrackedPolicy] = {}
-        self.controller = Controller(
-            reconciler=unused,
-            writer=unused,
-            timing=TIMING,
-            observer=self.metrics,
-            wake=lambda *_: None,
-            startup_spread=timedelta(),
-            paused_for=lambda *_: timedelta(),
-            now=lambda: self.now,
-        )
+        self.controller = idle_controller(self.metrics, lambda: self.now)
         queue: WorkQueue[ResourceKey] = WorkQueue()
         self.standing = StateCollector(
             self.controller,

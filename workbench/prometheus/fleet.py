@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -47,7 +47,7 @@ _SECOND: Final = timedelta(seconds=1)
 TIMING: Final = Timing(_SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, 1)
 """Of a controller that works on nothing: any will do."""
 
-__all__ = ["MAPPINGS", "TIMING", "Fleet", "Mood", "make_fleet"]
+__all__ = ["MAPPINGS", "TIMING", "Fleet", "Mood", "idle_controller", "make_fleet"]
 
 
 class Mood(StrEnum):
@@ -58,6 +58,21 @@ class Mood(StrEnum):
     """Azure refuses the identity."""
 
 
+def idle_controller(metrics: Metrics, now: Callable[[], datetime]) -> Controller:
+    """A controller that hears of resources and works on none."""
+    unused: Any = None
+    return Controller(
+        reconciler=unused,
+        writer=unused,
+        timing=TIMING,
+        observer=metrics,
+        wake=lambda *_: None,
+        startup_spread=timedelta(),
+        paused_for=lambda *_: timedelta(),
+        now=now,
+    )
+
+
 class Fleet:
     """Resources as the watch would bring them, and what looks at their vaults would have found."""
 
@@ -65,17 +80,7 @@ class Fleet:
         self._count = count
         self.metrics = Metrics()
         self.metrics.leading_when(lambda: True)
-        unused: Any = None
-        self.controller = Controller(
-            reconciler=unused,
-            writer=unused,
-            timing=TIMING,
-            observer=self.metrics,
-            wake=lambda *_: None,
-            startup_spread=timedelta(),
-            paused_for=lambda *_: timedelta(),
-            now=_now,
-        )
+        self.controller = idle_controller(self.metrics, _now)
         self.throttle = Throttle({CallKind.WRITE: [Limit(200, 60)], CallKind.READ: [Limit(10_000, 3600)]})
         policy = parse_policy(policy_manifest(namespace="team-00", mode="Enforce"))
         self.policy = TrackedPolicy(ObjectRef(policy.key, "uid"), 1, policy, None, {})

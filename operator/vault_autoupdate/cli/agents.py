@@ -17,9 +17,16 @@ import click
 from rich.console import Console
 
 from vault_autoupdate.arm.client import CallContext
-from vault_autoupdate.cli import agent_view as terminal_agents
-from vault_autoupdate.cli import view as terminal
-from vault_autoupdate.cli.agent_view import AgentRow, UpdateGroup
+from vault_autoupdate.cli.agent_view import (
+    AgentRow,
+    UpdateGroup,
+    agents_document,
+    order_document,
+    rollout_document,
+    show_agents,
+    show_order,
+    show_rollout,
+)
 from vault_autoupdate.cli.common import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -34,6 +41,7 @@ from vault_autoupdate.cli.common import (
     refuse,
     settings_options,
 )
+from vault_autoupdate.cli.view import View, open_view, print_json
 from vault_autoupdate.core import Core, utc_now
 from vault_autoupdate.decide.agent_report import AgentReport, Concern, build_report, mapping_of, newest_version
 from vault_autoupdate.decide.rollout import Phase, Rollout, decide, enter
@@ -96,11 +104,11 @@ def agents(file: TextIO, output: str, everything: bool, patterns: tuple[str, ...
         report = build_report(machines, each.mappings, newest=newest, now=now)
         rows = _rows(machines, each.mappings, newest, now)
         behind = behind or _needs_attention(report)
-        documents.append(terminal_agents.agents_document(each.resource, rows, report))
+        documents.append(agents_document(each.resource, rows, report))
         if output == "text":
-            terminal_agents.show_agents(console, each.resource, rows, report, everything=everything)
+            show_agents(console, each.resource, rows, report, everything=everything)
     if output == "json":
-        click.echo(terminal.print_json(documents))
+        click.echo(print_json(documents))
     sys.exit(EXIT_CHANGES if behind else 0)
 
 
@@ -129,16 +137,16 @@ def update_agents(file: TextIO, output: str, patterns: tuple[str, ...], dry_run:
             rules = updates.rules() if updates else _DEFAULT_RULES
             if dry_run or resource.spec.mode is Mode.AUDIT:
                 groups = _order(_read(core, resource), rules, patterns)
-                terminal_agents.show_order(console, resource, rules, groups)
-                documents.append(terminal_agents.order_document(resource, rules, groups))
+                show_order(console, resource, rules, groups)
+                documents.append(order_document(resource, rules, groups))
                 code = max(code, EXIT_CHANGES if groups and dry_run else 0)
                 continue
             state = VaultState()
-            with terminal.open_view(console) as view:
+            with open_view(console) as view:
                 watcher.view = view
                 outcome = asyncio.run(_update(core, resource, state, view, rules=rules, patterns=patterns))
-            terminal_agents.show_rollout(console, state, outcome.readiness)
-            documents.append(terminal_agents.rollout_document(resource, state, outcome.readiness))
+            show_rollout(console, state, outcome.readiness)
+            documents.append(rollout_document(resource, state, outcome.readiness))
             if outcome.superseded:
                 running = plural(len(state.rollout.updates) if state.rollout else 0, "update")
                 console.print(f"Interrupted. Nothing more is started; {running} still running in Azure.")
@@ -146,7 +154,7 @@ def update_agents(file: TextIO, output: str, patterns: tuple[str, ...], dry_run:
                 break
             code = max(code, 0 if _all_updated(outcome, state) else EXIT_FAILED)
     if output == "json":
-        click.echo(terminal.print_json(documents))
+        click.echo(print_json(documents))
     sys.exit(code)
 
 
@@ -154,7 +162,7 @@ async def _update(
     core: Core,
     resource: VaultAutoUpdate,
     state: VaultState,
-    view: terminal.View,
+    view: View,
     *,
     rules: RolloutRules,
     patterns: tuple[str, ...],

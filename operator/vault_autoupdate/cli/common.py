@@ -13,9 +13,9 @@ from typing import Any, Final, TextIO, TypeVar
 import click
 
 from vault_autoupdate.arm.throttle import CallKind
-from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
 from vault_autoupdate.cli.options import EXIT_FAILED, fail, load, refuse, settings_options
+from vault_autoupdate.cli.view import View
 from vault_autoupdate.core import Core, open_core
 from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.logs import configure_logging
@@ -54,7 +54,7 @@ def output_option(command: F) -> F:
 class Watcher:
     """Passes the outcome of each mapping and machine to the view. Implements `CallObserver` and `RunObserver`."""
 
-    view: terminal.View | None = None
+    view: View | None = None
 
     def work_failed_to_start(self, kind: WorkKind, label: str, explanation: Explanation) -> None:  # noqa: ARG002 - the label tells
         """See `RunObserver`."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from rich.console import Console
 
-from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.common import on_interrupt
+from vault_autoupdate.cli.view import View
 from vault_autoupdate.core import Core, utc_now
 from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
@@ -39,7 +39,7 @@ async def bring_about(
     core: Core,
     resource: VaultAutoUpdate,
     state: VaultState,
-    view: terminal.View,
+    view: View,
     console: Console,
     *,
     select: Select = every_one,

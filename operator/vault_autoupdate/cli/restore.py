@@ -10,7 +10,6 @@ from typing import Any, Final, TextIO
 import click
 from rich.console import Console
 
-from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.common import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -26,6 +25,7 @@ from vault_autoupdate.cli.common import (
 from vault_autoupdate.cli.manifest import InvalidManifest
 from vault_autoupdate.cli.passes import bring_about, look_and_plan
 from vault_autoupdate.cli.snapshot import Snapshot, read_snapshots
+from vault_autoupdate.cli.view import open_view, plan_document, print_json, run_document, show_plan, show_run
 from vault_autoupdate.core import Core
 from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
@@ -89,7 +89,7 @@ def restore(file: TextIO, output: str, yes: bool, **flags: str | None) -> None:
                 documents += _show(snapshot, parts, console if output == "text" else None)
                 code = max(code, EXIT_CHANGES if any(part.keys for part in parts) else 0)
     if output == "json":
-        click.echo(terminal.print_json(documents))
+        click.echo(print_json(documents))
     sys.exit(code)
 
 
@@ -128,9 +128,9 @@ def _show(snapshot: Snapshot, parts: list[_Part], console: Console | None) -> li
     documents = []
     for part in parts:
         plan = Plan(tuple(each for each in part.plan.decisions if each.key in part.keys or not each.actionable))
-        documents.append(terminal.plan_document(part.resource, plan))
+        documents.append(plan_document(part.resource, plan))
         if console:
-            terminal.show_plan(console, part.resource, plan, everything=False)
+            show_plan(console, part.resource, plan, everything=False)
     if console:
         for path in gone:
             console.print(f"no longer there: {path}", markup=False, highlight=False, soft_wrap=True)
@@ -144,11 +144,11 @@ def _put_back(
     code = 0
     for part in filter(lambda each: each.keys, parts):
         state = VaultState()
-        with terminal.open_view(console) as view:
+        with open_view(console) as view:
             watcher.view = view
             outcome = asyncio.run(bring_about(core, part.resource, state, view, console, select=part.includes))
-        terminal.show_run(console, part.resource, state, outcome.readiness)
-        documents.append(terminal.run_document(part.resource, state, outcome.readiness))
+        show_run(console, part.resource, state, outcome.readiness)
+        documents.append(run_document(part.resource, state, outcome.readiness))
         if outcome.superseded:
             jobs = plural(len(state.operations), "job")
             console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")

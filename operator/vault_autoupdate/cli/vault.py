@@ -11,7 +11,6 @@ from typing import TextIO
 import click
 from rich.console import Console
 
-from vault_autoupdate.cli import view as terminal
 from vault_autoupdate.cli.common import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -26,6 +25,7 @@ from vault_autoupdate.cli.common import (
 )
 from vault_autoupdate.cli.passes import bring_about, look_and_plan
 from vault_autoupdate.cli.schedules import look_at_schedules, show_schedules
+from vault_autoupdate.cli.view import open_view, plan_document, print_json, run_document, show_plan, show_run
 from vault_autoupdate.decide.runbook_schedule import Standing
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.errors import AzureError
@@ -63,12 +63,12 @@ def show_plans(settings: Settings, resources: Iterable[VaultAutoUpdate], output:
                 fail(f"{resource.key}: {error.reason}: {error}")
             to_move = sum(each.standing is Standing.DIFFERS for each in schedules.findings) if schedules else 0
             changes += len(result.actionable) + to_move
-            documents.append(terminal.plan_document(resource, result, schedules))
+            documents.append(plan_document(resource, result, schedules))
             if output == "text":
-                terminal.show_plan(console, resource, result, everything=everything)
+                show_plan(console, resource, result, everything=everything)
                 show_schedules(console, schedules)
     if output == "json":
-        click.echo(terminal.print_json(documents))
+        click.echo(print_json(documents))
     return EXIT_CHANGES if changes else 0
 
 
@@ -95,11 +95,11 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
     with open_quiet_core(settings, watcher) as core:
         for resource in resources:
             state = VaultState()
-            with terminal.open_view(console) as view:
+            with open_view(console) as view:
                 watcher.view = view
                 outcome = asyncio.run(bring_about(core, resource, state, view, console))
-            terminal.show_run(console, resource, state, outcome.readiness)
-            documents.append(terminal.run_document(resource, state, outcome.readiness))
+            show_run(console, resource, state, outcome.readiness)
+            documents.append(run_document(resource, state, outcome.readiness))
             if outcome.superseded:
                 jobs = plural(len(state.operations), "job")
                 console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")
@@ -107,7 +107,7 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
                 break
             code = max(code, 0 if outcome.readiness.ready == "True" or _only_audit(resource, outcome) else EXIT_FAILED)
     if output == "json":
-        click.echo(terminal.print_json(documents))
+        click.echo(print_json(documents))
     sys.exit(code)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import pytest_asyncio
+from kubernetes.aio import client, config
 
 from asr_simulator import SimulatorThread
+from vault_autoupdate.cluster.connection import Connection
 from workbench.kube.control_plane import ControlPlane
 from workbench.process.operator import OperatorProcess
 from workbench.site import Site, check_log, jobs_take, make_operator, make_simulator, scenario, vault
@@ -117,3 +120,13 @@ def own_site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Ite
             return Site(control_plane, sim, namespace, vault(), operator)
 
         yield make
+
+
+@pytest_asyncio.fixture
+async def api(control_plane: ControlPlane) -> AsyncIterator[Connection]:
+    """The operator's own connection to the API server, with all rights."""
+    configuration = client.Configuration()
+    kubeconfig = str(control_plane.admin_kubeconfig)
+    await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
+    async with Connection(configuration) as own:
+        yield own

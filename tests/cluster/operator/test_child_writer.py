@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
-from kubernetes.aio import client, config
 
 from vault_autoupdate.cluster.child_writer import ChildWriter
 from vault_autoupdate.cluster.connection import Connection
@@ -17,15 +14,6 @@ from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import collection_path, manifest, resource_path
 
 NAME = "estate-dr-weu"
-
-
-@pytest_asyncio.fixture
-async def api(control_plane: ControlPlane) -> AsyncIterator[Connection]:
-    configuration = client.Configuration()
-    kubeconfig = str(control_plane.admin_kubeconfig)
-    await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
-    async with Connection(configuration) as own:
-        yield own
 
 
 @pytest.fixture

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
-from kubernetes.aio import client, config
 
 from vault_autoupdate.cluster.connection import Connection
 from vault_autoupdate.cluster.writer import KubeWriter
@@ -19,15 +15,6 @@ from workbench.kube.rest import MERGE_PATCH
 from workbench.site import FINALIZER
 
 OTHERS = ["example.com/a", "example.com/b"]
-
-
-@pytest_asyncio.fixture
-async def api(control_plane: ControlPlane) -> AsyncIterator[Connection]:
-    configuration = client.Configuration()
-    kubeconfig = str(control_plane.admin_kubeconfig)
-    await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
-    async with Connection(configuration) as own:
-        yield own
 
 
 @pytest.fixture

@@ -8,23 +8,15 @@ from tests.unit.builders import ACCOUNT_ID, SUBSCRIPTION
 from vault_autoupdate.model.policy import PolicySpec, Source, parse_policy
 from vault_autoupdate.model.quantity import Quantity, parse_quantity
 from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode
+from workbench.kube.resources import policy_manifest
 
 _AT_NIGHT = {"time": "02:30", "timeZone": "Europe/Amsterdam"}
 _WINDOW = {"schedule": "0 22 * * SAT", "duration": "4h"}
 
 
 def _body(**spec: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "scope": {"subscriptions": [SUBSCRIPTION]},
-        "template": {"autoUpdate": "Enabled"},
-        "automationAccount": [{"current": True}],
-    } | spec
-    return {
-        "apiVersion": "asr.vault-autoupdate.io/v1alpha1",
-        "kind": "VaultAutoUpdatePolicy",
-        "metadata": {"name": "estate", "namespace": "platform", "uid": "u", "generation": 3},
-        "spec": {name: value for name, value in fields.items() if value is not None},
-    }
+    manifest = policy_manifest(namespace="platform", **spec)
+    return manifest | {"metadata": manifest["metadata"] | {"uid": "u", "generation": 3}}
 
 
 def test_a_policy_that_says_no_more_only_looks() -> None:

@@ -88,7 +88,9 @@ class _ServiceError(Document):
     activity_id: Text = ""
 
 
-class _ProviderError(Document):
+class _CodedError(Document):
+    """Of a provider, and of what blocks a machine."""
+
     error_code: Number = ""
     error_message: Text = ""
     possible_causes: Text = ""
@@ -97,7 +99,7 @@ class _ProviderError(Document):
 
 class _JobErrorDetails(Document):
     service_error_details: _ServiceError | None = None
-    provider_error_details: _ProviderError | None = None
+    provider_error_details: _CodedError | None = None
 
 
 class _JobProperties(Document):
@@ -115,13 +117,6 @@ class _JobProperties(Document):
 class _Job(Document):
     name: Name
     properties: _JobProperties
-
-
-class _Blocker(Document):
-    error_code: Number = ""
-    error_message: Text = ""
-    possible_causes: Text = ""
-    recommended_action: Text = ""
 
 
 class _ItemProvider(Document):
@@ -150,7 +145,7 @@ class _ItemDetails(Document):
     is_agent_upgrade_retry_threshold_exhausted: bool | None = None
     is_agent_reinstall_required: bool | None = None
     reasons_blocking_reinstall: Text = Field("", alias="reasonsBlockingReInstall")
-    reasons_blocking_reinstall_details: list[_Blocker] | None = None
+    reasons_blocking_reinstall_details: list[_CodedError] | None = None
 
 
 class _ItemProperties(Document):
@@ -296,7 +291,7 @@ def update_agent_body() -> dict[str, Any]:
 
 def _job_error(error: _JobErrorDetails, activity_id: str) -> Explanation:
     service = error.service_error_details or _ServiceError()
-    provider = error.provider_error_details or _ProviderError()
+    provider = error.provider_error_details or _CodedError()
     return Explanation(
         code=clean(service.code or provider.error_code, bounds.READ_WORD),
         message=service.message or provider.error_message,
