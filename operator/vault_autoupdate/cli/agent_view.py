@@ -15,6 +15,7 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, MachineCo
 from vault_autoupdate.decide.rollout import Rollout
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import Machine
+from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.resource import RolloutRules, VaultAutoUpdate
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.report.agent_fields import agent_fields
@@ -145,7 +146,7 @@ def order_document(resource: VaultAutoUpdate, rules: RolloutRules, groups: Seque
 def show_rollout(console: Console, state: VaultState, readiness: Readiness) -> None:
     """Print how updates ended: the words, and the counters."""
     rollout = state.rollout or Rollout()
-    colour = "green" if readiness.ready == "True" else "yellow" if readiness.reconciling else "red"
+    colour = "green" if readiness.ready == ConditionStatus.TRUE else "yellow" if readiness.reconciling else "red"
     console.print(f"[{colour}]{escape(readiness.reason)}[/]: {escape(readiness.message)}", soft_wrap=True)
     reboots = f" ({rollout.reboots:,} to be rebooted)" if rollout.reboots else ""
     left = len(state.rollout_decision.waiting) if state.rollout_decision else 0

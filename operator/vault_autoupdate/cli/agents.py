@@ -47,6 +47,7 @@ from vault_autoupdate.decide.agent_report import AgentReport, Concern, build_rep
 from vault_autoupdate.decide.rollout import Phase, Rollout, decide, enter
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.model.azure import ContainerMapping, Machine
+from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, VaultAutoUpdate
 from vault_autoupdate.model.text import plural
@@ -192,7 +193,7 @@ def _refuse_unsuitable(resources: Sequence[VaultAutoUpdate], *, dry_run: bool) -
 
 def _all_updated(outcome: Outcome, state: VaultState) -> bool:
     decision = state.rollout_decision
-    return outcome.readiness.ready == "True" and decision is not None and decision.phase is Phase.DONE
+    return outcome.readiness.ready == ConditionStatus.TRUE and decision is not None and decision.phase is Phase.DONE
 
 
 def _read(core: Core, resource: VaultAutoUpdate) -> _Found:

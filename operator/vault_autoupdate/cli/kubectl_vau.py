@@ -37,6 +37,7 @@ from vault_autoupdate.cluster.connection import (
 )
 from vault_autoupdate.cluster.resources import change_resource, list_events, read_resource
 from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import REQUESTED_AT, InvalidSpec, ResourceKey, VaultAutoUpdate, parse_resource
 from vault_autoupdate.model.text import printable
@@ -183,7 +184,7 @@ def now(name: str, kubeconfig: str, context: str, namespace: str, *, wait: bool)
     ready = _in_cluster(place, ask)
     if wait:
         click.echo(printable(f"{ready.get('reason', 'Unknown')}: {ready.get('message', '')}"))
-        sys.exit(0 if ready.get("status") == "True" else EXIT_FAILED)
+        sys.exit(0 if ready.get("status") == ConditionStatus.TRUE else EXIT_FAILED)
 
 
 @main.command()
@@ -243,7 +244,9 @@ async def _answered(api: Connection, key: ResourceKey, stamp: str) -> dict[str, 
             while True:
                 status = (await read_resource(api, key)).get("status") or {}
                 if status.get("lastHandledReconcileAt") == stamp:
-                    return next((each for each in status.get("conditions", ()) if each.get("type") == "Ready"), {})
+                    return next(
+                        (each for each in status.get("conditions", ()) if each.get("type") == ConditionType.READY), {}
+                    )
                 await asyncio.sleep(_PERIOD)
     except TimeoutError:
         raise ClusterUnreadable(f"{key} was not looked at: does the operator run, and watch its namespace?") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from vault_autoupdate.model.conditions import ConditionStatus
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.values import read_count, read_entries, read_time
 
@@ -56,10 +56,10 @@ def policy_rows(documents: Iterable[Mapping[str, Any]]) -> list[PolicyRow]:
 def _row(document: Mapping[str, Any]) -> PolicyRow:
     metadata, spec, status = (_mapping(document.get(part)) for part in ("metadata", "spec", "status"))
     conditions = {each.get("type"): each for each in read_entries(status.get("conditions"))}
-    ready, counts = conditions.get("Ready", {}), _mapping(status.get("vaults"))
+    ready, counts = conditions.get(ConditionType.READY, {}), _mapping(status.get("vaults"))
     waiting = [
         conditions[kind]
-        for kind in ("Stalled", "RemovalsBlocked", "RolloutPaused")
+        for kind in (ConditionType.STALLED, ConditionType.REMOVALS_BLOCKED, ConditionType.ROLLOUT_PAUSED)
         if conditions.get(kind, {}).get("status") == ConditionStatus.TRUE
     ]
     subscriptions = _mapping(_mapping(status.get("discovery")).get("subscriptions"))

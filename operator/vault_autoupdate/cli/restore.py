@@ -31,6 +31,7 @@ from vault_autoupdate.decide.plan import Plan
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.way_back import Step, steps_back, to_put_back
 from vault_autoupdate.model.azure import ContainerMapping
+from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import API_VERSION, KIND, InvalidSpec, VaultAutoUpdate, parse_resource
 from vault_autoupdate.model.text import plural
@@ -153,5 +154,5 @@ def _put_back(
             jobs = plural(len(state.operations), "job")
             console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")
             return EXIT_INTERRUPTED
-        code = max(code, 0 if outcome.readiness.ready == "True" else EXIT_FAILED)
+        code = max(code, 0 if outcome.readiness.ready == ConditionStatus.TRUE else EXIT_FAILED)
     return code

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from vault_autoupdate.cli.policy_rows import PolicyRow
 from vault_autoupdate.cli.status_rows import FleetRow, summary_of
+from vault_autoupdate.model.conditions import ConditionStatus
 
 _STYLES: Final = {0: "bold red", 1: "red", 2: "yellow", 3: "cyan", 4: "dim", 5: "yellow", 6: "green"}
 _COLUMNS: Final = (
@@ -54,7 +55,9 @@ def policy_table(rows: Sequence[PolicyRow], now: datetime) -> RenderableType:
         header_style="bold",
     )
     for row in rows:
-        state = Text("Ready" if row.ready == "True" else row.reason or "Pending", style=_STYLES[row.severity])
+        state = Text(
+            "Ready" if row.ready == ConditionStatus.TRUE else row.reason or "Pending", style=_STYLES[row.severity]
+        )
         counts = (row.not_ready, row.orphaned, row.unreachable)
         numbers = (Text(f"{count:,}" if count else "", justify="right") for count in counts)
         since = Text(_ago(row.since, now), justify="right")
@@ -90,7 +93,7 @@ def _cells(row: FleetRow, now: datetime) -> dict[str, str]:
         "COMPLIANT": f"{row.compliant:,}/{row.in_scope:,}",
         "FAILED": f"{row.failed:,}" if row.failed else "",
         "JOBS": f"{row.jobs:,}" if row.jobs else "",
-        "STATE": "Ready" if row.ready == "True" else row.reason or "Pending",
+        "STATE": "Ready" if row.ready == ConditionStatus.TRUE else row.reason or "Pending",
         "SINCE": _ago(row.since, now),
         "MODE": row.mode,
         "REGION": row.region,

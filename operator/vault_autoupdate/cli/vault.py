@@ -28,6 +28,7 @@ from vault_autoupdate.cli.schedules import look_at_schedules, show_schedules
 from vault_autoupdate.cli.view import open_view, plan_document, print_json, run_document, show_plan, show_run
 from vault_autoupdate.decide.runbook_schedule import Standing
 from vault_autoupdate.decide.state import VaultState
+from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
@@ -105,7 +106,10 @@ def apply(file: TextIO, output: str, **flags: str | None) -> None:
                 console.print(f"Interrupted. {jobs} still running in Azure; the same command again finds them.")
                 code = EXIT_INTERRUPTED
                 break
-            code = max(code, 0 if outcome.readiness.ready == "True" or _only_audit(resource, outcome) else EXIT_FAILED)
+            code = max(
+                code,
+                0 if outcome.readiness.ready == ConditionStatus.TRUE or _only_audit(resource, outcome) else EXIT_FAILED,
+            )
     if output == "json":
         click.echo(print_json(documents))
     sys.exit(code)
@@ -118,4 +122,4 @@ def _without_times(resource: VaultAutoUpdate) -> VaultAutoUpdate:
 
 def _only_audit(resource: VaultAutoUpdate, outcome: Outcome) -> bool:
     """Whether the vault differs only because the manifest says to change nothing."""
-    return outcome.error is None and outcome.readiness.reason == "DriftDetected" and resource.spec.mode == "Audit"
+    return outcome.error is None and outcome.readiness.reason == Reason.DRIFT_DETECTED and resource.spec.mode == "Audit"

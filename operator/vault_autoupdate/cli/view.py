@@ -19,6 +19,7 @@ from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.decide.state import Run, VaultState
+from vault_autoupdate.model.conditions import ConditionStatus
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.text import plural
@@ -198,7 +199,7 @@ def plan_document(resource: VaultAutoUpdate, plan: Plan, schedules: ScheduleRepo
 def show_run(console: Console, resource: VaultAutoUpdate, state: VaultState, readiness: Readiness) -> None:
     """Print how a run ended: the words, and the four counters that the runbook ends with."""
     run = state.run or Run("", resource.created_at)
-    colour = "green" if readiness.ready == "True" else "yellow" if readiness.reconciling else "red"
+    colour = "green" if readiness.ready == ConditionStatus.TRUE else "yellow" if readiness.reconciling else "red"
     console.print(f"[{colour}]{escape(readiness.reason)}[/]: {escape(readiness.message)}", soft_wrap=True)
     console.print(
         f"{run.succeeded:,} succeeded, {run.failed:,} failed, {run.failed_to_start:,} failed to start, "

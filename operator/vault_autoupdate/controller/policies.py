@@ -15,6 +15,7 @@ from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.discovery.reconciler import ChildWriter, PolicyReconciler, Surroundings
 from vault_autoupdate.discovery.state import PolicyState
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import AzureError, NotLeading, NotWritten, ObjectGone
 from vault_autoupdate.model.estate import Child
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy, parse_policy
@@ -195,7 +196,9 @@ class PolicyController:
         try:
             tracked.tokens = await self._tokens_for(policy.key.namespace, policy.spec.template.credential)
         except AzureError as error:
-            await self._publish(tracked, PolicyStanding(Readiness("False", error.reason, str(error), reconciling=True)))
+            await self._publish(
+                tracked, PolicyStanding(Readiness(ConditionStatus.FALSE, error.reason, str(error), reconciling=True))
+            )
             return _LOGIN_PAUSE
         if is_fresh:
             context = await self._reconciler.discover(policy, state, tracked.tokens)
@@ -326,16 +329,18 @@ def _events(before: Mapping[str, Any], standing: PolicyStanding) -> list[Readine
     known = {each["type"]: (each["status"], each["reason"]) for each in before.get("conditions") or ()}
     told = []
     for kind, current, normal in (
-        ("Ready", standing.ready, "True"),
-        ("DiscoveryComplete", standing.complete, "True"),
-        ("RolloutPaused", standing.paused, "False"),
-        ("RemovalsBlocked", standing.blocked, "False"),
+        (ConditionType.READY, standing.ready, ConditionStatus.TRUE),
+        (ConditionType.DISCOVERY_COMPLETE, standing.complete, ConditionStatus.TRUE),
+        (ConditionType.ROLLOUT_PAUSED, standing.paused, ConditionStatus.FALSE),
+        (ConditionType.REMOVALS_BLOCKED, standing.blocked, ConditionStatus.FALSE),
     ):
         if current is None or known.get(kind) == (current.ready, current.reason):
             continue
         if kind not in known and current.ready == normal:
             continue  # nothing was wrong before, nor is it now
         told.append(
-            current if kind == "Ready" else replace(current, ready="True" if current.ready == normal else "False")
+            current
+            if kind == ConditionType.READY
+            else replace(current, ready=ConditionStatus.TRUE if current.ready == normal else ConditionStatus.FALSE)
         )
     return told

@@ -18,17 +18,19 @@ from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.resource_specs import CONDITIONS, OTHER, REASONS
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.resource import AutoUpdate, Mode
 from vault_autoupdate.report.mapping_words import MAPPING_STATES, by_state
 from vault_autoupdate.report.values import read_count
 
 _REASONS: Final = frozenset(REASONS)
+_STATUSES: Final = frozenset(ConditionStatus)
 _AS_OF_THE_WELL: Final = {
-    "Reconciling": "False",
-    "Stalled": "False",
-    "AgentsCurrent": "True",
-    "AutomationAccountHealthy": "True",
-    "RunbookScheduleInSync": "True",
+    ConditionType.RECONCILING: ConditionStatus.FALSE,
+    ConditionType.STALLED: ConditionStatus.FALSE,
+    ConditionType.AGENTS_CURRENT: ConditionStatus.TRUE,
+    ConditionType.AUTOMATION_ACCOUNT_HEALTHY: ConditionStatus.TRUE,
+    ConditionType.RUNBOOK_SCHEDULE_IN_SYNC: ConditionStatus.TRUE,
 }
 """The status that each condition has of a resource which needs nobody."""
 
@@ -94,12 +96,12 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
     state, spec = tracked.state, tracked.resource.spec if tracked.resource else None
     ready, reason = ready_condition(tracked.status)
     audited = spec is not None and spec.mode is Mode.AUDIT
-    waited_for = not (audited and reason == "DriftDetected")
+    waited_for = not (audited and reason == Reason.DRIFT_DETECTED)
     not_ready_for = tracked.history.not_ready_for(now) if waited_for else 0.0
     return ResourceFacts(
         namespace=tracked.ref.key.namespace,
         name=tracked.ref.key.name,
-        ready=str(ready) if ready in {"True", "False"} else "Unknown",
+        ready=str(ready) if ready in _STATUSES else ConditionStatus.UNKNOWN,
         reason=_bounded(reason),
         not_ready_for=not_ready_for or None,
         auto_update=spec.auto_update is AutoUpdate.ENABLED if spec else None,
@@ -162,7 +164,9 @@ def _attempts_most(tracked: TrackedResource) -> int:
 
 def _conditions(status: Mapping[str, Any]) -> tuple[ConditionFact, ...]:
     return tuple(
-        ConditionFact(condition["type"], condition.get("status", "Unknown"), _bounded(condition.get("reason")))
+        ConditionFact(
+            condition["type"], condition.get("status", ConditionStatus.UNKNOWN), _bounded(condition.get("reason"))
+        )
         for condition in status.get("conditions") or ()
         if condition.get("type") in CONDITIONS and condition.get("status") != _AS_OF_THE_WELL[condition["type"]]
     )

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.metrics.policy_specs import POLICY_SPECS, PendingStep, SubscriptionState, VaultStanding
 from vault_autoupdate.metrics.spec_types import PREFIX
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.resource import Mode
 from vault_autoupdate.report.values import read_count, read_entries, read_time
 
@@ -54,19 +55,19 @@ def policy_families(policies: Iterable[TrackedPolicy]) -> Iterator[GaugeMetricFa
 def _samples_of(tracked: TrackedPolicy) -> Iterator[Sample]:
     status, policy = tracked.status, tracked.policy
     conditions = {each.get("type"): each for each in read_entries(status.get("conditions"))}
-    if ready := conditions.get("Ready"):
-        yield "ready", (str(ready.get("reason")),), ready.get("status") == "True"
+    if ready := conditions.get(ConditionType.READY):
+        yield "ready", (str(ready.get("reason")),), ready.get("status") == ConditionStatus.TRUE
     if policy is not None:
         yield "enforced", (), policy.spec.mode is Mode.ENFORCE
         yield "suspended", (), policy.spec.suspend
         yield "discovery_interval_seconds", (), policy.spec.discovery.interval.total_seconds()
     for name, kind in (
-        ("discovery_complete", "DiscoveryComplete"),
-        ("rollout_paused", "RolloutPaused"),
-        ("removals_blocked", "RemovalsBlocked"),
+        ("discovery_complete", ConditionType.DISCOVERY_COMPLETE),
+        ("rollout_paused", ConditionType.ROLLOUT_PAUSED),
+        ("removals_blocked", ConditionType.REMOVALS_BLOCKED),
     ):
         if kind in conditions:
-            yield name, (), conditions[kind].get("status") == "True"
+            yield name, (), conditions[kind].get("status") == ConditionStatus.TRUE
     yield from _discovery_samples(tracked)
     if isinstance(counts := status.get("vaults"), Mapping):
         yield from _vault_samples(counts)

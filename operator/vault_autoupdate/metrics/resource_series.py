@@ -14,6 +14,7 @@ from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.metrics.facts import ResourceFacts, RolloutFacts
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS
 from vault_autoupdate.metrics.spec_types import PREFIX
+from vault_autoupdate.model.conditions import ConditionStatus
 
 _MINUTE: Final = 60.0
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -42,7 +43,7 @@ def write_resources(resources: Iterable[ResourceFacts]) -> str:
 
 def samples_of(facts: ResourceFacts) -> Iterator[Sample]:
     """The series of one resource; what says nothing is left out."""
-    yield "resource_ready", "", int(facts.ready == "True")
+    yield "resource_ready", "", int(facts.ready == ConditionStatus.TRUE)
     if facts.not_ready_for is not None:
         yield "resource_not_ready_seconds", _label("reason", facts.reason), facts.not_ready_for
     if facts.auto_update is not None:

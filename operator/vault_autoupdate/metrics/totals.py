@@ -20,6 +20,7 @@ from vault_autoupdate.metrics.facts import ResourceFacts
 from vault_autoupdate.metrics.resource_specs import AGENT_STATES, OTHER_VERSION, Trouble
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model import bounds
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.report.mapping_words import MAPPING_STATES
 
 _UNREADY_AFTER: Final = 900.0
@@ -69,7 +70,7 @@ def troubles_of(
         return
     interval = facts.interval or _DEFAULT_INTERVAL
     if facts.not_ready_for is not None:
-        if facts.not_ready_for > _UNREADY_AFTER and facts.reason != "Progressing":
+        if facts.not_ready_for > _UNREADY_AFTER and facts.reason != Reason.PROGRESSING:
             yield Trouble.UNREADY
         if facts.not_ready_for > _NOT_READY_INTERVALS * interval:
             yield Trouble.NOT_READY
@@ -77,7 +78,7 @@ def troubles_of(
         yield Trouble.UNCHECKED
     elif any(now - at > _longest_unlooked(look_intervals, subject) for subject, at in facts.looks.items()):
         yield Trouble.LOOKS_OLD
-    if any(each.type == "Stalled" and each.status == "True" for each in facts.conditions):
+    if any(each.type == ConditionType.STALLED and each.status == ConditionStatus.TRUE for each in facts.conditions):
         yield Trouble.STALLED
     if facts.failures:
         yield from _troubles_of_changes(facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ConditionStatus", "ConditionType", "Reason"]
+__all__ = ["ConditionStatus", "ConditionType", "PolicyReason", "Reason"]
 
 
 class ConditionType(StrEnum):
@@ -16,6 +16,10 @@ class ConditionType(StrEnum):
     AGENTS_CURRENT = "AgentsCurrent"
     AUTOMATION_ACCOUNT_HEALTHY = "AutomationAccountHealthy"
     RUNBOOK_SCHEDULE_IN_SYNC = "RunbookScheduleInSync"
+    DISCOVERY_COMPLETE = "DiscoveryComplete"
+    """Of policies, as those that follow."""
+    ROLLOUT_PAUSED = "RolloutPaused"
+    REMOVALS_BLOCKED = "RemovalsBlocked"
 
 
 class ConditionStatus(StrEnum):
@@ -51,3 +55,19 @@ class Reason(StrEnum):
     AGENT_UPDATES_FAILED = "AgentUpdatesFailed"
     AGENT_UPDATES_WAITING = "AgentUpdatesWaiting"
     UPDATE_AGENTS_REFUSED = "UpdateAgentsRefused"
+
+
+class PolicyReason(StrEnum):
+    """The same of the conditions of policies, where `Reason` has no word for it."""
+
+    COVERED = "Covered"
+    UNCOVERED = "Uncovered"
+    WOULD_CHANGE = "WouldChange"
+    NOT_WRITTEN = "NotWritten"
+    NOTHING_READABLE = "NothingReadable"
+    DISCOVERY_INCOMPLETE = "DiscoveryIncomplete"
+    COMPLETE = "Complete"
+    NOTHING_IN_SCOPE = "NothingInScope"
+    WITHIN_LIMITS = "WithinLimits"
+    ABOVE_LIMITS = "AboveLimits"
+    TOO_MANY_FAILURES = "TooManyFailures"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.decide.tenancy import Refusal
 from vault_autoupdate.model import bounds
+from vault_autoupdate.model.conditions import ConditionStatus, PolicyReason, Reason
 from vault_autoupdate.model.estate import ChildState, Estate
 from vault_autoupdate.model.policy import APPROVE, VaultAutoUpdatePolicy
 from vault_autoupdate.model.resource import InvalidSpec, Mode
@@ -30,13 +31,17 @@ class PolicyStanding:
 def invalid_policy(error: InvalidSpec) -> PolicyStanding:
     """The policy cannot be acted on."""
     return PolicyStanding(
-        Readiness("False", "InvalidSpec", clean(f"Nothing is done: {error}", bounds.MESSAGE), stalled=True)
+        Readiness(
+            ConditionStatus.FALSE, Reason.INVALID_SPEC, clean(f"Nothing is done: {error}", bounds.MESSAGE), stalled=True
+        )
     )
 
 
 def refused_policy(refusal: Refusal) -> PolicyStanding:
     """The operator's settings do not let the policy's namespace have this done."""
-    return PolicyStanding(Readiness("False", refusal.reason, clean(refusal.message, bounds.MESSAGE), stalled=True))
+    return PolicyStanding(
+        Readiness(ConditionStatus.FALSE, refusal.reason, clean(refusal.message, bounds.MESSAGE), stalled=True)
+    )
 
 
 def suspended_policy() -> PolicyStanding:
@@ -44,7 +49,7 @@ def suspended_policy() -> PolicyStanding:
     message = (
         "Nothing is looked for, made, changed or removed; the resources that there are go on. Set spec.suspend to "
     )
-    return PolicyStanding(Readiness("Unknown", "Suspended", f"{message}false to go on."))
+    return PolicyStanding(Readiness(ConditionStatus.UNKNOWN, Reason.SUSPENDED, f"{message}false to go on."))
 
 
 def standing_of_policy(
@@ -73,12 +78,16 @@ def _ready(
     if not_written:
         name, why = next(iter(sorted(not_written.items())))
         message = f"{plural(len(not_written), 'resource')} could not be written, among them {name}: {why}"
-        return Readiness("False", "NotWritten", clean(message, bounds.MESSAGE), reconciling=True)
+        return Readiness(
+            ConditionStatus.FALSE, PolicyReason.NOT_WRITTEN, clean(message, bounds.MESSAGE), reconciling=True
+        )
     if not estate.read:
-        return Readiness("False", "NothingReadable", _nothing_readable(estate), reconciling=True)
+        return Readiness(
+            ConditionStatus.FALSE, PolicyReason.NOTHING_READABLE, _nothing_readable(estate), reconciling=True
+        )
     if policy.spec.mode is Mode.AUDIT:
         if plan.missing or plan.differing or plan.leaving:
-            return Readiness("False", "WouldChange", _would(plan))
+            return Readiness(ConditionStatus.FALSE, PolicyReason.WOULD_CHANGE, _would(plan))
     elif plan.missing or plan.differing or working:
         waits = plan.rollout.paused or plan.hash
         if working and not troubles:
@@ -86,41 +95,52 @@ def _ready(
         if plan.differing and not troubles:
             troubles.append(_part(len(plan.differing), "resource is to be changed", "resources are to be changed"))
         return Readiness(
-            "False", "Uncovered" if plan.missing else "Progressing", _listed(troubles), reconciling=not waits
+            ConditionStatus.FALSE,
+            PolicyReason.UNCOVERED if plan.missing else Reason.PROGRESSING,
+            _listed(troubles),
+            reconciling=not waits,
         )
     if troubles:
-        return Readiness("False", "Uncovered", f"{_listed(troubles)} status.samples has examples.")
+        return Readiness(
+            ConditionStatus.FALSE, PolicyReason.UNCOVERED, f"{_listed(troubles)} status.samples has examples."
+        )
     if not estate.is_complete:
         return Readiness(
-            "False", "DiscoveryIncomplete", "All vaults that could be seen are covered, but not all could."
+            ConditionStatus.FALSE,
+            PolicyReason.DISCOVERY_INCOMPLETE,
+            "All vaults that could be seen are covered, but not all could.",
         )
-    return Readiness("True", "Covered", f"Every vault that is meant is covered: {plural(selected, 'vault')}.")
+    return Readiness(
+        ConditionStatus.TRUE,
+        PolicyReason.COVERED,
+        f"Every vault that is meant is covered: {plural(selected, 'vault')}.",
+    )
 
 
 def _complete(estate: Estate) -> Readiness:
     if estate.is_complete:
         found = f"{plural(len(estate.vaults), 'vault')} in {plural(len(estate.read), 'subscription')}"
-        return Readiness("True", "Complete", f"All of the scope could be read: {found}.")
+        return Readiness(ConditionStatus.TRUE, PolicyReason.COMPLETE, f"All of the scope could be read: {found}.")
     troubles = [*estate.doubts, *(estate.unreachable[key] for key in sorted(estate.unreachable))]
     if not troubles:
         return Readiness(
-            "False",
-            "NothingInScope",
+            ConditionStatus.FALSE,
+            PolicyReason.NOTHING_IN_SCOPE,
             "No subscription could be seen in spec.scope. Nothing is removed because of it. Check the names, and that "
             "the identity has a role there.",
         )
     lost = f"{plural(len(estate.unreachable), 'subscription')} could not be read. " if estate.unreachable else ""
     message = f"{lost}{troubles[0].action} What could not be seen keeps its resources."
-    return Readiness("False", troubles[0].code, clean(message, bounds.MESSAGE))
+    return Readiness(ConditionStatus.FALSE, troubles[0].code, clean(message, bounds.MESSAGE))
 
 
 def _paused(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
     rollout = plan.rollout
     if policy.spec.mode is Mode.AUDIT or not rollout.paused:
-        return Readiness("False", "WithinLimits", "Nothing keeps the rollout.")
+        return Readiness(ConditionStatus.FALSE, PolicyReason.WITHIN_LIMITS, "Nothing keeps the rollout.")
     return Readiness(
-        "True",
-        "TooManyFailures",
+        ConditionStatus.TRUE,
+        PolicyReason.TOO_MANY_FAILURES,
         f"{plural(rollout.failed, 'resource')} failed; limits.maxFailures allows {rollout.allowed}. "
         "No new ones are made. Mend them (kubectl get vau says why), suspend those that are to stay so, or raise "
         "limits.maxFailures.",
@@ -129,7 +149,7 @@ def _paused(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
 
 def _blocked(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
     if policy.spec.mode is Mode.AUDIT or (plan.removals.is_open and plan.changes.is_open):
-        return Readiness("False", "WithinLimits", "Nothing waits for approval.")
+        return Readiness(ConditionStatus.FALSE, PolicyReason.WITHIN_LIMITS, "Nothing waits for approval.")
     parts = []
     if not plan.removals.is_open:
         parts.append(
@@ -140,7 +160,7 @@ def _blocked(policy: VaultAutoUpdatePolicy, plan: PolicyPlan) -> Readiness:
         parts.append(f"{plural(len(plan.differing), 'resource')} would be changed; {plan.changes.limit} are allowed")
     how = f" To approve exactly that, set the annotation {APPROVE}={plan.hash}." if plan.hash else ""
     where = f"vault-autoupdate policy plan -n {policy.key.namespace} {policy.key.name} lists it."
-    return Readiness("True", "AboveLimits", f"{'. '.join(parts)}.{how} {where}")
+    return Readiness(ConditionStatus.TRUE, PolicyReason.ABOVE_LIMITS, f"{'. '.join(parts)}.{how} {where}")
 
 
 def _would(plan: PolicyPlan) -> str:

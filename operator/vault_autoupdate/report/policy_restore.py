@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vault_autoupdate.decide.policy_limits import Tally
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.estate import Child, ChildState
 from vault_autoupdate.model.policy import ADOPT, POLICY_UID, STAMPED_MODE
 from vault_autoupdate.model.resource import LONG_AGO, POLICY_LABEL, Mode, ObjectRef, ResourceKey, Spec
@@ -27,7 +28,7 @@ def read_child(body: Mapping[str, Any]) -> Child | None:
     except ValidationError:
         return None
     annotations = metadata.get("annotations") or {}
-    ready = _condition(body, "Ready")
+    ready = _condition(body, ConditionType.READY)
     state = _state_of(body, spec, ready)
     return Child(
         ref=ObjectRef(ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")),
@@ -56,15 +57,15 @@ def _state_of(body: Mapping[str, Any], spec: Spec, ready: Mapping[str, Any]) -> 
         return (
             ChildState.EXCUSED if spec.suspend else ChildState.WORKING
         )  # it says nothing about how it is declared now
-    if ready.get("status") == "True":
+    if ready.get("status") == ConditionStatus.TRUE:
         return ChildState.READY
-    if spec.suspend or (spec.mode is Mode.AUDIT and ready.get("reason") == "DriftDetected"):
+    if spec.suspend or (spec.mode is Mode.AUDIT and ready.get("reason") == Reason.DRIFT_DETECTED):
         return ChildState.EXCUSED
-    if _condition(body, "Stalled").get("status") == "True":
+    if _condition(body, ConditionType.STALLED).get("status") == ConditionStatus.TRUE:
         return ChildState.FAILED
-    if _condition(body, "Reconciling").get("status") == "True":
+    if _condition(body, ConditionType.RECONCILING).get("status") == ConditionStatus.TRUE:
         return ChildState.WORKING
-    return ChildState.FAILED if ready.get("status") == "False" else ChildState.WORKING
+    return ChildState.FAILED if ready.get("status") == ConditionStatus.FALSE else ChildState.WORKING
 
 
 def _condition(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from vault_autoupdate.decide.policy_evidence import Evidence
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.model import bounds
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.estate import ChildState, Estate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.policy_readiness import PolicyStanding
@@ -155,15 +156,15 @@ def _conditions(
 ) -> list[dict[str, Any]]:
     """All conditions; `Reconciling` and `Stalled` only while they hold."""
     ready = standing.ready
-    wanted: list[tuple[str, Readiness]] = [("Ready", ready)]
+    wanted: list[tuple[str, Readiness]] = [(ConditionType.READY, ready)]
     if ready.reconciling:
-        wanted.append(("Reconciling", Readiness("True", ready.reason, ready.message)))
+        wanted.append((ConditionType.RECONCILING, Readiness(ConditionStatus.TRUE, ready.reason, ready.message)))
     if ready.stalled:
-        wanted.append(("Stalled", Readiness("True", ready.reason, ready.message)))
+        wanted.append((ConditionType.STALLED, Readiness(ConditionStatus.TRUE, ready.reason, ready.message)))
     for name, each in (
-        ("DiscoveryComplete", standing.complete),
-        ("RolloutPaused", standing.paused),
-        ("RemovalsBlocked", standing.blocked),
+        (ConditionType.DISCOVERY_COMPLETE, standing.complete),
+        (ConditionType.ROLLOUT_PAUSED, standing.paused),
+        (ConditionType.REMOVALS_BLOCKED, standing.blocked),
     ):
         if each is not None:
             wanted.append((name, each))

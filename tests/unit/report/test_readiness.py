@@ -341,7 +341,7 @@ def test_every_message_is_one_bounded_line_and_every_reason_one_word(code: str, 
 
 
 @given(STATES, RESOURCES, ERRORS, st.booleans(), HOSTILE_TEXTS)
-def test_every_state_has_a_situation_that_can_be_shown(
+def test_every_state_has_a_readiness_that_can_be_shown(
     state: VaultState, wanted: VaultAutoUpdate, error: AzureError, deleting: bool, note: str
 ) -> None:
     situations = [

@@ -42,8 +42,8 @@ class Identities:
     """Gives each resource its own source of tokens.
 
     Resources that name the same object with the same content share one. It is held by those who use it (their
-    `Entry` and their pass) and by nobody else, so that it goes when the last of them does, or when what it was made
-    of has changed.
+    `TrackedResource` and their pass) and by nobody else, so that it goes when the last of them does, or when what it
+    was made of has changed.
     """
 
     def __init__(
