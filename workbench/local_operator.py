@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from vault_autoupdate.controller.controller import Controller
-from vault_autoupdate.controller.hints import HintPoll
+from vault_autoupdate.controller.hints import HintPoll, HintWatch
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.core import Core, utc_now
 from vault_autoupdate.decide.hints import Meaning
@@ -80,6 +80,7 @@ class LocalOperator:
 
     controller: Controller
     kept: Kept
+    hints: HintWatch
 
     def is_ready(self, key: ResourceKey) -> bool:
         """Whether the last status of a resource says so."""
@@ -120,8 +121,8 @@ async def local_operator(core: Core, objects: Iterable[dict[str, Any]]) -> Async
         controller.on_change(each)
     working = asyncio.create_task(queue.run(controller.work))
     try:
-        async with watch_for_hints(core, controller, kept):
-            yield LocalOperator(controller, kept)
+        async with watch_for_hints(core, controller, kept) as hints:
+            yield LocalOperator(controller, kept, hints)
     finally:
         controller.stop()
         await queue.stop(_GRACE)

@@ -156,6 +156,7 @@ async def _run(
         now=utc_now,
         policies=policies.controller.policies if policies else None,
         look_intervals=look_intervals(core.timing),
+        logs=hints.logs,
     )
     page = metrics.page(standing.snapshot, per_resource=settings.resource_metrics)
 

@@ -466,6 +466,10 @@ class TestMonitoring:
         urls = [each["annotations"]["dashboard_url"] for group in groups for each in group["rules"] if "alert" in each]
         assert all(url.startswith(f"https://grafana.example.com/d/{uid}/vault-autoupdate") for url in urls)
 
+    def test_a_dashboard_fits_into_the_annotation_by_which_kubectl_applies_it(self) -> None:
+        found = render({"metrics": {"dashboard": {"enabled": True}}}).one("ConfigMap")
+        assert len(json.dumps(found)) < 256 * 1024
+
     def test_monitors_come_with_what_the_metrics_ask_for(self) -> None:
         rendered = render(helm.value_set("monitored"))
         given = environment(rendered.one("Deployment"))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.conftest import AzureFactory
-from vault_autoupdate.controller.hints import HintPoll
+from vault_autoupdate.controller.hints import HintPoll, LogState
 from vault_autoupdate.decide.hints import Meaning
 from workbench.core import SUBSCRIPTION, Azure
 from workbench.local_operator import LocalOperator, local_operator, object_of
@@ -187,6 +187,17 @@ async def test_an_endless_log_is_read_five_pages_at_a_time(azure: AzureFactory) 
         assert len(arm.requests("GET", kind="activity_log")) <= 5 * (readings + 1)
 
 
+async def test_how_the_last_reading_of_each_log_went_is_known(azure: AzureFactory) -> None:
+    async with fleet(azure, 3) as (arm, running):
+        await until(lambda: running.hints.logs()[LogState.READ] == 1, what="a reading")
+        fault = arm.control.add_fault("status", status=500, code="InternalServerError", forever=True)
+        await until(lambda: running.hints.logs()[LogState.FAILING] == 1, what="a reading that fails")
+        arm.control.remove_fault(fault)
+        await until(lambda: running.hints.logs()[LogState.READ] == 1, what="one that goes well again")
+    async with fleet(azure, 3, hints="off") as (_, running):
+        assert set(running.hints.logs().values()) == {0}
+
+
 async def test_without_the_right_it_is_said_once_and_left_for_an_hour(
     azure: AzureFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,6 +206,7 @@ async def test_without_the_right_it_is_said_once_and_left_for_an_hour(
         await until(lambda: running.kept.readings[HintPoll.FORBIDDEN], what="a refusal")
         await pass_time(arm, 600)
         assert len(arm.requests("GET", kind="activity_log")) == 1
+        assert running.hints.logs() == {**dict.fromkeys(LogState, 0), LogState.FORBIDDEN: 1}
     said = [record.getMessage() for record in caplog.records if "no hints" in record.getMessage()]
     assert len(said) == 1
     assert "Microsoft.Insights/eventtypes/values/read" in said[0]

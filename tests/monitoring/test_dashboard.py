@@ -97,8 +97,9 @@ def filled_in(expression: str) -> str:
     return expression
 
 
-EMPTY_WHILE_WELL = {"What the API server refuses", "Azure wants to be left alone"}
-"""Panels that may have nothing to draw in the scenario: no write is refused, and a pause may fall between scrapes."""
+EMPTY_WHILE_WELL = {"What the API server refuses", "Azure wants to be left alone", "Why schedules are amiss"}
+"""Panels that may have nothing to draw in the scenario: no write is refused, a pause may fall between scrapes, and
+schedules are moved to their time."""
 
 
 @pytest.mark.parametrize(

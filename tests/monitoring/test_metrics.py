@@ -17,9 +17,11 @@ from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
+from vault_autoupdate.decide.attribution import ChangedMapping, Drift, Standing
 from vault_autoupdate.decide.jobs import Operation, Verdict, WorkKind
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.metrics.resource_specs import ACCOUNT_PROBLEMS
 from vault_autoupdate.metrics.spec_types import Kind
 from vault_autoupdate.metrics.specs import OPERATIONS, SPECS
@@ -69,6 +71,8 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     entry = served.see_windows("weu", status_of("False", "MappingsFailed", Reconciling="True"))
     entry.state.attempts = {"a": Attempt(4, NOW, NOW, reason=FailureReason.JOB_FAILED)}
     entry.state.operations = {"b": Operation("b", "job", NOW)}
+    entry.state.schedules.look.report = ScheduleReport("at night", 3, 1)
+    entry.state.drift = Drift(NOW, None, 1, ())
     served.see("neu", {"mappings": {"compliant": 1}}, suspend=True, mode="Audit")
     await served.throttle.call(Caller(QuotaScope("sub", "westeurope"), "dr", "vault"), CallKind.WRITE).__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)
@@ -235,6 +239,33 @@ async def test_when_agents_and_account_were_looked_at_outlives_the_process_and_i
     assert await served.value("resources_in_trouble", trouble="looks_old") == 0
     entry.state.agents.failed(Explanation("AuthorizationFailed", "no"), NOW)
     assert await served.value(told, subject="agents", **labels) is None, "nothing is known that could be old"
+
+
+async def test_schedules_that_are_amiss_are_counted_and_in_mode_audit_they_are_no_trouble(served: Served) -> None:
+    labels = {"namespace": "dr", "name": "weu"}
+    entry = served.see("weu", {"runbookSchedule": {"declared": "at night", "schedules": 5, "inSync": 3}})
+    assert await served.value("runbook_schedules", state="in_sync", **labels) == 3, "as an earlier process found them"
+    assert await served.value("runbook_schedules", state="amiss", **labels) == 2
+    assert await served.value("all_runbook_schedules", state="amiss") == 2
+    assert await served.value("resources_in_trouble", trouble="schedules_amiss") == 1
+
+    entry.state.schedules.look.report = ScheduleReport("at night", 5, 5)
+    assert await served.value("runbook_schedules", state="amiss", **labels) is None
+    assert await served.value("all_runbook_schedules", state="amiss") == 0
+    served.see("neu", mode="Audit").state.schedules.look.report = ScheduleReport("at night", 5, 3)
+    assert await served.value("resources_in_trouble", trouble="schedules_amiss") == 0
+
+
+async def test_how_far_it_is_known_who_undid_something_is_told_with_when_that_was(served: Served) -> None:
+    labels = {"namespace": "dr", "name": "weu"}
+    entry = served.see("weu")
+    assert "vault_autoupdate_drift_found_timestamp_seconds{" not in await served.text()
+    entry.state.drift = Drift(NOW, NOW - HOUR, 1, (ChangedMapping("m", "Disabled"),), problem=Explanation("403", "no"))
+    told = {
+        standing: await served.value("drift_found_timestamp_seconds", attribution=standing, **labels)
+        for standing in Standing
+    }
+    assert told == {**dict.fromkeys(Standing), Standing.NOT_READABLE: NOW.timestamp()}
 
 
 async def test_agents_have_no_series_while_nobody_knows_about_them(served: Served) -> None:

@@ -20,6 +20,7 @@ _BEHIND_LATELY = most("agents", MOVE, 'state="behind"')
 _BY_HAND = of_resource(series("resource_auto_update")) + " == 0"
 _WITHOUT_ROLE = of_resource(series("automation_account_problem", 'reason=~"RoleMissing|RoleTooWeak|RoleDenied"'))
 _BY_PEOPLE = "reinstall_required|retries_exhausted|certificate_update"
+_SCHEDULES_AMISS = 'type="RunbookScheduleInSync",status!="True",reason!="NotReported"'
 _NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
 _MACHINES = "{{ $value | humanize }} machines in the vault of " + _NAME
 
@@ -168,6 +169,20 @@ ACCOUNT_ALERTS = (
         "on the vault, one that only reads, or is denied what its role allows. The condition AutomationAccountHealthy has "
         "the command that gives it one.",
         why="By the time the reason is told, no role was seen for a quarter of an hour.",
+        of_resource=True,
+    ),
+    Alert(
+        "SchedulesNotKept",
+        unless_suspended(
+            present(f"{most('resource_condition', MOVE, _SCHEDULES_AMISS, 'reason')} == 1", "resource_condition")
+        )
+        + f" unless on ({KEY}) {most('resource_audited', MOVE)} == 1",
+        "7h",
+        "warning",
+        "Site Recovery updates agents at another time than declared.",
+        f"Schedules of the update runbook of {_NAME} do not run as spec.runbookSchedule says: {{{{ $labels.reason }}}}. The "
+        "condition RunbookScheduleInSync names them and says what to do.",
+        why="Longer than the six hours between two looks: what one finds is moved at once, or with the next one.",
         of_resource=True,
     ),
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tools.docs_build.alerts_promql import OPERATOR, Alert, matching, refused_since, series
+from tools.docs_build.alerts_promql import MOVE, OPERATOR, Alert, grown, matching, refused_since, series
 
 _OPTIONAL = (
     "get_vault|list_items|get_account|list_schedules|list_job_schedules|list_account_jobs|list_usages"
     "|list_role_assignments|get_role_definition|list_deny_assignments"
 )
 _REFUSED = f'code="403",operation!~"{_OPTIONAL}"'
+_UNREAD = 'state=~"forbidden|failing"'
+_POSTPONED, _WOKEN = 'outcome="postponed"', 'outcome="woken"'
 _BY = f"{OPERATOR}, operation"
 _EXPIRES = f"min by ({OPERATOR}) ({series('credential_expiry_timestamp_seconds')}) - time()"
 
@@ -73,5 +75,26 @@ AZURE_ALERTS = (
         "critical",
         "The certificate that the operator logs in to Azure with ends within two days, or has ended.",
         "It ends in {{ $value | humanizeDuration }}; then nothing works any more.",
+    ),
+    Alert(
+        "HintsNotRead",
+        f"max by ({OPERATOR}, state) (max_over_time({series('hint_logs', _UNREAD, MOVE)})) > 0",
+        "2h",
+        "info",
+        "Activity logs that are read for hints cannot be read.",
+        "{{ $value | humanize }} activity logs are {{ $labels.state }}. Vaults of these subscriptions are looked at at "
+        "their interval, as without hints.",
+        why="A state: a refused log is read once an hour only.",
+    ),
+    Alert(
+        "HintsPostponed",
+        f"{grown('hint_wakes_total', '[1h]', _POSTPONED)} > 0 unless on ({OPERATOR}) "
+        f"{grown('hint_wakes_total', '[1h]', _WOKEN)} > 0",
+        "1h",
+        "info",
+        "Changes are seen in the activity log, and no vault is looked at for them.",
+        "For two hours no hint of the operator in namespace {{ $labels.namespace }} has woken a vault, though there were "
+        "some: there are no reads to spare, or looks at these vaults fail.",
+        why="One that waits is counted at each reading until it has had its look.",
     ),
 )

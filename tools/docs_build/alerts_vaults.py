@@ -60,6 +60,7 @@ _TOO_OLD = (
 )
 _RARELY = f"(time() - {_LAST}) and on ({KEY}) {of_resource(count_of_last(_TOO_OLD, '6h', '10m'))} > 8"
 _NOT_UNREADY = 'trouble!="unready"'
+_NOT_READABLE = 'attribution="NotReadable"'
 _FAILED = 'reason=~"FailedToStart|JobFailed"'
 _REVERTS = "sum by ({key}) (max by ({key}, instance) ({renamed}))"
 
@@ -238,6 +239,17 @@ SLOW_VAULT_ALERTS = (
         "info",
         "A vault has been suspended for more than a week.",
         f"Nobody looks after the vault of {_NAME} since spec.suspend was set, more than a week ago.",
+        of_resource=True,
+    ),
+    Alert(
+        "AttributionNotReadable",
+        unless_suspended(f"time() - {of_resource(series('drift_found_timestamp_seconds', _NOT_READABLE))} < 86400"),
+        "5m",
+        "info",
+        "Who keeps undoing what is declared is asked for, and cannot be learned.",
+        f"Mappings of {_NAME} were changed by somebody else {{{{ $value | humanizeDuration }}}} ago, and the activity log that "
+        "would name them may not be read. status.lastDrift says which action to grant.",
+        why="For a day: whether the log may be read by now is known when something is undone the next time.",
         of_resource=True,
     ),
     Alert(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tools.docs_build.dashboard_queries import FEW, NONE, of, own
+from tools.docs_build.dashboard_queries import FEW, NONE, of, own, total
 from tools.docs_build.grafana import Panel, heatmap, series, stat, table
 
 _HEALTHY: Final = of("automation_account_healthy")
@@ -24,6 +24,13 @@ _CONCERNS: Final = {
 }
 _UPDATES: Final = {"under way": "blue", "waiting": "yellow", "failed": "red"}
 _PHASES: Final = {"Rolling": "blue", "Done": "green", "Stopped": "red", "Paused": "orange", "Closed": "#8e8e8e"}
+
+_SUBJECTS: Final = {
+    'subject="agents"': "agents",
+    'subject="automation_account"': "an account",
+    'subject="runbook_schedules"': "schedules",
+}
+_AMISS: Final = ('type="RunbookScheduleInSync"', 'status!="True"', 'reason=~".+"')
 
 __all__ = ["agents_row"]
 
@@ -75,6 +82,27 @@ def agents_row() -> list[Panel]:
             unit="s",
             steps=[("red", None), ("blue", 0)],
             text="Negative: it is missing. Of all accounts, the run that comes first, as it was when the account was last looked at.",
+        ),
+        *(
+            stat(
+                f"Oldest look at {what}",
+                f"time() - min({own('oldest_look_timestamp_seconds', matcher)})",
+                width=6,
+                unit="s",
+                steps=[("green", None), ("orange", 86400), ("red", 151200)],
+                text="How old the oldest of what is said of them is, suspended resources aside. The colours are for an "
+                "interval of six hours.",
+                book="LooksOld",
+            )
+            for matcher, what in _SUBJECTS.items()
+        ),
+        stat(
+            "Schedules at another time",
+            total("all_runbook_schedules", matchers=('state="amiss"',)),
+            width=6,
+            steps=[("green", None), ("orange", 1)],
+            text="Schedules of the update runbook that do not run as spec.runbookSchedule says.",
+            book="SchedulesNotKept",
         ),
         series(
             "Machines by state",
@@ -140,6 +168,23 @@ def agents_row() -> list[Panel]:
             colours=_PHASES,
             text="Where updates in windows stand. Stopped: maxFailures was reached.",
         ),
+        series(
+            "Schedules of the update runbook",
+            [(total("all_runbook_schedules", "state"), "{{state}}")],
+            stacked=True,
+            width=8,
+            colours={"in_sync": "green", "amiss": "orange"},
+            text="Of vaults with spec.runbookSchedule.",
+            book="SchedulesNotKept",
+        ),
+        table(
+            "Why schedules are amiss",
+            [("Amiss", f"topk({FEW}, {of('resource_condition', *_AMISS)})")],
+            width=8,
+            columns=("namespace", "name", "reason"),
+            text="Resources whose schedules are not as declared, or not known, by the reason of the condition.",
+            book="SchedulesNotKept",
+        ),
         table(
             "Windows and accounts",
             [
@@ -148,7 +193,7 @@ def agents_row() -> list[Panel]:
                 ("Account healthy", f"topk({FEW}, {_HEALTHY} == 0)"),
                 ("Next window in", f"topk({FEW}, {of('agent_next_window_timestamp_seconds')} - time())"),
             ],
-            width=16,
+            width=24,
             sort="Failed",
             text="The worst of each: updates that failed or wait, accounts that cannot work, windows that are far away.",
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.docs_build.dashboard_queries import SCOPE, P, own
 from tools.docs_build.grafana import Panel, series, stat, table
 
+_UNREAD = 'state=~"forbidden|failing"'
 _RATE = "[$__rate_interval]"
 
 __all__ = ["azure_row", "operator_row"]
@@ -79,6 +80,35 @@ def azure_row() -> list[Panel]:
             width=8,
             text="Lowered by a 429; it recovers step by step.",
             book="Throttled",
+        ),
+        stat(
+            "Activity logs not read",
+            f"sum({own('hint_logs', _UNREAD)})",
+            width=4,
+            height=8,
+            steps=[("green", None), ("orange", 1)],
+            text="Logs that are to be read for hints, and cannot be. Vaults are looked at at their interval all the same.",
+            book="HintsNotRead",
+        ),
+        series(
+            "Readings of activity logs",
+            [(f"sum by (result) (increase({own('hint_readings_total', window=_RATE)}))", "{{result}}")],
+            bars=True,
+            stacked=True,
+            width=10,
+            colours={"success": "green", "cut_off": "yellow", "forbidden": "red", "error": "orange"},
+            text="For hints, about every two minutes for each subscription. cut_off: there were more pages than are read.",
+            book="HintsNotRead",
+        ),
+        series(
+            "Looks for a hint",
+            [(f"sum by (outcome) (increase({own('hint_wakes_total', window=_RATE)}))", "{{outcome}}")],
+            bars=True,
+            stacked=True,
+            width=10,
+            colours={"woken": "blue", "postponed": "orange"},
+            text="Vaults that were looked at before their time. postponed: not now, for lack of reads or since looks fail.",
+            book="HintsPostponed",
         ),
         series(
             "Tokens",

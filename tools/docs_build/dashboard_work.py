@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tools.docs_build.dashboard_queries import CHOSEN, FEW, P, few, of, own
-from tools.docs_build.grafana import Panel, heatmap, series, stat
+from tools.docs_build.grafana import Panel, bars_of, heatmap, series, stat
+
+_ANY = 'attribution=~".+"'
 
 __all__ = ["drift_row", "jobs_row"]
 
@@ -42,6 +44,15 @@ def drift_row() -> list[Panel]:
             [(few(of("resource_attempts_most")), "{{namespace}}/{{name}}")],
             text="Of the resources with most of them. Each try doubles the wait before the next one.",
             book="JobsFailing",
+        ),
+        bars_of(
+            "Is it known who it was?",
+            f"count by (attribution) ({of('drift_found_timestamp_seconds', _ANY)})",
+            "{{attribution}}",
+            width=12,
+            text="Resources by what the activity log has said of the last time that something was undone. Named: "
+            "status.lastDrift says who. Only where spec.drift.attribution asks for it.",
+            book="AttributionNotReadable",
         ),
     ]
 

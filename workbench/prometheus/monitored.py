@@ -254,8 +254,8 @@ def run_scenario(running: Monitored) -> None:
     _age_agents(running)
 
     running.stage("declared")
-    running.create("dr-weu")
-    running.create("unwell")
+    running.create("dr-weu", drift={"attribution": "Caller"})
+    running.create("unwell", runbookSchedule={"time": "02:30", "timeZone": "Europe/Berlin"})
     running.create("forbidden")
     running.create(
         "in-windows",

@@ -56,7 +56,7 @@ _FORBIDDEN: Final = 403
 
 log = logging.getLogger(__name__)
 
-__all__ = ["HintObserver", "HintPoll", "HintWatch"]
+__all__ = ["HintObserver", "HintPoll", "HintWatch", "LogState"]
 
 
 class HintPoll(StrEnum):
@@ -67,6 +67,16 @@ class HintPoll(StrEnum):
     """There were more pages than are read."""
     FORBIDDEN = "forbidden"
     ERROR = "error"
+
+
+class LogState(StrEnum):
+    """How the last reading of a log went."""
+
+    AWAITED = "awaited"
+    """It was not read yet."""
+    READ = "read"
+    FORBIDDEN = "forbidden"
+    FAILING = "failing"
 
 
 class HintObserver(Protocol):
@@ -95,6 +105,13 @@ class _Reading:
     failures: int = 0
     is_refused: bool = False
     """Whether it was said that the log may not be read."""
+
+    @property
+    def state(self) -> LogState:
+        """How the last one went."""
+        if self.failures:
+            return LogState.FORBIDDEN if self.is_refused else LogState.FAILING
+        return LogState.READ if self.readings else LogState.AWAITED
 
 
 class HintWatch:
@@ -134,6 +151,7 @@ class HintWatch:
         self._now = now
         self._wakes = WakeTimes(min(WAKE_INTERVAL, interval))
         self._tasks: dict[_Log, asyncio.Task[None]] = {}
+        self._readings: dict[_Log, _Reading] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -151,12 +169,17 @@ class HintWatch:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def logs(self) -> Mapping[LogState, int]:
+        """How many logs are followed, by how the last reading went."""
+        return {**dict.fromkeys(LogState, 0), **Counter(reading.state for reading in self._readings.values())}
+
     async def _run(self) -> None:
         """Follow the logs of all subscriptions that are to be watched."""
         while True:
             wanted = {each for each, vaults in self._logs_to_read().items() if is_watched(self._mode, vaults)}
             for gone in self._tasks.keys() - wanted:
                 self._tasks.pop(gone).cancel()
+                self._readings.pop(gone, None)
             for new in wanted - self._tasks.keys():
                 self._tasks[new] = asyncio.create_task(self._follow(new), name="hints")
             await asyncio.sleep(self._interval.total_seconds() / 4)
@@ -175,7 +198,7 @@ class HintWatch:
                 yield tracked
 
     async def _follow(self, of: _Log) -> None:
-        reading = _Reading()
+        reading = self._readings[of] = _Reading()
         await asyncio.sleep(random.uniform(0, self._interval.total_seconds()))
         while True:
             try:

@@ -28,6 +28,11 @@ class ScheduleReport:
     reason: str = ""
     """What the condition says in a word."""
 
+    @property
+    def amiss(self) -> int:
+        """Schedules that run at another time."""
+        return self.total - self.in_sync
+
 
 @dataclass(frozen=True)
 class Replaced:

@@ -15,6 +15,7 @@ from vault_autoupdate.arm.throttle import Throttle, ThrottleState
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.hints import LogState
 from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.look import Subject
@@ -62,6 +63,7 @@ class StateCollector:
         now: Callable[[], datetime],
         policies: Mapping[ResourceKey, TrackedPolicy] | None = None,
         look_intervals: Mapping[Subject, timedelta] | None = None,
+        logs: Callable[[], Mapping[LogState, int]] = lambda: dict.fromkeys(LogState, 0),
     ) -> None:
         self._controller = controller
         self._queue = queue
@@ -71,6 +73,7 @@ class StateCollector:
         self._now = now
         self._policies = policies
         self._look_intervals = look_intervals or {}
+        self._logs = logs
         self._named: set[str] = set()
         """Subscriptions in sight of which the log says what stands for them."""
 
@@ -94,6 +97,10 @@ class StateCollector:
         namespaces = {key.namespace for key in self._controller.resources}
         yield _single("cluster_writes_failing_seconds", self._writes.failing_for(namespaces))
         yield from _watch_series(self._watching)
+        hint_logs = _family("hint_logs")
+        for state, count in self._logs().items():
+            hint_logs.add_metric([state], count)
+        yield hint_logs
         if self._policies is not None:
             yield from policy_families(self._policies.values())
 

@@ -14,9 +14,11 @@ from vault_autoupdate.controller.tracked import TrackedResource, ready_condition
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport
 from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.attribution import Drift
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.decide.rollout import Phase
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.metrics.resource_specs import CONDITIONS, OTHER, REASONS
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.resource import AutoUpdate, Mode
@@ -89,6 +91,10 @@ class ResourceFacts(NamedTuple):
     account: AccountReport | None
     rollout: RolloutFacts | None
     """None for a vault without updates in windows."""
+    schedules: ScheduleReport | None
+    """None for a vault whose update runbook runs when Site Recovery wants it to."""
+    drift: Drift | None
+    """None where nobody asks who it was."""
 
 
 def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
@@ -119,6 +125,8 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
         agents=state.agents.report,
         account=state.account.report,
         rollout=_rollout(tracked, now),
+        schedules=state.schedules.look.report,
+        drift=state.drift,
     )
 
 

@@ -10,9 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from vault_autoupdate.decide.attribution import Drift
 from vault_autoupdate.decide.look import Subject
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.metrics.facts import ResourceFacts, RolloutFacts
-from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS
+from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS, SCHEDULE_STATES
 from vault_autoupdate.metrics.spec_types import PREFIX
 from vault_autoupdate.model.conditions import ConditionStatus
 
@@ -72,8 +74,24 @@ def samples_of(facts: ResourceFacts) -> Iterator[Sample]:
         yield "resource_condition", more, 1
     yield from _of_agents(facts)
     yield from _of_account(facts)
+    yield from _of_schedules(facts.schedules)
+    yield from _of_drift(facts.drift)
     if facts.rollout is not None:
         yield from _of_rollout(facts.rollout)
+
+
+def _of_drift(drift: Drift | None) -> Iterator[Sample]:
+    if drift is not None:
+        attribution = _label("attribution", drift.standing)
+        yield "drift_found_timestamp_seconds", attribution, int(drift.found_at.timestamp())
+
+
+def _of_schedules(report: ScheduleReport | None) -> Iterator[Sample]:
+    if report is None:
+        return
+    for state, count in zip(SCHEDULE_STATES, (report.in_sync, report.amiss), strict=True):
+        if count:
+            yield "runbook_schedules", _label("state", state), count
 
 
 def _of_agents(facts: ResourceFacts) -> Iterator[Sample]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from vault_autoupdate.decide.agent_report import Concern
 from vault_autoupdate.decide.attempts import FailureReason
+from vault_autoupdate.decide.attribution import Standing
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.spec_types import PREFIX, RESOURCE_LABELS, Kind, MetricSpec, Section, quoted
@@ -42,12 +43,13 @@ ACCOUNT_PROBLEMS: Final = (
 )  # fmt: skip
 """What may be wrong with an Automation account: the reasons of `decide.account_report.Problem`."""
 AGENT_STATES: Final = ("current", "behind", "unknown")
+SCHEDULE_STATES: Final = ("in_sync", "amiss")
 _WITH_WINDOWS: Final = "Only for resources with spec.agentUpdates."
 _REASONS_TEXT: Final = f"that of the condition, of those that the operator knows by itself; `{OTHER}`"
 
 __all__ = [
     "ACCOUNT_PROBLEMS", "AGENT_STATES", "CONDITIONS", "OTHER", "OTHER_VERSION", "REASONS",
-    "RESOURCE_SPECS", "TOTAL_SPECS", "Trouble",
+    "RESOURCE_SPECS", "SCHEDULE_STATES", "TOTAL_SPECS", "Trouble",
 ]  # fmt: skip
 
 
@@ -69,6 +71,8 @@ class Trouble(StrEnum):
     AGENTS_FAR_BEHIND = "agents_far_behind"
     ROLLOUT_STOPPED = "rollout_stopped"
     ACCOUNT_UNHEALTHY = "account_unhealthy"
+    SCHEDULES_AMISS = "schedules_amiss"
+    """Schedules of the update runbook run at another time than declared, and mode Audit does not leave them."""
     LOOKS_OLD = "looks_old"
     """What is known of its agents, its account or the schedules there is days old, though its mappings are read."""
 
@@ -133,6 +137,11 @@ TOTAL_SPECS: Final = (
         "automation_accounts",
         "Automation accounts that resources name, where that matters, by whether they can run the updates.",
         health="`healthy`, `unhealthy`, `unknown`",
+    ),
+    _total(
+        "all_runbook_schedules",
+        "Schedules of the update runbook of all vaults with spec.runbookSchedule, by whether they run as declared.",
+        state=quoted(SCHEDULE_STATES),
     ),
     _total(
         "automation_account_next_run_timestamp_seconds",
@@ -202,6 +211,18 @@ RESOURCE_SPECS: Final = (
         "Looks that found mappings changed by somebody else after they had been as declared.",
         kind=Kind.COUNTER,
         usual=1,
+    ),
+    _resource(
+        "drift_found_timestamp_seconds",
+        "When mappings were last found changed by somebody else whose name is asked for, by how far the answer is. "
+        "Only for resources with spec.drift.attribution.",
+        attribution=quoted(Standing),
+    ),
+    _agents(
+        "runbook_schedules",
+        "Schedules of the update runbook by whether they run as declared, when they were last looked at. Only for "
+        "resources with spec.runbookSchedule; absent for states that none has.",
+        state=quoted(SCHEDULE_STATES),
     ),
     _agents(
         "agents",

@@ -11,7 +11,7 @@ from typing import Final
 
 from vault_autoupdate.cluster.calls import NO_ANSWER
 from vault_autoupdate.cluster.calls import OPERATIONS as KUBE_OPERATIONS
-from vault_autoupdate.controller.hints import HintPoll
+from vault_autoupdate.controller.hints import HintPoll, LogState
 from vault_autoupdate.decide.hints import Meaning
 from vault_autoupdate.metrics.policy_specs import POLICY_SPECS
 from vault_autoupdate.metrics.resource_specs import RESOURCE_SPECS, TOTAL_SPECS
@@ -194,6 +194,13 @@ SPECS: Final = (
         "Readings of activity logs for hints, of one provider each. cut_off: there were more pages than are read; "
         "forbidden: off for an hour.",
         {"result": quoted(HintPoll)},
+    ),
+    _metric(
+        Section.AZURE,
+        Kind.GAUGE,
+        "hint_logs",
+        "Activity logs that are read for hints, by how that went last.",
+        {"state": quoted(LogState)},
     ),
     _metric(
         Section.AZURE,

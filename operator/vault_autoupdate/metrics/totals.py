@@ -17,7 +17,7 @@ from vault_autoupdate.decide.attempts import FailureReason
 from vault_autoupdate.decide.look import Subject, old_after
 from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.metrics.facts import ResourceFacts
-from vault_autoupdate.metrics.resource_specs import AGENT_STATES, OTHER_VERSION, Trouble
+from vault_autoupdate.metrics.resource_specs import AGENT_STATES, OTHER_VERSION, SCHEDULE_STATES, Trouble
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
@@ -88,6 +88,8 @@ def troubles_of(
         yield Trouble.ROLLOUT_STOPPED
     if facts.account is not None and facts.account.healthy is False:
         yield Trouble.ACCOUNT_UNHEALTHY
+    if facts.schedules is not None and facts.schedules.amiss and not facts.audited:
+        yield Trouble.SCHEDULES_AMISS
 
 
 def _troubles_of_changes(facts: ResourceFacts) -> Iterator[Trouble]:
@@ -120,6 +122,7 @@ class Totals:
     concerns: Counter[Concern] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     accounts: Counter[str] = field(default_factory=Counter)
+    schedules: Counter[str] = field(default_factory=Counter)
     next_run: float | None = None
 
     def add(self, facts: ResourceFacts) -> None:
@@ -141,6 +144,8 @@ class Totals:
             self._add_agents(facts.agents)
         if facts.account is not None:
             self._add_account(facts.account)
+        if facts.schedules is not None:
+            self.schedules.update(in_sync=facts.schedules.in_sync, amiss=facts.schedules.amiss)
 
     def _add_account(self, account: AccountReport) -> None:
         self.accounts["unknown" if account.healthy is None else "healthy" if account.healthy else "unhealthy"] += 1
@@ -175,6 +180,7 @@ class Totals:
         yield _many(
             "automation_accounts", {(each,): self.accounts[each] for each in ("healthy", "unhealthy", "unknown")}
         )
+        yield _many("all_runbook_schedules", {(each,): self.schedules[each] for each in SCHEDULE_STATES})
         yield _many("automation_account_next_run_timestamp_seconds", _known(self.next_run))
 
     def _shown_versions(self) -> Mapping[tuple[str, ...], int]:
