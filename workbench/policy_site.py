@@ -120,12 +120,17 @@ class PolicySite:
 
     def discover(self) -> None:
         """Ask for a discovery now, and wait until it has been answered."""
+        asked = self.ask_for_discovery()
+        self.wait_until(lambda status: status.get("lastHandledReconcileAt") == asked)
+
+    def ask_for_discovery(self) -> str:
+        """Ask for a discovery now; returns by what the answer is known."""
         self._asked += 1
         asked = str(self._asked)
         annotations = {"asr.vault-autoupdate.io/requestedAt": asked}
         path = resource_path(self.namespace, "estate", plural=_PLURAL)
         self.plane.rest.request("PATCH", path, {"metadata": {"annotations": annotations}}, content_type=MERGE_PATCH)
-        self.wait_until(lambda status: status.get("lastHandledReconcileAt") == asked)
+        return asked
 
     def status(self) -> dict[str, Any]:
         """The status of the policy."""

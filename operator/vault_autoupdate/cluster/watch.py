@@ -86,7 +86,7 @@ async def watch(
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
     health.begin()
-    others = (policies,) if policies else ()
+    queues = [(queue, controller.work), *([(policies.queue, policies.controller.work)] if policies else ())]
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
     _log_in_by(registry, connection, health, calls)
@@ -100,14 +100,11 @@ async def watch(
         log.info("stopping: passes under way note where they are")
         controller.stop()
         await before_end()
-        stopping = [each.queue.stop(_GRACE) for each in others]
-        await asyncio.gather(queue.stop(_GRACE, give_up=cut_connections), *stopping)
+        await asyncio.gather(*(each.stop(_GRACE, give_up=cut_connections) for each, _ in queues))
+        cut_connections()  # what is still read is of no use to anybody, and the end would wait for it
 
     _keep_tracebacks_out()
-    working = [
-        asyncio.create_task(queue.run(controller.work), name="work queue"),
-        *(asyncio.create_task(each.queue.run(each.controller.work), name="policies") for each in others),
-    ]
+    working = [asyncio.create_task(each.run(work), name="work queue") for each, work in queues]
     try:
         await _run_kopf(registry, namespaces, health)
     except Exception as error:

@@ -204,3 +204,13 @@ def test_whatever_is_not_seen_keeps_its_resource_and_its_setting(
     else:
         counts = site.status()["vaults"]
         assert counts["found"] + counts["orphaned"] == 6, "what success has left out is missed by name"
+
+
+def test_sigterm_does_not_wait_for_a_discovery_that_hangs(site: PolicySite) -> None:
+    site.apply()
+    site.wait("WouldChange")
+    site.sim.control.add_fault("hang", seconds=90.0, route="subscriptions", forever=True)
+    site.ask_for_discovery()
+    wait_until(lambda: site.sim.control.faults()[0]["hits"] > 0, within=30, what="a discovery that hangs")
+
+    assert site.operator.stop() == 0
