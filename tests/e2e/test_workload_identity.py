@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from asr_simulator import SimulatorThread, Tls, parse_scenario
 from workbench.core import ACCOUNT, VAULT, scenario_document
 from workbench.kube.certificates import Authority
+from workbench.process.command_line import run_with
 
 CLIENT = "0f9d3c51-2b54-4f5e-8a0c-93c1f5a7e111"
 TENANT = "3f1f7c4e-2b7d-4b1e-9d2a-7c6a1e5b9f00"
@@ -74,14 +74,7 @@ def _plan(
         "AZURE_FEDERATED_TOKEN_FILE": str(token),
         "REQUESTS_CA_BUNDLE": str(authority.certificate),
     }
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "vault_autoupdate", "plan", str(manifest)],
-        env=environment | changes,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return run_with(environment | changes, "plan", manifest)
 
 
 def test_a_vault_is_read_with_the_pods_own_token(tmp_path: Path, sim: SimulatorThread, authority: Authority) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -87,7 +88,8 @@ def run_cases(promtool: str, folder: Path, name: str, cases: Sequence[Case]) -> 
     for number, case in enumerate(cases):
         files.append(folder / f"{number}.yaml")
         files[-1].write_text(yaml.safe_dump(case.document(rules)))
-    ended = subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, check=False)
+    rarely = {**os.environ, "GOGC": "400"}  # collects garbage: a quarter less of processor time
+    ended = subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, check=False, env=rarely)
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from vault_autoupdate.cli.status_rows import document_of, fleet_rows, summary_of
 from vault_autoupdate.cli.status_table import fleet_table
 from workbench.kube.kubeconfig import write_kubeconfig
 from workbench.kube.resources import manifest
+from workbench.process import command_line
 from workbench.process.children import ChildProcess
 from workbench.process.ports import free_ports
 from workbench.prometheus.monitored import SUBSCRIPTIONS, Monitored
@@ -54,9 +53,7 @@ def failing(count: int, action: str) -> dict[str, Any]:
 
 
 def run(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "COLUMNS": "200"}
-    command = [sys.executable, "-P", "-m", "vault_autoupdate", "status", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return command_line.run("status", *arguments, KUBECONFIG=str(kubeconfig), COLUMNS="200")
 
 
 def test_the_worst_come_first() -> None:
@@ -194,8 +191,8 @@ def test_the_command_gives_programs_a_document_of_one_namespace(scenario: Monito
 
 
 def test_the_command_goes_on_showing_the_fleet_until_it_is_interrupted(scenario: Monitored, tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-m", "vault_autoupdate", "status", "--watch"]
-    environment = {**os.environ, "KUBECONFIG": str(scenario.api.kubeconfig), "COLUMNS": "200"}
+    environment = command_line.environment(None, KUBECONFIG=str(scenario.api.kubeconfig), COLUMNS="200")
+    command = [*command_line.COMMAND, "status", "--watch"]
     with ChildProcess(command, log=tmp_path / "output", env=environment) as process:
         process.wait_for_log("unwell", within=20)
         process.send_signal(signal.SIGINT)

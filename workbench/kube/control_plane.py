@@ -289,5 +289,7 @@ class ControlPlane:
         self.close()
 
 
-_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-"""etcd reads its flags from variables too: nothing of the user's environment may get there."""
+_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GOGC": "400"}
+"""Both live for minutes: rather some 80 MB more than a sixth of their processor time for collecting garbage.
+
+etcd reads its flags from variables too: nothing of the user's environment may get there."""

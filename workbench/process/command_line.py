@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from workbench.process.children import ChildProcess
 from workbench.process.operator import scaled_settings
 from workbench.process.template import PROGRAM as COMMAND
 
-__all__ = ["COMMAND", "environment", "run", "start", "write_manifest"]
+__all__ = ["COMMAND", "environment", "run", "run_with", "start", "write_manifest"]
 
 
 def write_manifest(path: Path, **spec: Any) -> Path:
@@ -55,9 +56,14 @@ def start(*arguments: str | Path, sim: SimulatorThread, directory: Path) -> Chil
 
 def run(*arguments: str | Path, sim: SimulatorThread | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
+    return run_with(environment(sim, **more), *arguments)
+
+
+def run_with(variables: Mapping[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with exactly this environment."""
     command = [*COMMAND, *map(str, arguments)]
     with TemporaryDirectory() as directory:
         output, errors = Path(directory, "output"), Path(directory, "errors")
-        with ChildProcess(command, log=output, errors=errors, env=environment(sim, **more)) as process:
+        with ChildProcess(command, log=output, errors=errors, env=variables) as process:
             code = process.wait(60)
         return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
