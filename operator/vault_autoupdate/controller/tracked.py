@@ -27,7 +27,7 @@ from vault_autoupdate.model.resource import (
 )
 from vault_autoupdate.report.history import ReadyHistory
 from vault_autoupdate.report.restore import restore
-from vault_autoupdate.report.values import read_time
+from vault_autoupdate.report.values import compact, read_time
 
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
@@ -106,7 +106,7 @@ class TrackedResource:
         return cls(
             declaration=declaration,
             finalizers=declaration.finalizers,
-            status=dict(status),
+            status=compact(status),
             state=restore(status, resource.spec.vault_resource_id, now) if resource else VaultState(),
             history=ReadyHistory.first_seen(status, declaration.created_at, now),
             worked_generation=observed if isinstance(observed, int) else None,
@@ -123,8 +123,8 @@ class TrackedResource:
     def take_over_status(self, status: Mapping[str, Any], now: datetime) -> None:
         """Bring up to date what stands in the status, unless these news are older than what we have sent."""
         if self.sent is None or self.sent == status:
+            self.status = compact(status) if self.sent is None else self.sent
             self.sent = None
-            self.status = dict(status)
             self.history.status_is(self.status, now)
 
     @property

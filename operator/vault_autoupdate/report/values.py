@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 _MOST: Final = 2**31
 
-__all__ = ["fitting", "format_time", "looked_at", "read_count", "read_entries", "read_text", "read_time"]
+_WORD: Final = 24
+"""Letters of a text that others are likely to have as well: a reason, a state, a point in time."""
+
+__all__ = ["compact", "fitting", "format_time", "looked_at", "read_count", "read_entries", "read_text", "read_time"]
 
 
 def format_time(time: datetime) -> str:
     """A point in time as Kubernetes writes it: UTC, whole seconds."""
     return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def compact(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same document, which shares its words with all others: thousands are kept, and JSON makes each word anew."""
+    return {sys.intern(str(key)): _compacted(value) for key, value in document.items()}
+
+
+def _compacted(value: Any) -> Any:
+    if type(value) is str:
+        return sys.intern(value) if len(value) <= _WORD else value
+    if isinstance(value, Mapping):
+        return compact(value)
+    return [_compacted(entry) for entry in value] if isinstance(value, list) else value
 
 
 def fitting(entries: Iterable[dict[str, Any]], most: int, room: int) -> list[dict[str, Any]]:
