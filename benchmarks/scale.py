@@ -14,7 +14,7 @@ _MOST_MIB: Final = 400.0
 _MOST_REST_CPU: Final = 0.02
 _LATENCY_AT: Final = 1000
 _APPLIES: Final = 100
-_SCALES: Final = {500: 8.0, 1000: 4.0, 5000: 1.0}
+_SCALES: Final = {500: 8.0, 1000: 4.0, 5000: 1.0, 20_000: 0.5}
 
 __all__ = ["run_scale"]
 
@@ -34,7 +34,9 @@ def run_scale(sizes: Sequence[int]) -> tuple[list[dict[str, Any]], list[str]]:
     for result in results:
         print(
             f"- {result.resources:,} resources: {result.status_writes / result.resources:.1f} Kubernetes writes and "
-            f"{1000 * result.cpu / result.resources:.0f} ms of processor time for each until all were Ready"
+            f"{1000 * result.cpu / result.resources:.1f} ms of processor time for each until all were Ready, "
+            f"{result.cpu / result.resources / result.yardstick:.1f} yardsticks of {1000 * result.yardstick:.1f} ms; "
+            f"{1000 * result.restart_cpu / result.resources:.1f} ms to read it again after a restart"
         )
         if latency := result.latency:
             print(
