@@ -122,8 +122,15 @@ async def test_nor_before_a_resource_goes(azure: AzureFactory) -> None:
     assert (state.agents.report, reads(arm)) == (None, 0)
 
 
-async def test_a_pass_that_is_to_end_while_agents_are_looked_at_says_so(azure: AzureFactory) -> None:
-    arm, superseded = azure(vault=MACHINES), asyncio.Event()
+async def test_what_agents_are_like_is_said_together_with_how_the_mappings_stand(azure: AzureFactory) -> None:
+    arm, said = azure(vault=MACHINES, settings={"status_interval": "1m"}), list[Readiness]()
+    outcome = await arm.reconcile(resource(), on_report=said.append)
+    assert outcome.readiness.ready == "True"
+    assert not [each for each in said if each.ready == "True"], "it was said before, and then once more"
+
+
+async def test_a_pass_that_is_to_end_while_agents_are_looked_at_for_long_says_so(azure: AzureFactory) -> None:
+    arm, superseded = azure(vault=MACHINES, settings={"status_interval": "1ms"}), asyncio.Event()
 
     def change_when_ready(readiness: Readiness) -> None:
         if readiness.ready == "True":

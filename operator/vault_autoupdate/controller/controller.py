@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from vault_autoupdate.controller.later import say_later
 from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.publisher import Publisher
 from vault_autoupdate.controller.registry import Registry
@@ -32,6 +31,7 @@ from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import FINALIZER, DeletionPolicy, InvalidSpec, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.reconcile.context import Timing
+from vault_autoupdate.reconcile.later import say_later
 from vault_autoupdate.reconcile.reconciler import Outcome, Reconciler
 from vault_autoupdate.report import readiness
 from vault_autoupdate.report.readiness import Readiness

@@ -30,6 +30,7 @@ from vault_autoupdate.reconcile.agents import look_at_agents
 from vault_autoupdate.reconcile.apply import Apply
 from vault_autoupdate.reconcile.attribution import asking_who, until_asked_again
 from vault_autoupdate.reconcile.context import LogIn, NewestAgents, ReconcileContext, Report, RunObserver, Timing
+from vault_autoupdate.reconcile.later import say_later
 from vault_autoupdate.reconcile.looks import wants_to_look
 from vault_autoupdate.reconcile.mapping_work import MappingWork
 from vault_autoupdate.reconcile.observe import observe
@@ -263,16 +264,21 @@ async def _see_to_agents(context: ReconcileContext) -> tuple[bool, timedelta | N
         and how long until the agents want something.
     """
     state, resource, spec = context.state, context.resource, context.resource.spec
-    if (
-        wants_to_look(context) and not context.superseded.is_set()
-    ):  # that may take a while, and what is known already is not to wait for it
+
+    async def say_settled() -> None:
         await context.report_to(readiness.settled(resource, state))
-    while await look_at_account(context):
-        state.settled_until = None
-        if not await _until_settled(context):
-            return False, None
+
+    looks = wants_to_look(context) and not context.superseded.is_set()
+    # What they find is written together with what is known already, unless that would have to wait for it.
+    patience = context.timing.status_interval.total_seconds() / 2
+    async with say_later(say_settled, patience if looks else None) as end_looking:
+        while await look_at_account(context):
+            await end_looking()
+            state.settled_until = None
+            if not await _until_settled(context):
+                return False, None
+        await look_at_agents(context)
     await keep_runbook_schedules(context)
-    await look_at_agents(context)
     wanted = spec.agent_updates if spec.auto_update is AutoUpdate.DISABLED else None
     requeue_after = await advance(context, wanted.rules() if wanted else None, request=resource.update_agents_now)
     if (sooner := next_look_at_account(context)) is not None:

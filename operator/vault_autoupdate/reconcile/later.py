@@ -10,8 +10,10 @@ __all__ = ["say_later"]
 
 
 @asynccontextmanager
-async def say_later(say: Callable[[], Awaitable[None]], seconds: float) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Call ``say`` once the block has run for so many seconds.
+async def say_later(
+    say: Callable[[], Awaitable[None]], seconds: float | None
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Call ``say`` once the block has run for so many seconds; never where that is None.
 
     Gives what ends that: it is awaited before anything else is said, so that the two never come at the same time. It
     raises what ``say`` raised.
@@ -25,10 +27,11 @@ async def say_later(say: Callable[[], Awaitable[None]], seconds: float) -> Async
         nonlocal saying
         saying = asyncio.create_task(run())
 
-    timer = asyncio.get_running_loop().call_later(seconds, begin)
+    timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, begin)
 
     async def end() -> None:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         if saying is not None:
             await saying
 
@@ -36,7 +39,8 @@ async def say_later(say: Callable[[], Awaitable[None]], seconds: float) -> Async
         yield end
         await end()
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         if saying is not None:
             saying.cancel()
             await asyncio.gather(saying, return_exceptions=True)
