@@ -14,10 +14,9 @@ from asr_simulator.generate import enabled, make_ailment, other_account
 from asr_simulator.mapping import ENABLED, PAIRED, RUN_AS_ACCOUNT, AutoUpdate, ContainerMapping
 from asr_simulator.routes import RouteKind, action_of
 from asr_simulator.scenario import ActivityLogSettings, AgentUpdates, Jobs, Mix, Range, Schedules, Section, Throttling
+from asr_simulator.scenario.behaviour import Share
 from asr_simulator.vault import Vault
 from asr_simulator.world import World
-
-from .scenario.behaviour import Share
 
 __all__ = [
     "ClockRequest",

@@ -57,11 +57,6 @@ class MetricSpec:
             return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
         return (self.name,)
 
-    @property
-    def is_of_one_resource(self) -> bool:
-        """Whether each resource has series of its own."""
-        return "namespace" in self.labels
-
 
 def quoted(values: Iterable[str]) -> str:
     """Values of a label, for the documentation."""

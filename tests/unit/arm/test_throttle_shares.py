@@ -22,8 +22,6 @@ from vault_autoupdate.model.limits import Limit
 READ, WRITE = CallKind.READ, CallKind.WRITE
 ASR_WRITES = Limit(200, 60)
 ASR_READS, ARM_READS = Limit(10_000, 3600), Limit(250, 10)
-STEP = 3600 / 2500
-"""Seconds between two spaced reads: a window for a quarter of the limit."""
 
 
 class _Calls:
