@@ -52,6 +52,9 @@ class MemoryWriter:
         else:
             self.ready.pop(name, None)
 
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        """There is one shard."""
+
     async def check_present(self, ref: ObjectRef) -> None:
         """Nothing here is ever deleted."""
 

@@ -41,6 +41,9 @@ class Kept:
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.statuses[ref.key] = status
 
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        return
+
     async def check_present(self, ref: ObjectRef) -> None:
         return
 

@@ -28,12 +28,13 @@ ENDLESS: Final = 100_000.0
 QUICK: Final = 5.0
 """Simulated seconds that a job takes which is to end at once."""
 REQUESTED_AT: Final = "asr.vault-autoupdate.io/requestedAt"
+SHARD_LABEL: Final = "asr.vault-autoupdate.io/shard"
 FINALIZER: Final = "asr.vault-autoupdate.io/disable-auto-update"
 _SECRET: Final = re.compile(r"Bearer|eyJ|&s=|&c=|[?]t=")
 
 __all__ = [
-    "ENDLESS", "FINALIZER", "QUICK", "REQUESTED_AT", "SCALE", "Site", "Vault", "check_log", "condition", "is_ready",
-    "jobs_take", "make_operator", "make_simulator", "scenario", "vault",
+    "ENDLESS", "FINALIZER", "QUICK", "REQUESTED_AT", "SCALE", "SHARD_LABEL", "Site", "Vault", "check_log", "condition",
+    "is_ready", "jobs_take", "make_operator", "make_simulator", "scenario", "vault",
 ]  # fmt: skip
 
 
@@ -156,10 +157,14 @@ class Site:
 
     # --- resources --------------------------------------------------------------------------------------------
 
-    def create(self, name: str = "dr", *, finalizers: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
+    def create(
+        self, name: str = "dr", *, finalizers: tuple[str, ...] = (), shard: str = "", **spec: Any
+    ) -> dict[str, Any]:
         """Create a resource for the vault."""
         fields = {"vaultResourceId": self.vault.id, "automationAccountResourceId": self.vault.account, **spec}
         document = manifest(self.name(name), **fields)
+        if shard:
+            document["metadata"]["labels"] = {SHARD_LABEL: shard}
         if finalizers:
             document["metadata"]["finalizers"] = list(finalizers)
         created: dict[str, Any] = self.plane.rest.create(collection_path(self.namespace), document)
@@ -200,6 +205,10 @@ class Site:
         """Ask for a look now and wait for the answer."""
         stamp = self.request(name)
         return self.wait(lambda status: status.get("lastHandledReconcileAt") == stamp, name, within=within)
+
+    def move(self, shard: str, name: str = "dr") -> None:
+        """Label a resource for another shard; for the main one, take the label off."""
+        self.merge(name, {"metadata": {"labels": {SHARD_LABEL: shard or None}}})
 
     def delete(self, name: str = "dr") -> None:
         """Delete a resource; returns at once."""

@@ -22,15 +22,19 @@ from vault_autoupdate.cluster.child_writer import ChildWriter
 from vault_autoupdate.cluster.connection import Connection, await_definition, connect
 from vault_autoupdate.cluster.credentials import KubeLogins
 from vault_autoupdate.cluster.lease import Leadership
+from vault_autoupdate.cluster.listing import each_that_matters_to_shards
 from vault_autoupdate.cluster.recognition import work_while_recognised
-from vault_autoupdate.cluster.watch import PolicyWork, watch
+from vault_autoupdate.cluster.shard_presence import ShardPresence, lease_name
+from vault_autoupdate.cluster.watch import PolicyWork, VaultWork, watch
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.hints import HintObserver, HintWatch
 from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.controller.shards import ShardGate
 from vault_autoupdate.core import Core, open_core, utc_now
+from vault_autoupdate.decide.shards import ShardRules
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
@@ -61,7 +65,7 @@ async def run_operator(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         async with AsyncExitStack() as stack:
-            metrics = Metrics()
+            metrics = Metrics(settings.shard)
             api = await stack.enter_async_context(connect(metrics.kube_call_finished))
             identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
             leadership = _leadership(settings, api, identity)
@@ -104,7 +108,8 @@ async def run_operator(settings: Settings) -> None:
 
 def _leadership(settings: Settings, api: Connection, identity: str) -> Leadership:
     namespace = settings.lease_namespace or own_namespace()
-    return Leadership(api, namespace=namespace, name=settings.lease_name, identity=identity)
+    name = lease_name(settings.lease_name, settings.shard)
+    return Leadership(api, namespace=namespace, name=name, identity=identity)
 
 
 def _policy_work(
@@ -124,7 +129,7 @@ def _policy_work(
         writer=KubeWriter(api, instance=instance, may_write=may_write, plural=POLICY_PLURAL, kind=POLICY_KIND),
         wake=queue.add,
         now=utc_now,
-        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
+        rules=_tenancy(settings),
         tokens_for=identities.tokens_for,
     )
     return PolicyWork(controller, queue)
@@ -144,7 +149,9 @@ async def _run(
 ) -> None:
     """Serve health and metrics, and work when ``work_on`` says so: at once, or while this replica leads."""
     queue: WorkQueue[ResourceKey] = WorkQueue()
-    controller = _controller(core, writer, metrics, identities, queue.add)
+    rules = ShardRules(_tenancy(settings))
+    controller = _controller(core, writer, metrics, identities, rules, wake=queue.add)
+    gate = _gate(settings, api, controller, rules)
     hints = watch_for_hints(core, controller, metrics)
     health = WatchHealth(settings.watch_namespaces)
     standing = StateCollector(
@@ -164,8 +171,7 @@ async def _run(
         calls = metrics.kube_call_finished
         async with hints:
             await watch(
-                controller,
-                queue,
+                VaultWork(controller, gate, queue),
                 settings.watch_namespaces,
                 connection=api,
                 health=health,
@@ -188,8 +194,29 @@ async def _run(
         await work_while_recognised(work_on(work), health.recognition, api.recognition)
 
 
+def _tenancy(settings: Settings) -> TenancyRules:
+    return TenancyRules(settings.vault_scopes, settings.resource_credentials, settings.shard)
+
+
+def _gate(settings: Settings, api: Connection, controller: Controller, rules: ShardRules) -> ShardGate:
+    """What lets through what is of this process's shard."""
+    namespace = settings.lease_namespace or own_namespace()
+    return ShardGate(
+        rules,
+        controller,
+        ShardPresence(api, namespace=namespace, base=settings.lease_name),
+        listed=lambda: each_that_matters_to_shards(api, settings.watch_namespaces, settings.shard),
+    )
+
+
 def _controller(
-    core: Core, writer: KubeWriter, metrics: Metrics, identities: Identities, wake: Callable[[ResourceKey, float], None]
+    core: Core,
+    writer: KubeWriter,
+    metrics: Metrics,
+    identities: Identities,
+    rules: ShardRules,
+    *,
+    wake: Callable[[ResourceKey, float], None],
 ) -> Controller:
     settings = core.settings
     return Controller(
@@ -202,7 +229,7 @@ def _controller(
         paused_for=core.paused_for,
         on_first_seen=core.remember_writes,
         now=utc_now,
-        rules=TenancyRules(settings.vault_scopes, settings.resource_credentials),
+        rules=rules,
         tokens_of=identities.tokens_of,
     )
 

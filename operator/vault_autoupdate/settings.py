@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -35,6 +36,9 @@ PREFIX: Final = "VAULT_AUTOUPDATE_"
 _OF_A_SERVICE = re.compile(r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
 """Variables that Kubernetes sets in every pod for a Service whose name begins like ours: they are none of ours."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+_SHARD = re.compile(r"([a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?)?")
+"""The value of a label, and the end of a Lease's name."""
 
 _FROM_CLOUD: Final = frozenset({"arm_endpoint", "arm_audience", "authority_host", "write_limit", "read_limit"})
 """What is taken from the cloud, where it is not set."""
@@ -104,6 +108,15 @@ def _namespaces(value: object) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is not a namespace name")
     return names
+
+
+def _shard(name: str) -> str:
+    if not _SHARD.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a shard: write up to 40 small letters, digits and hyphens, or nothing for the "
+            "main one"
+        )
+    return name
 
 
 def is_loopback(host: str) -> bool:
@@ -211,6 +224,11 @@ class Settings(BaseModel):
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces to watch, separated by commas; empty for all."
     )
+    shard: Annotated[str, AfterValidator(_shard)] = Field(
+        "",
+        description="Work on the resources whose label asr.vault-autoupdate.io/shard has this value; empty: on those "
+        "without the label.",
+    )
     vault_scopes: Annotated[VaultScopes, BeforeValidator(parse_vault_scopes)] = Field(
         VaultScopes(),
         description="Which namespaces may name which parts of Azure, as a JSON object from namespaces to lists of "
@@ -225,7 +243,9 @@ class Settings(BaseModel):
         default=False, description="Work only while holding a Lease, so that several replicas can run (true or false)."
     )
     lease_namespace: str = Field("", description="Namespace of the Lease; empty for the pod's own.")
-    lease_name: str = Field("vault-autoupdate", description="Name of the Lease.")
+    lease_name: str = Field(
+        "vault-autoupdate", description="Name of the Lease; the shard, if any, follows after a hyphen."
+    )
     metrics_address: Annotated[Address, BeforeValidator(_address)] = Field(
         Address("0.0.0.0", 9090),  # noqa: S104 - as in _address
         description="Where /metrics is served.",

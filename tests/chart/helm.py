@@ -111,15 +111,15 @@ def _chart(path: Path) -> helm_python.Chart:
     return helm_python.Chart.load(path)
 
 
-def render(values: dict[str, Any] | None = None, *, chart: Path = CHART) -> Rendered:
+def render(values: dict[str, Any] | None = None, *, chart: Path = CHART, release: str = RELEASE) -> Rendered:
     """Render the chart as for an installation; the cluster has no APIs but Kubernetes' own."""
     given = merged({"azure": {"auth": {"clientId": CLIENT_ID}}}, values or {})
-    return copy.deepcopy(_rendered(json.dumps(given), chart))
+    return copy.deepcopy(_rendered(json.dumps(given), chart, release))
 
 
 @cache
-def _rendered(values: str, chart: Path) -> Rendered:
-    return Rendered(_chart(chart).render(json.loads(values), name=RELEASE, namespace=NAMESPACE, is_install=True))
+def _rendered(values: str, chart: Path, release: str) -> Rendered:
+    return Rendered(_chart(chart).render(json.loads(values), name=release, namespace=NAMESPACE, is_install=True))
 
 
 def container(deployment: Object) -> Object:

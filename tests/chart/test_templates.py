@@ -17,6 +17,7 @@ from tests.chart import helm
 from tests.chart.helm import CHART, CLIENT_ID, NAMESPACE, TENANT_ID, VALUE_SETS, container, environment, render
 from tests.chart.kubernetes_schemas import MINORS, problems
 from vault_autoupdate.arm.identity.process import make_credential
+from vault_autoupdate.cluster.shard_presence import lease_name
 from vault_autoupdate.decide.tenancy import parse_vault_scopes
 from vault_autoupdate.settings import PREFIX, Settings, load_settings
 
@@ -83,9 +84,10 @@ class TestSettings:
         namespaced = environment(render(helm.value_set("namespaced")).one("Deployment"))
         leading = environment(render(helm.value_set("two-replicas")).one("Deployment"))
         monitored = environment(render(helm.value_set("monitored")).one("Deployment"))
+        shard = environment(render(helm.value_set("shard")).one("Deployment"))
         there = {
             name.removeprefix(PREFIX).lower()
-            for name in (*everything, *namespaced, *leading, *monitored)
+            for name in (*everything, *namespaced, *leading, *monitored, *shard)
             if name.startswith(PREFIX)
         }
         assert set(Settings.model_fields) - there == set()
@@ -183,6 +185,55 @@ class TestLogin:
     @pytest.mark.parametrize("name", VALUE_SETS)
     def test_no_secret_is_in_any_object(self, name: str) -> None:
         assert "Secret" not in render(helm.value_set(name)).kinds
+
+
+class TestShard:
+    """A release more, beside that of the main shard in the same namespace."""
+
+    def test_its_operator_works_for_the_shard_with_a_lease_that_the_others_find(self) -> None:
+        rendered = render({"shard": "emea"}, release="vault-autoupdate-emea")
+        settings = load_settings({}, environment(rendered.one("Deployment")))
+        role = rendered.one("Role", "vault-autoupdate-emea-lease")
+        assert (settings.shard, settings.leader_elect, settings.lease_name) == ("emea", True, "vault-autoupdate")
+        assert role["rules"][1]["resourceNames"] == [lease_name("vault-autoupdate", "emea")]
+        named = environment(deployment({"shard": "emea", "leaderElection": {"leaseName": "dr"}}))
+        assert named["VAULT_AUTOUPDATE_LEASE_NAME"] == "dr"
+
+    def test_it_has_no_object_in_common_with_the_main_one_and_selects_none_of_its_pods(self) -> None:
+        values = {
+            "metrics": {"service": {"enabled": True}},
+            "podDisruptionBudget": {"enabled": True},
+            "networkPolicy": {"enabled": True},
+        }
+        main, other = render(values), render(values | {"shard": "emea"}, release="vau-emea")
+
+        def names(rendered: helm.Rendered) -> set[tuple[str, str]]:
+            return {(item["kind"], item["metadata"]["name"]) for item in [*rendered, *rendered.hooks]}
+
+        assert names(main) & names(other) == set()
+        assert "CustomResourceDefinition" not in other.kinds
+        labels = main.one("Deployment")["spec"]["template"]["metadata"]["labels"]
+        spec = {
+            kind: other.one(kind)["spec"] for kind in ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy")
+        }
+        for selector in (
+            spec["Deployment"]["selector"]["matchLabels"],
+            spec["Service"]["selector"],
+            spec["PodDisruptionBudget"]["selector"]["matchLabels"],
+            spec["NetworkPolicy"]["podSelector"]["matchLabels"],
+        ):
+            assert not selector.items() <= labels.items()
+            assert selector.items() <= spec["Deployment"]["template"]["metadata"]["labels"].items()
+
+    def test_its_pods_say_which_it_is(self) -> None:
+        pods = deployment({"shard": "emea"})["spec"]["template"]["metadata"]["labels"]
+        assert pods["asr.vault-autoupdate.io/shard"] == "emea"
+        assert "asr.vault-autoupdate.io/shard" not in deployment()["spec"]["template"]["metadata"]["labels"]
+
+    @pytest.mark.parametrize("shard", ["EMEA", "emea_", "-emea", "e" * 41])
+    def test_what_is_no_name_of_a_shard_is_refused(self, shard: str) -> None:
+        with pytest.raises(helm_python.HelmError, match="shard"):
+            render({"shard": shard})
 
 
 class TestPod:
@@ -342,8 +393,9 @@ class TestAccess:
                 "apiGroups": ["coordination.k8s.io"],
                 "resources": ["leases"],
                 "resourceNames": ["vau-vault-autoupdate"],
-                "verbs": ["get", "update"],
+                "verbs": ["update"],
             },
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]},
         ]
 
     def test_namespaced_value_set_needs_no_right_on_the_cluster(self) -> None:

@@ -71,6 +71,9 @@ class Trial:
         self.statuses.append(dict(status))
         self._changed.set()
 
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        raise AssertionError("there is one shard")
+
     async def check_present(self, ref: ObjectRef) -> None:
         return
 

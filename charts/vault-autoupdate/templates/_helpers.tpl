@@ -56,8 +56,14 @@ all what something looks for. Takes root, own (a map from the values) and fixed 
 {{- default (include "vault-autoupdate.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
+{{/* What the names of the Leases of all shards begin with. */}}
+{{- define "vault-autoupdate.leaseBase" -}}
+{{- $own := .Values.shard | empty | ternary (include "vault-autoupdate.fullname" .) .Chart.Name }}
+{{- default $own .Values.leaderElection.leaseName }}
+{{- end }}
+
 {{- define "vault-autoupdate.leaseName" -}}
-{{- default (include "vault-autoupdate.fullname" .) .Values.leaderElection.leaseName }}
+{{- include "vault-autoupdate.leaseBase" . }}{{ with .Values.shard }}-{{ . }}{{ end }}
 {{- end }}
 
 {{/* The registry of global.imageRegistry takes the place of the one in image.repository, where that names one. */}}
@@ -157,6 +163,7 @@ VAULT_AUTOUPDATE_RETRY_MAX: retry.max
 VAULT_AUTOUPDATE_REQUEST_TIMEOUT: requests.timeout
 VAULT_AUTOUPDATE_MAX_CONNECTIONS: requests.maxConnections
 VAULT_AUTOUPDATE_WATCH_NAMESPACES: watchNamespaces
+VAULT_AUTOUPDATE_SHARD: shard
 VAULT_AUTOUPDATE_POLICIES: policies.enabled
 VAULT_AUTOUPDATE_VAULT_SCOPES: vaultScopes
 VAULT_AUTOUPDATE_RESOURCE_CREDENTIALS: resourceCredentials.mode
@@ -388,6 +395,7 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
   (list "RETRY_MAX" $v.retry.max)
   (list "REQUEST_TIMEOUT" $v.requests.timeout)
   (list "MAX_CONNECTIONS" (int $v.requests.maxConnections))
+  (list "SHARD" $v.shard)
   (list "WATCH_NAMESPACES" (join "," $v.watchNamespaces))
   (list "VAULT_SCOPES" (empty $v.vaultScopes | ternary "" (toJson $v.vaultScopes)))
   (list "RESOURCE_CREDENTIALS" $v.resourceCredentials.mode)
@@ -400,7 +408,7 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{- $settings = concat $settings (list
   (list "LEADER_ELECT" "true")
   (list "LEASE_NAMESPACE" .Release.Namespace)
-  (list "LEASE_NAME" (include "vault-autoupdate.leaseName" .))
+  (list "LEASE_NAME" (include "vault-autoupdate.leaseBase" .))
 ) }}
 {{- end }}
 {{- if $v.policies.enabled }}

@@ -35,6 +35,7 @@ _OPERATOR_ONLY: Final = frozenset(
         "role_confirmation",
         "policies",
         "resource_metrics",
+        "shard",
         "startup_spread",
         "status_interval",
         "vault_scopes",

@@ -16,6 +16,7 @@ from vault_autoupdate.cluster.connection import (
     in_short,
     object_path,
 )
+from vault_autoupdate.cluster.listing import each_page
 from vault_autoupdate.model.errors import NotLeading, NotWritten, ObjectChanged, ObjectGone
 from vault_autoupdate.model.resource import ObjectRef
 
@@ -67,18 +68,10 @@ class ChildWriter:
         await self._write(lambda: self._api.send("DELETE", object_path(ref.key), options))
 
     async def _list(self, namespace: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        token: str | None = None
-        while True:
-            query: dict[str, object] = {"limit": 500} | ({"continue": token} if token else {})
-            try:
-                document = await self._api.ask("GET", collection_path(namespace), query=query)
-            except (ApiException, *NO_ANSWER) as error:
-                raise NotWritten(in_short(error)) from error
-            found += document["items"]
-            token = (document.get("metadata") or {}).get("continue")
-            if not token:
-                return found
+        try:
+            return [body async for page in each_page(self._api, namespace) for body in page]
+        except (ApiException, *NO_ANSWER) as error:
+            raise NotWritten(in_short(error)) from error
 
     async def _write(self, send: Callable[[], Awaitable[object]]) -> None:
         async with self._turns:

@@ -23,6 +23,7 @@ from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
+from vault_autoupdate.controller.shards import ShardGate
 from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
@@ -44,11 +45,22 @@ _WATCHING: Final = ("orchestration", "queueing", "running")
 
 log = logging.getLogger(__name__)
 
-__all__ = ["PolicyWork", "WatchLost", "watch"]
+__all__ = ["PolicyWork", "VaultWork", "WatchLost", "watch"]
 
 
 class WatchLost(ConnectionError):
     """The resources cannot be watched any more: their definition was removed, or the right to watch them."""
+
+
+@dataclass(frozen=True)
+class VaultWork:
+    """What works on vaults."""
+
+    controller: Controller
+    gate: ShardGate
+    """Is told what is seen, and tells the controller what of it is this shard's."""
+    queue: WorkQueue[ResourceKey]
+    """What is due."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +72,7 @@ class PolicyWork:
 
 
 async def watch(
-    controller: Controller,
-    queue: WorkQueue[ResourceKey],
+    work: VaultWork,
     namespaces: tuple[str, ...],
     *,
     connection: Connection,
@@ -73,8 +84,7 @@ async def watch(
     """Watch the resources and work on them until the process is told to end.
 
     Args:
-        controller: is told what is seen.
-        queue: what is due.
+        work: works on what is seen.
         namespaces: to watch; none for all.
         connection: what to log in with, and again when that has ended.
         health: is told what the API server answers.
@@ -86,11 +96,12 @@ async def watch(
         WatchLost: kopf gave up. It cannot begin anew in the same process.
     """
     health.begin()
-    queues = [(queue, controller.work), *([(policies.queue, policies.controller.work)] if policies else ())]
+    await work.gate.begin()
+    queues = [(work.queue, work.controller.work), *([(policies.queue, policies.controller.work)] if policies else ())]
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
     _log_in_by(registry, connection, health, calls)
-    _watch_resources(registry, controller, health)
+    _watch_resources(registry, work.gate, health)
     if policies:
         _watch_policies(registry, policies.controller, health)
 
@@ -98,13 +109,14 @@ async def watch(
     async def stop(**_: Any) -> None:
         # Not later: kopf cancels whatever was started since it began as soon as its own tasks have ended.
         log.info("stopping: passes under way note where they are")
-        controller.stop()
+        work.controller.stop()
         await before_end()
         await asyncio.gather(*(each.stop(_GRACE, give_up=cut_connections) for each, _ in queues))
         cut_connections()  # what is still read is of no use to anybody, and the end would wait for it
 
     _keep_tracebacks_out()
-    working = [asyncio.create_task(each.run(work), name="work queue") for each, work in queues]
+    working = [asyncio.create_task(each.run(do), name="work queue") for each, do in queues]
+    working.append(asyncio.create_task(work.gate.run(), name="other shards"))
     try:
         await _run_kopf(registry, namespaces, health)
     except Exception as error:
@@ -160,15 +172,15 @@ def _log_in_by(
         return await _session(connection, health, calls)
 
 
-def _watch_resources(registry: kopf.OperatorRegistry, controller: Controller, health: WatchHealth) -> None:
+def _watch_resources(registry: kopf.OperatorRegistry, gate: ShardGate, health: WatchHealth) -> None:
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         health.contact(metadata["namespace"])
         if event["type"] == "DELETED":
-            controller.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+            gate.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
         else:
-            controller.on_change(event["object"], initial=event["type"] is None)
+            gate.on_change(event["object"], initial=event["type"] is None)
 
 
 def _watch_policies(registry: kopf.OperatorRegistry, controller: PolicyController, health: WatchHealth) -> None:

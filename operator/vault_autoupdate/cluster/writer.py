@@ -25,6 +25,7 @@ COMPONENT: Final = "vault-autoupdate"
 _EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
 _MICRO_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _JSON_PATCH: Final = "application/json-patch+json"
+_SHARD_PATH: Final = "/status/shard"
 _PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GONE: Final = frozenset({404, 410})
 _UNPROCESSABLE: Final = 422
@@ -79,6 +80,23 @@ class KubeWriter:
             await self._patch(ref, patch, "/status", patient=patient)
         except ObjectChanged as error:
             raise ObjectGone(str(ref.key)) from error  # nothing but its uid can have changed
+
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        """Say in the status that another shard has the object now; nothing else of it changes.
+
+        Args:
+            ref: the object.
+            shard: the one that has had it; empty for the main one. If that is not so, nothing is written.
+            to: the one that gets it.
+
+        Raises as `write_status`.
+        """
+        test: dict[str, Any] = {"op": "test", "path": _SHARD_PATH, "value": shard or None}
+        step = {"op": "add", "path": _SHARD_PATH, "value": to} if to else {"op": "remove", "path": _SHARD_PATH}
+        try:
+            await self._patch(ref, [test, step], "/status")
+        except ObjectChanged:
+            log.debug("%s is in other hands already", ref.key)
 
     async def check_present(self, ref: ObjectRef) -> None:
         """Find out whether an object is there, by a patch that changes nothing. Raises as `write_status`."""

@@ -14,6 +14,7 @@ from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.publisher import Publisher
 from vault_autoupdate.controller.registry import Registry
 from vault_autoupdate.controller.tracked import (
+    Rules,
     TokensOf,
     TrackedResource,
     intent_of,
@@ -68,11 +69,14 @@ class Controller:
         paused_for: Callable[[VaultAutoUpdate, str], timedelta],
         now: Callable[[], datetime],
         on_first_seen: Callable[[VaultAutoUpdate, VaultState], None] = lambda *_: None,
-        rules: TenancyRules | None = None,
+        rules: Rules | None = None,
         tokens_of: TokensOf | None = None,
     ) -> None:
         self._registry = Registry()
-        self._publisher = Publisher(writer, observer, now, status_interval=timing.status_interval)
+        self._rules = rules or TenancyRules()
+        self._publisher = Publisher(
+            writer, observer, now, status_interval=timing.status_interval, shard=self._rules.shard
+        )
         self._reconciler = reconciler
         self._timing = timing
         self._observer = observer
@@ -81,7 +85,6 @@ class Controller:
         self._paused_for = paused_for
         self._on_first_seen = on_first_seen
         self._now = now
-        self._rules = rules or TenancyRules()
         self._tokens_of = tokens_of
         self._at_work: dict[str, asyncio.Event] = {}
         """By vault: what ends the pass over it that is under way. There is never more than one."""
@@ -129,12 +132,20 @@ class Controller:
             is_news = intent_of(declaration) != intent_of(tracked.declaration)
             self._registry.update(tracked, declaration)
             tracked.take_over_status(status, self._now())
-        if not is_news:
+        if is_news:
+            self._look_anew(tracked, owner_before, self._first_delay(tracked) if initial else 0.0)
+
+    def judge_again(self, key: ResourceKey) -> None:
+        """Find out anew whether a resource may be worked on: others have changed that has to do with it."""
+        tracked = self.resources.get(key)
+        if tracked is None or tracked.resource is None:
             return
-        if tracked.superseded:
-            tracked.superseded.set()
-        self._wake(ref.key, self._first_delay(tracked) if initial else 0.0)
-        self._wake_owner(declaration.vault_key, owner_before, ref.key)
+        declaration = replace(tracked.declaration, refusal=self._rules.refusal(tracked.resource))
+        if declaration.refusal == tracked.declaration.refusal:
+            return
+        owner_before = self._registry.owner(declaration.vault_key)
+        self._registry.update(tracked, declaration)
+        self._look_anew(tracked, owner_before, 0.0)
 
     def on_delete(self, key: ResourceKey, uid: str = "") -> None:
         """Forget an object that was deleted, and let the next in line have its vault.
@@ -187,6 +198,9 @@ class Controller:
 
     async def _work(self, tracked: TrackedResource) -> float | None:
         resource, declaration = tracked.resource, tracked.declaration
+        if declaration.elsewhere is not None:
+            await self._publisher.hand_over(tracked, declaration.elsewhere)
+            raise ObjectGone(str(tracked.ref.key))  # as far as this process is concerned
         if resource is None:
             await self._stall(tracked, readiness.invalid(declaration.problem or InvalidSpec(["unreadable"])))
             return None
@@ -209,7 +223,7 @@ class Controller:
         if resource.spec.suspend:
             await self._publisher.publish(tracked, readiness.suspended(tracked.state), final=True)
             return None
-        if wait := self._too_soon(tracked, resource):
+        if wait := tracked.too_soon(self._now()):
             return wait.total_seconds()
         return await self._pass(tracked, resource)
 
@@ -261,6 +275,13 @@ class Controller:
                 self._wake(tracked.ref.key, delay)
                 delay += _TELL_SECONDS
 
+    def _look_anew(self, tracked: TrackedResource, owner_before: ResourceKey | None, delay: float) -> None:
+        """Something about a resource has changed that matters, to others on its vault as well."""
+        if tracked.superseded:
+            tracked.superseded.set()
+        self._wake(tracked.ref.key, delay)
+        self._wake_owner(tracked.vault_key, owner_before, tracked.ref.key)
+
     def _wake_owner(self, vault_key: str, *but_not: ResourceKey | None) -> None:
         owner = self._registry.owner(vault_key)
         if owner is not None and owner not in but_not:
@@ -284,14 +305,12 @@ class Controller:
             raise
         return False
 
-    def _too_soon(self, tracked: TrackedResource, resource: VaultAutoUpdate) -> timedelta:
-        """How long somebody has to wait for a look before its time; the last wish stands until then."""
-        asked = tracked.worked_generation != tracked.generation or tracked.requested_at is not None
-        return tracked.allowance.take(self._now()) if asked and not resource.deleting else timedelta()
-
     async def _pass(self, tracked: TrackedResource, resource: VaultAutoUpdate) -> float | None:
         state, requested, began = tracked.state, tracked.requested_at, self._now()
-        self._prepare(tracked)
+        tracked.prepare(began)
+        if left := self._left_running.pop(tracked.vault_key, None):
+            state.take_over(left)
+            state.settled_until = None
         superseded, vault_key = asyncio.Event(), tracked.vault_key
         tracked.superseded = self._at_work[vault_key] = superseded
         try:
@@ -318,25 +337,6 @@ class Controller:
         if outcome.refusal:
             await self._publisher.refuse(tracked, outcome.refusal)
         return 0.0 if outcome.superseded else self._next_delay(resource, state, outcome)
-
-    def _prepare(self, tracked: TrackedResource) -> None:
-        """Forget what a change or a request makes doubtful, and take over what the last pass has left in flight."""
-        state, now = tracked.state, self._now()
-        if tracked.worked_generation != tracked.generation:
-            state.attempts.clear()  # somebody changed something: what failed before may work now
-            state.look_anew(now)
-        elif tracked.requested_at is not None:
-            state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
-            state.look_anew(now)
-        tracked.worked_generation = tracked.generation
-        if tracked.hinted:
-            state.settled_until = None
-        if tracked.account_hinted:
-            state.account.due = now
-        tracked.hinted = tracked.account_hinted = False
-        if left := self._left_running.pop(tracked.vault_key, None):
-            state.take_over(left)
-            state.settled_until = None
 
     async def _reconcile(
         self, tracked: TrackedResource, resource: VaultAutoUpdate, superseded: asyncio.Event
@@ -388,9 +388,7 @@ class Controller:
 
         Not at once: an older resource on the same vault may come later in the first listing.
         """
-        is_as_seen = tracked.status.get("observedGeneration") == tracked.generation and tracked.requested_at is None
-        is_idle = tracked.is_ready and not tracked.declaration.refusal and not tracked.has_work_under_way(self._now())
-        if is_as_seen and is_idle:
+        if tracked.is_as_left(self._now()):
             return self._startup_spread.total_seconds() * fraction_of(f"{tracked.ref.uid}{tracked.ref.key}")
         return _SETTLE_SECONDS
 

@@ -30,6 +30,7 @@ from vault_autoupdate.report.policy_readiness import (
 from vault_autoupdate.report.policy_restore import read_child, read_tally
 from vault_autoupdate.report.policy_status import build_policy_status
 from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.shard_claim import shard_of
 from vault_autoupdate.report.values import read_time
 
 _SETTLE: Final = 1.0
@@ -120,6 +121,9 @@ class PolicyController:
     def on_policy_change(self, body: Mapping[str, Any]) -> None:
         """Take in a policy as the API server has it; wake it if something changed that matters."""
         new = _read(body)
+        if shard_of(body) != self._rules.shard:
+            self.policies.pop(new.ref.key, None)
+            return
         tracked = self.policies.get(new.ref.key)
         if tracked is None or tracked.ref != new.ref:
             self.policies[new.ref.key] = new
@@ -210,7 +214,7 @@ class PolicyController:
         began = time.monotonic()
         await self._reconciler.plan(policy, state, partial(self._around, policy), context, fresh=is_fresh)
         tracked.plan_due = time.monotonic() + max(_SETTLE, _PLAN_SHARE * (time.monotonic() - began))
-        if tracked.policy is not policy:
+        if tracked.policy is not policy or self.policies.get(policy.key) is not tracked:
             return 0.0  # it is not what it was when this plan was made
         written = await self._reconciler.apply(
             policy, state, self._children, partial(self._publish_plan, tracked, policy, handled=None)

@@ -18,6 +18,9 @@ class Writer(Protocol):
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         """Replace the status. Raises as `KubeWriter.write_status`."""
 
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        """Say in the status that it is in other hands now. Raises as `KubeWriter.hand_over`."""
+
     async def check_present(self, ref: ObjectRef) -> None:
         """Raise `ObjectGone` if there is no such object."""
 

@@ -10,6 +10,7 @@ from typing import Final
 from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.tracked import TrackedResource, ready_condition
 from vault_autoupdate.decide.pacing import Allowance
+from vault_autoupdate.decide.shards import in_words
 from vault_autoupdate.model.conditions import ConditionStatus, Reason
 from vault_autoupdate.model.errors import ObjectGone, TurnNotCome
 from vault_autoupdate.model.resource import FINALIZER
@@ -36,11 +37,18 @@ class Publisher:
     """Writes what is new about a resource, and nothing else."""
 
     def __init__(
-        self, writer: Writer, observer: PassObserver, now: Callable[[], datetime], *, status_interval: timedelta
+        self,
+        writer: Writer,
+        observer: PassObserver,
+        now: Callable[[], datetime],
+        *,
+        status_interval: timedelta,
+        shard: str = "",
     ) -> None:
         self._writer = writer
         self._observer = observer
         self._now = now
+        self._shard = shard
         self._events = EventAggregator()
         self._refusals = EventAggregator()
         self._progress = Allowance(status_interval / _AT_FULL_PACE, _PROGRESS_BURST)
@@ -80,7 +88,7 @@ class Publisher:
             Exception: the API server would not take the ``final`` word of a pass; of others it is only logged.
         """
         status = build_status(
-            tracked.resource, tracked.state, current, tracked.status, self._now(),
+            tracked.resource, tracked.state, current, tracked.status, self._now(), shard=self._shard,
             generation=tracked.generation, handled_request=handled, last_success=tracked.history.last_success,
         )  # fmt: skip
         if not differs(tracked.status, status):
@@ -137,6 +145,11 @@ class Publisher:
         if emission:
             self._log(tracked, refusal, None)
             await self._writer.emit_event(tracked.ref, refusal, count=emission.count)
+
+    async def hand_over(self, tracked: TrackedResource, to: str) -> None:
+        """Leave a resource to another shard. Its status stands as we have left it. Raises as `publish`."""
+        await self._writer.hand_over(tracked.ref, self._shard, to)
+        log.info("%s was handed over to %s", tracked.ref.key, in_words(to), extra={"resource": str(tracked.ref.key)})
 
     async def check_present(self, tracked: TrackedResource) -> None:
         """Ask the API server whether the object is there. Raises `ObjectGone`."""

@@ -74,6 +74,6 @@ class Registry:
 
 def _claim(declaration: Declaration) -> Claim | None:
     resource = declaration.resource
-    if resource is None or declaration.refusal is not None:
+    if resource is None or declaration.refusal is not None or declaration.elsewhere is not None:
         return None
     return (resource.deleting, bool(resource.policy), resource.created_at, declaration.ref.key)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.decide.pacing import Allowance
 from vault_autoupdate.decide.state import VaultState
-from vault_autoupdate.decide.tenancy import Refusal, TenancyRules
+from vault_autoupdate.decide.tenancy import Refusal
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import CredentialError
 from vault_autoupdate.model.resource import (
@@ -27,16 +27,29 @@ from vault_autoupdate.model.resource import (
 )
 from vault_autoupdate.report.history import ReadyHistory
 from vault_autoupdate.report.restore import restore
+from vault_autoupdate.report.shard_claim import shard_of
 from vault_autoupdate.report.values import compact, read_time
 
 TokensOf = Callable[[VaultAutoUpdate], Awaitable[TokenSource | None]]
 """Gives the identity that a resource brings along; None for the process's own. Raises `CredentialError`."""
 
+
+class Rules(Protocol):
+    """Says which resources may be worked on: `TenancyRules`, or `ShardRules` with them."""
+
+    @property
+    def shard(self) -> str:
+        """That of this process; empty for the main one."""
+
+    def refusal(self, resource: VaultAutoUpdate) -> Refusal | None:
+        """Why a resource may not be worked on; None if it may."""
+
+
 Mark = tuple[object, ...]
 """What of an object has to change before it can declare anything else, see `mark_of`."""
 
 __all__ = [
-    "Declaration", "Mark", "TokensOf", "TrackedResource", "intent_of", "log_in", "mark_of", "read_declaration",
+    "Declaration", "Mark", "Rules", "TokensOf", "TrackedResource", "intent_of", "log_in", "mark_of", "read_declaration",
     "ready_condition", "ref_of",
 ]  # fmt: skip
 
@@ -52,6 +65,8 @@ class Declaration:
     problem: InvalidSpec | None
     refusal: Refusal | None
     """Why it may not be worked on, although it is valid."""
+    elsewhere: str | None
+    """The shard that it belongs to by its label, if that is not this process's."""
     finalizers: tuple[str, ...]
     created_at: datetime | None
     """None where the object does not tell."""
@@ -120,6 +135,28 @@ class TrackedResource:
         self.declaration = declaration
         self.finalizers = declaration.finalizers
 
+    def too_soon(self, now: datetime) -> timedelta:
+        """How long somebody has to wait for a look before its time; the last wish stands until then."""
+        asked = self.worked_generation != self.generation or self.requested_at is not None
+        is_leaving = self.resource is not None and self.resource.deleting
+        return self.allowance.take(now) if asked and not is_leaving else timedelta()
+
+    def prepare(self, now: datetime) -> None:
+        """Before a pass: forget what a change or a request makes doubtful."""
+        state = self.state
+        if self.worked_generation != self.generation:
+            state.attempts.clear()  # somebody changed something: what failed before may work now
+            state.look_anew(now)
+        elif self.requested_at is not None:
+            state.attempts = {key: replace(attempt, next_at=now) for key, attempt in state.attempts.items()}
+            state.look_anew(now)
+        self.worked_generation = self.generation
+        if self.hinted:
+            state.settled_until = None
+        if self.account_hinted:
+            state.account.due = now
+        self.hinted = self.account_hinted = False
+
     def take_over_status(self, status: Mapping[str, Any], now: datetime) -> None:
         """Bring up to date what stands in the status, unless these news are older than what we have sent."""
         if self.sent is None or self.sent == status:
@@ -158,6 +195,12 @@ class TrackedResource:
         """Whether the status says Ready."""
         return ready_condition(self.status)[0] == ConditionStatus.TRUE
 
+    def is_as_left(self, now: datetime) -> bool:
+        """Whether all was well when a process before this one left it, and nothing has changed since."""
+        is_as_seen = self.status.get("observedGeneration") == self.generation and self.requested_at is None
+        is_idle = self.is_ready and not self.declaration.refusal and not self.has_work_under_way(now)
+        return is_as_seen and is_idle and self.declaration.elsewhere is None
+
     def has_work_under_way(self, now: datetime) -> bool:
         """Whether something goes on in Azure, or may begin, that cannot wait until the vault's turn comes."""
         rollout, spec = self.state.rollout, self.resource.spec if self.resource else None
@@ -189,13 +232,14 @@ def mark_of(body: Mapping[str, Any]) -> Mark:
         annotations.get(REQUESTED_AT),
         annotations.get(UPDATE_AGENTS_NOW),
         (metadata.get("labels") or {}).get(POLICY_LABEL),
+        shard_of(body),
     )
 
 
-def read_declaration(body: Mapping[str, Any], rules: TenancyRules) -> Declaration:
+def read_declaration(body: Mapping[str, Any], rules: Rules) -> Declaration:
     """Read what an object declares."""
     metadata = body["metadata"]
-    resource, problem = None, None
+    resource, problem, shard = None, None, shard_of(body)
     try:
         resource = parse_resource({key: value for key, value in body.items() if key != "status"})
     except InvalidSpec as error:
@@ -207,6 +251,7 @@ def read_declaration(body: Mapping[str, Any], rules: TenancyRules) -> Declaratio
         resource=resource,
         problem=problem,
         refusal=rules.refusal(resource) if resource else None,
+        elsewhere=None if shard == rules.shard else shard,
         finalizers=tuple(metadata.get("finalizers") or ()),
         created_at=read_time(metadata.get("creationTimestamp")),
     )
@@ -227,9 +272,9 @@ def intent_of(declaration: Declaration) -> tuple[object, ...]:
     """What somebody wants of the controller; all else in an object is its own doing or of no concern."""
     resource = declaration.resource
     if resource is None:
-        return (declaration.generation,)
+        return (declaration.generation, declaration.elsewhere)
     wishes = (resource.requested_at, resource.update_agents_now, resource.policy)
-    return (declaration.generation, resource.deleting, *wishes)
+    return (declaration.generation, declaration.elsewhere, resource.deleting, *wishes)
 
 
 def ready_condition(status: Mapping[str, Any]) -> tuple[object, object]:

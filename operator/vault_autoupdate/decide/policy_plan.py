@@ -127,6 +127,7 @@ class _Draft:
             own=self.own,
             create=tuple(create),
             change=tuple(self._allowed(self.differing)[:room]),
+            moving=tuple(each for each in self.own.values() if self._is_to_move(each)),
             remove=tuple(self._seen_to_go(leaving)) if removals.is_open else (),
             missing=tuple(self.missing),
             differing=tuple(self.differing),
@@ -146,6 +147,9 @@ class _Draft:
     @property
     def _enforces(self) -> bool:
         return self.policy.spec.mode is Mode.ENFORCE and not self.policy.spec.suspend and not self.policy.deleting
+
+    def _is_to_move(self, child: Child) -> bool:
+        return self._enforces and is_ours(self.policy, child) and child.shard != self.policy.shard
 
     def _gates(self, orphaned: int, leaving: list[Removal]) -> tuple[Gate, Gate, str]:
         """What the limits say about changes and removals, and the name of what waits for approval."""

@@ -81,6 +81,8 @@ class PolicyPlan:
     create: tuple[Creation, ...] = ()
     """To be done now."""
     change: tuple[Change, ...] = ()
+    moving: tuple[Child, ...] = ()
+    """Those that another shard has, while the policy is of this one. They change nothing in Azure."""
     remove: tuple[Removal, ...] = ()
     missing: tuple[Creation, ...] = ()
     """All vaults that should have a resource and have none, those of ``create`` among them."""

@@ -98,6 +98,8 @@ class TenancyRules:
 
     scopes: VaultScopes = VaultScopes()
     credentials: ResourceCredentials = ResourceCredentials.REFUSED
+    shard: str = ""
+    """That of this process; empty for the main one."""
 
     def refusal(self, resource: VaultAutoUpdate) -> Refusal | None:
         """Why ``resource`` may not be worked on; None if it may. Decided without a call to anything."""

@@ -24,7 +24,15 @@ from vault_autoupdate.model.errors import AzureError, NotWritten, ObjectChanged,
 from vault_autoupdate.model.estate import Child, FoundVault, Look
 from vault_autoupdate.model.policy import POLICY_UID, STAMPED_MODE, Source, VaultAutoUpdatePolicy
 from vault_autoupdate.model.quota import QuotaScope
-from vault_autoupdate.model.resource import API_VERSION, KIND, POLICY_LABEL, AutoUpdate, ObjectRef, ResourceKey
+from vault_autoupdate.model.resource import (
+    API_VERSION,
+    KIND,
+    POLICY_LABEL,
+    SHARD_LABEL,
+    AutoUpdate,
+    ObjectRef,
+    ResourceKey,
+)
 
 WRITES_AT_ONCE: Final = 16
 
@@ -164,6 +172,7 @@ class PolicyReconciler:
         steps = [
             *((each.name, _creating(writer, policy, each)) for each in plan.create),
             *((each.child.ref.key.name, _changing(writer, policy, each)) for each in plan.change),
+            *((each.ref.key.name, _moving(writer, policy, each)) for each in plan.moving),
             *((each.child.ref.key.name, _removing(writer, each)) for each in plan.remove),
         ]
         return sum(await asyncio.gather(*(write(name, step) for name, step in steps)))
@@ -218,7 +227,7 @@ def manifest_of(policy: VaultAutoUpdatePolicy, creation: Creation) -> dict[str, 
         "metadata": {
             "name": creation.name,
             "namespace": policy.key.namespace,
-            "labels": {POLICY_LABEL: policy.key.name},
+            "labels": {POLICY_LABEL: policy.key.name} | ({SHARD_LABEL: policy.shard} if policy.shard else {}),
             "annotations": {POLICY_UID: policy.uid, STAMPED_MODE: creation.want.spec.mode.value},
         },
         "spec": {name: value for name, value in creation.want.fields.items() if value is not None},
@@ -235,6 +244,11 @@ def _changing(writer: ChildWriter, policy: VaultAutoUpdatePolicy, change: Change
         metadata["labels"] = {POLICY_LABEL: policy.key.name}
         metadata["annotations"][POLICY_UID] = policy.uid
     return lambda: writer.change(change.child.ref, {"metadata": metadata, "spec": dict(change.fields)})
+
+
+def _moving(writer: ChildWriter, policy: VaultAutoUpdatePolicy, child: Child) -> Callable[[], Awaitable[None]]:
+    labels = {SHARD_LABEL: policy.shard or None}
+    return lambda: writer.change(child.ref, {"metadata": {"labels": labels}})
 
 
 def _removing(writer: ChildWriter, removal: Removal) -> Callable[[], Awaitable[None]]:

@@ -41,7 +41,7 @@ class Metrics:
     """Everything that is counted. Implements `CallObserver`, `RunObserver`, `PassObserver` and
     `HintObserver`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: str = "") -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._ended = {
@@ -71,7 +71,7 @@ class Metrics:
         self._hint_wakes = self._counter("hint_wakes_total")
         self._leading = self._gauge("leading")
         self._gauge("start_timestamp_seconds").set_to_current_time()
-        self._gauge("build_info").labels(__version__).set(1)
+        self._gauge("build_info").labels(__version__, shard).set(1)
         self._initialise()
 
     def _initialise(self) -> None:

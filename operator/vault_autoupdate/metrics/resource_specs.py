@@ -30,7 +30,7 @@ REASONS: Final = (
     "RoleMissing", "RoleNotSeen", "RoleTooWeak", "RunbookFailing",
     "ScheduleDeclaredTwice", "ScheduleDisabled", "ScheduleKeepsChanging", "ScheduleMissing", "ScheduleNotAccepted",
     "ScheduleShared", "SchedulesDiffer", "ScopeLocked", "ScopeNotAllowed", "SubscriptionNotFound", "Suspended",
-    "Throttled", "UntrustedLink", "UpdatesWaiting", "VaultAlreadyManaged",
+    "SubscriptionInOtherShard", "Throttled", "UntrustedLink", "UpdatesWaiting", "VaultAlreadyManaged",
 )  # fmt: skip
 """Reasons of conditions that have a label of their own: others come from Azure, and may be anything."""
 OTHER: Final = "Other"

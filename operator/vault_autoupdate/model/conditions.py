@@ -47,6 +47,7 @@ class Reason(StrEnum):
     THROTTLED = "Throttled"
     INVALID_SPEC = "InvalidSpec"
     VAULT_ALREADY_MANAGED = "VaultAlreadyManaged"
+    SUBSCRIPTION_IN_OTHER_SHARD = "SubscriptionInOtherShard"
     FINALIZER_NOT_SET = "FinalizerNotSet"
     SCOPE_NOT_ALLOWED = "ScopeNotAllowed"
     CREDENTIAL_NOT_ALLOWED = "CredentialNotAllowed"

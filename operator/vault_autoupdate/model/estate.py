@@ -135,6 +135,8 @@ class Child:
     ready_since: datetime | None = None
     created_at: datetime = LONG_AGO
     deleting: bool = False
+    shard: str = ""
+    """By its label; empty for the main one."""
 
     @property
     def vault_key(self) -> str:

@@ -32,6 +32,7 @@ from vault_autoupdate.model.resource import (
     GROUP,
     LONG_AGO,
     REQUESTED_AT,
+    SHARD_LABEL,
     AgentUpdatesSpec,
     AutoUpdate,
     CredentialSource,
@@ -302,6 +303,8 @@ class VaultAutoUpdatePolicy:
     requested_at: str | None = None
     approved: str = ""
     """Value of the `APPROVE` annotation."""
+    shard: str = ""
+    """The one that works on it, by its label; empty for the main one."""
 
 
 class _Manifest(_Part):
@@ -335,4 +338,5 @@ def parse_policy(body: Mapping[str, Any]) -> VaultAutoUpdatePolicy:
         deleting=metadata.deletion_timestamp is not None,
         requested_at=request_of(annotations.get(REQUESTED_AT)),
         approved=(annotations.get(APPROVE) or "")[:64].strip(),
+        shard=(metadata.labels or {}).get(SHARD_LABEL, ""),
     )

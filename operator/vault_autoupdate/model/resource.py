@@ -48,15 +48,17 @@ UPDATE_AGENTS_NOW: Final = f"{GROUP}/updateAgentsNow"
 """Annotation: any change of its value opens a window for updates of agents now, once."""
 POLICY_LABEL: Final = f"{GROUP}/policy"
 """Label of a resource that a policy made: the policy, in the same namespace."""
+SHARD_LABEL: Final = f"{GROUP}/shard"
+"""Label of a resource, or of a policy: the shard that works on it. Without it, that is the main one."""
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
 
 __all__ = [
     "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "POLICY_LABEL", "REQUESTED_AT",
-    "UPDATE_AGENTS_NOW", "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource", "DeletionPolicy",
-    "DriftAttribution", "DriftSpec", "Goal", "InvalidSpec", "Metadata", "Mode", "ObjectRef", "ResourceKey",
-    "RolloutRules", "Spec", "VaultAutoUpdate", "parse_resource", "problem_of", "request_of",
+    "SHARD_LABEL", "UPDATE_AGENTS_NOW", "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource",
+    "DeletionPolicy", "DriftAttribution", "DriftSpec", "Goal", "InvalidSpec", "Metadata", "Mode", "ObjectRef",
+    "ResourceKey", "RolloutRules", "Spec", "VaultAutoUpdate", "parse_resource", "problem_of", "request_of",
 ]  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def build_status(
     generation: int | None = None,
     handled_request: str | None = None,
     last_success: datetime | None = None,
+    shard: str = "",
 ) -> dict[str, Any]:
     """Build the whole status.
 
@@ -66,6 +67,7 @@ def build_status(
         generation: the generation spoken about, where there is no ``resource``.
         handled_request: value of the ``requestedAt`` annotation that this status answers.
         last_success: when the mappings were last read; None when they never were.
+        shard: the one that works on it; empty for the main one.
     """
     observed = resource.generation if resource else (generation or 0)
     before: dict[str, Mapping[str, Any]] = {
@@ -97,6 +99,8 @@ def build_status(
         status["lastHandledReconcileAt"] = clean(handled, bounds.REQUEST)
     if last_success is not None:
         status["lastSuccessTime"] = format_time(last_success)
+    if shard:
+        status["shard"] = shard
     return status
 
 

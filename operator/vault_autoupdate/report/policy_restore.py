@@ -15,6 +15,7 @@ from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Re
 from vault_autoupdate.model.estate import Child, ChildState
 from vault_autoupdate.model.policy import ADOPT, POLICY_UID, STAMPED_MODE
 from vault_autoupdate.model.resource import LONG_AGO, POLICY_LABEL, Mode, ObjectRef, ResourceKey, Spec
+from vault_autoupdate.report.shard_claim import shard_of
 from vault_autoupdate.report.values import read_time
 
 __all__ = ["read_child", "read_tally"]
@@ -41,6 +42,7 @@ def read_child(body: Mapping[str, Any]) -> Child | None:
         ready_since=read_time(ready.get("lastTransitionTime")) if state is ChildState.READY else None,
         created_at=read_time(metadata.get("creationTimestamp")) or LONG_AGO,
         deleting=metadata.get("deletionTimestamp") is not None,
+        shard=shard_of(body),
     )
 
 

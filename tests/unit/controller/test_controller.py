@@ -42,6 +42,9 @@ class RefusingWriter:
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         self.status = dict(status)
 
+    async def hand_over(self, ref: ObjectRef, shard: str, to: str) -> None:
+        raise AssertionError("there is one shard")
+
     async def check_present(self, ref: ObjectRef) -> None:
         return
 
