@@ -23,6 +23,8 @@ from vault_autoupdate.report.shard_claim import read_claim
 _SETTLE: Final = 2.0
 """Seconds that news of a change take to reach all processes, about: so long nobody begins where another one may not yet
 know that it has to end."""
+_LAST_ANSWER: Final = 60.0
+"""Seconds that an answer of Azure may take for which a process still waits whose resource was deleted in mid-run."""
 _PATIENCE: Final = 60.0
 """Seconds to wait for a shard to let go of which nobody can tell whether it is at work: it has no Lease."""
 _LOOK: Final = 1.0
@@ -90,16 +92,23 @@ class ShardGate:
         self._contested = rules.contested
         self._foreign: set[str] = set()
         """Subscriptions of others that resources of ours may be in as well."""
+        self._quiet_until: dict[str, float] = {}
+        """By subscription: until when somebody may still be at work whose resource was deleted."""
         self._waiting: dict[ResourceKey, _Waiting] = {}
         self._away: set[str] = set()
         """Shards that are waited for and are known not to be at work."""
         self._waited_since: dict[str, float] = {}
+        self._is_alone = False
+        """Whether no other shard had anything when this process began."""
+        self._up_to_date_at = 0.0
+        """While the first listing comes in, news of what has changed since wait behind it."""
         self._stirred = asyncio.Event()
 
     async def begin(self) -> None:
         """Before the watch: learn of all resources, or an older one might be seen after work has begun."""
         async for body in self._listed():
             self._table.put(read_claim(body, self._allows))
+        self._is_alone = not self._own and not self._table.subscriptions()
         for subscription in self._table.subscriptions():
             self._judge(subscription, settle=0.0)
 
@@ -108,10 +117,14 @@ class ShardGate:
         metadata = body["metadata"]
         before = self._table.get(ResourceKey(metadata["namespace"], metadata["name"]))
         claim = read_claim(body, self._allows, before)
+        if initial and not self._is_alone:
+            self._up_to_date_at = self._clock() + _SETTLE
         if claim != before:
             self._table.put(claim)
-            for subscription in {claim.subscription, before.subscription if before else ""} - {""}:
-                self._judge(subscription)
+            if before is not None and before.uid != claim.uid:
+                self._went(before)
+            if claim.subscription:
+                self._judge(claim.subscription)
         self._route(claim, before, body, initial=initial)
 
     def on_delete(self, key: ResourceKey, uid: str) -> None:
@@ -120,8 +133,7 @@ class ShardGate:
         if claim is not None and claim.uid == uid:
             self._table.drop(key)
             self._waiting.pop(key, None)
-            if claim.subscription:
-                self._judge(claim.subscription)
+            self._went(claim)
         self._worker.on_delete(key, uid)
 
     async def run(self) -> None:
@@ -156,12 +168,26 @@ class ShardGate:
         if (waiting := self._waiting.get(key)) is None:
             return
         claim = self._table.get(key)
-        is_free = claim is not None and claim.in_hands_of in {None, self._own, *self._away}
-        if is_free and self._clock() >= waiting.not_before and claim and claim.subscription not in self._contested:
+        if claim is not None and self._is_free(claim, waiting.not_before):
             del self._waiting[key]
             self._worker.on_change(waiting.body, initial=waiting.initial)
         else:
             self._stirred.set()
+
+    def _is_free(self, claim: Claim, not_before: float) -> bool:
+        """Whether a resource of ours may be begun: at once, if it was in our hands before."""
+        if claim.in_hands_of is None:
+            not_before = max(not_before, self._up_to_date_at)
+        is_let_go = claim.in_hands_of in {None, self._own, *self._away}
+        return is_let_go and claim.subscription not in self._contested and self._clock() >= not_before
+
+    def _went(self, claim: Claim) -> None:
+        """A resource was deleted. If somebody else was at work on it, nothing tells when that one has ended."""
+        if not claim.subscription:
+            return
+        if claim.is_busy and claim.in_hands_of not in {None, self._own, *self._away}:
+            self._quiet_until[claim.subscription] = self._clock() + _LAST_ANSWER
+        self._judge(claim.subscription)
 
     def _judge(self, subscription: str, *, settle: float = _SETTLE) -> None:
         """Find out anew whose a subscription is."""
@@ -191,10 +217,13 @@ class ShardGate:
     def _grant(self, subscription: str) -> None:
         """Begin in a subscription of ours, if nobody else may be at work in it."""
         others = self._table.hands(subscription) - {self._own} - self._away
-        if others or self._clock() < self._contested[subscription]:
+        quiet_until = self._quiet_until.get(subscription, 0.0)
+        not_before = max(self._contested[subscription], quiet_until, self._up_to_date_at)
+        if others or self._clock() < not_before:
             self._stirred.set()
             return
         del self._contested[subscription]
+        self._quiet_until.pop(subscription, None)
         self._granted.add(subscription)
         self._tell_own(subscription)
 

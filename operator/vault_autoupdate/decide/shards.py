@@ -37,6 +37,8 @@ class Claim:
     """Of the vault that it names, folded; empty where it names none that it may."""
     in_hands_of: str | None
     """The shard that may be at work on it, as its status says; None for nobody."""
+    is_busy: bool = False
+    """Whether that one is in the middle of changing something, as its status says."""
 
     @property
     def rank(self) -> tuple[datetime, ResourceKey, str]:

@@ -24,6 +24,8 @@ def read_claim(body: Mapping[str, Any], allows: Callable[[str, str], bool], befo
     """
     metadata = body["metadata"]
     key, uid = ResourceKey(metadata["namespace"], metadata["name"]), metadata.get("uid", "")
+    status = body.get("status") or {}
+    run = status.get("lastRun") or {}
     is_known = before is not None and before.uid == uid and before.subscription
     return Claim(
         key=key,
@@ -33,7 +35,8 @@ def read_claim(body: Mapping[str, Any], allows: Callable[[str, str], bool], befo
         else read_time(metadata.get("creationTimestamp")) or LONG_AGO,
         shard=shard_of(body),
         subscription=before.subscription if before and is_known else _subscription(body, key.namespace, allows),
-        in_hands_of=in_hands_of(body.get("status") or {}),
+        in_hands_of=in_hands_of(status),
+        is_busy=bool(run) and not run.get("completedAt"),
     )
 
 
