@@ -188,7 +188,7 @@ class Process:
             observer=Counts(),
             wake=self._queue.add,
             startup_spread=timedelta(),
-            paused_for=lambda *_: 0.0,
+            paused_for=lambda *_: timedelta(),
             now=_now,
             rules=rules,
         )
