@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from vault_autoupdate.controller.looking import Looking
 from vault_autoupdate.controller.ports import PassObserver, Writer
 from vault_autoupdate.controller.publisher import Publisher
 from vault_autoupdate.controller.registry import Registry
@@ -342,10 +343,7 @@ class Controller:
         self, tracked: TrackedResource, resource: VaultAutoUpdate, superseded: asyncio.Event
     ) -> Outcome:
         state, began = tracked.state, self._now()
-
-        async def look_aloud() -> None:
-            if tracked.status.get("observedGeneration") != tracked.generation:
-                await self._publisher.tell_progress(tracked, readiness.looking(resource), emit=False)
+        looking = Looking(tracked, resource, self._publisher, self._paused_for, self._now)
 
         async def report(current: Readiness) -> None:
             await end_looking()
@@ -359,7 +357,7 @@ class Controller:
             else:
                 await self._publisher.tell_progress(tracked, current)
 
-        async with say_later(look_aloud, _LOOKING_SECONDS) as end_looking:
+        async with say_later(looking.tell, _LOOKING_SECONDS, every=_LOOKING_SECONDS) as end_looking:
             return await self._reconciler.reconcile(
                 resource, state, report, superseded, partial(log_in, tracked, resource, self._tokens_of)
             )

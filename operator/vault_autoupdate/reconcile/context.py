@@ -217,8 +217,7 @@ class ReconcileContext:
         """What keeps the work from going on, in words; empty when nothing does."""
         scope = self.call_context.scope
         pause = max(self.throttle.paused_for(scope, kind) for kind in CallKind)
-        until = self.now() + timedelta(seconds=pause)
-        waiting = f"Azure wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ}." if pause > 0 else ""
+        waiting = readiness.pause_until(self.now() + timedelta(seconds=pause)) if pause > 0 else ""
         first, more = list(self.troubles.values())[:2], len(self.troubles) - 2
         rest = f"So for {more:,} more." if more > 0 else ""
         return " ".join(filter(None, (waiting, *first, rest)))

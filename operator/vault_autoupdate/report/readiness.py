@@ -6,7 +6,11 @@ place, so that the same state always reads the same.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
 
 from vault_autoupdate.decide.attempts import Attempt, FailureReason
 from vault_autoupdate.decide.plan import Action
@@ -14,10 +18,14 @@ from vault_autoupdate.decide.rollout import Phase
 from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.decide.tenancy import Refusal
 from vault_autoupdate.model import bounds
-from vault_autoupdate.model.conditions import ConditionStatus, Reason
+from vault_autoupdate.model.conditions import ConditionStatus, ConditionType, Reason
 from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode, ResourceKey, VaultAutoUpdate
 from vault_autoupdate.model.text import clean, plural
+from vault_autoupdate.report.values import format_time, read_entries, read_text
+
+_PAUSE: Final = "Azure wants to be left alone until "
+_PAUSE_TOLD: Final = re.compile(f"{_PAUSE}[^ ]+$")
 
 __all__ = [
     "Readiness",
@@ -28,9 +36,11 @@ __all__ = [
     "looking",
     "not_allowed",
     "not_held",
+    "pause_until",
     "settled",
     "severity_key",
     "suspended",
+    "told_before",
     "updating_agents",
     "with_note",
     "working",
@@ -175,6 +185,19 @@ def looking(resource: VaultAutoUpdate) -> Readiness:
     )
 
 
+def told_before(status: Mapping[str, Any]) -> Readiness:
+    """What a status says, to be said again with something more."""
+    told = {str(each.get("type")): each for each in read_entries(status.get("conditions"))}
+    ready = told.get(ConditionType.READY, {})
+    return Readiness(
+        read_text(ready.get("status")) or ConditionStatus.UNKNOWN,
+        read_text(ready.get("reason")) or Reason.PROGRESSING,
+        _PAUSE_TOLD.sub("", read_text(ready.get("message"))).strip(),
+        reconciling=ConditionType.RECONCILING in told,
+        stalled=ConditionType.STALLED in told,
+    )
+
+
 def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
     """A pass is over and no job is left."""
     counts = state.counts
@@ -205,6 +228,11 @@ def settled(resource: VaultAutoUpdate, state: VaultState) -> Readiness:
         Reason.COMPLIANT,
         f"Auto-update is {wanted} in all {plural(in_scope, 'mapping')} in scope.",
     )
+
+
+def pause_until(end: datetime) -> str:
+    """What keeps everybody waiting, as a note."""
+    return f"{_PAUSE}{format_time(end)}."
 
 
 def with_note(stands: Readiness, note: str) -> Readiness:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.operator.conftest import SiteFactory
-from workbench.site import Site, is_ready, vault
+from workbench.site import Site, condition, is_ready, vault
 
 _MIX = {"enabled_compliant": 2, "disabled": 3, "enabled_other_account": 1, "unpaired": 1}
 _JSON = {"VAULT_AUTOUPDATE_LOG_FORMAT": "json"}
@@ -67,3 +67,27 @@ def test_a_refusal_is_one_line_with_resource_vault_run_and_request_and_repeats_a
     (event,) = [event for event in site.events() if event["reason"] == "AuthorizationFailed"]
     assert event["type"] == "Warning"
     assert not is_ready(site.status())
+
+
+def test_reads_that_are_throttled_say_so_once_a_pause_in_the_log_and_in_the_condition(own_site: SiteFactory) -> None:
+    site = own_site(_MIX, settings=_JSON)
+    site.operator.start().wait_ready()
+    site.sim.control.add_fault("throttle", route="mappings", retry_after=4, times=2)
+    before = len(site.writes())
+    site.create()
+    first = site.wait(lambda status: "left alone until" in condition(status).get("message", ""))
+    second = site.wait(
+        lambda status: (
+            "left alone until" in condition(status)["message"]
+            and condition(status)["message"] != condition(first)["message"]
+        )
+    )
+    assert condition(second)["message"].startswith(f"Reading the mappings of vault {site.vault.name}. Azure wants")
+    site.wait_ready()
+
+    pauses = [line for line in _lines(site) if line.get("reason") == "Throttled"]
+    assert [line["level"] for line in pauses] == ["info", "info"]
+    assert all(line["operation"] == "list_mappings" and line["request"] for line in pauses)
+    statuses = [event for event in site.writes()[before:] if event.subresource == "status"]
+    assert len(statuses) <= 12, "one for each pause, and those of any run"
+    assert _alarming(site) == []
