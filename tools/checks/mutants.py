@@ -47,18 +47,17 @@ import os
 import pathlib
 import sys
 
-MUTATED = os.environ.get("MUTANT_UNDER_TEST", "").rpartition("__mutmut_")[0]
-# mutmut starts the tests of a mutant in a process that has imported everything, and has done what these functions do.
-# It does not know either which tests depend on them.
-AT_IMPORT = MUTATED.endswith((".x__rule", ".x__duration"))
-if AT_IMPORT:
-    for name in [name for name in sys.modules if name.startswith(("vault_autoupdate", "tests"))]:
-        del sys.modules[name]
-
 
 def pytest_configure(config):
-    """Run all tests of the module where mutmut cannot tell."""
-    if AT_IMPORT:
+    """Import everything anew, and run all tests, where what was mutated is called as its module is imported.
+
+    mutmut starts the tests of a mutant in a process that has imported everything, this file included. It does not know
+    either which tests depend on such a function.
+    """
+    mutated = os.environ.get("MUTANT_UNDER_TEST", "").rpartition("__mutmut_")[0]
+    if mutated.endswith((".x__rule", ".x_duration_between")):
+        for name in [name for name in sys.modules if name.startswith(("vault_autoupdate", "tests"))]:
+            del sys.modules[name]
         config.args[:] = FOLDERS
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW
 from tests.unit.decide.policy_builders import SUBSCRIPTIONS, by_vault, child_of, estate_of, policy_of, vault_of
-from vault_autoupdate.decide.policy_discovery import GraphPage, doubts_about
+from vault_autoupdate.decide.policy_discovery import GraphPage, doubts_about, unseen_subscriptions
 from vault_autoupdate.decide.policy_evidence import LOOKS_APART, Evidence, learn
 from vault_autoupdate.decide.policy_limits import DAY, HOUR, Tally, plan_hash
 from vault_autoupdate.decide.policy_plan import make_plan
@@ -296,3 +296,12 @@ def test_the_name_of_a_plan_does_not_depend_on_the_order_of_its_steps(steps: set
 
 def test_an_estate_in_which_nothing_is_expected_is_never_complete() -> None:
     assert not estate_of([], expected=frozenset(), read=frozenset()).is_complete
+
+
+def test_a_subscription_in_scope_that_the_identity_cannot_see_is_no_empty_one() -> None:
+    unseen = unseen_subscriptions(["a", "b", "c"], {"b": "Enabled", "d": "Enabled"})
+
+    assert unseen == dict.fromkeys(
+        ("a", "c"),
+        Trouble("SubscriptionNotVisible", "Check that it exists, and that the identity has a role in it."),
+    )

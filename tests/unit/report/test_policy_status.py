@@ -19,12 +19,22 @@ from tests.unit.decide.policy_builders import (
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_plan import make_plan
 from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.decide.tenancy import Refusal
 from vault_autoupdate.model import bounds
+from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
-from vault_autoupdate.report.policy_readiness import PolicyStanding, standing_of_policy
+from vault_autoupdate.model.resource import InvalidSpec
+from vault_autoupdate.report.policy_readiness import (
+    PolicyStanding,
+    invalid_policy,
+    refused_policy,
+    standing_of_policy,
+    suspended_policy,
+)
 from vault_autoupdate.report.policy_restore import read_child, read_tally
 from vault_autoupdate.report.policy_status import build_policy_status, counts_of
+from vault_autoupdate.report.readiness import Readiness
 
 
 def _plan(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child) -> PolicyPlan:
@@ -33,6 +43,25 @@ def _plan(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child) -> Po
 
 def _standing(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child, **not_written: str) -> PolicyStanding:
     return standing_of_policy(policy, estate, _plan(policy, estate, *children), not_written)
+
+
+def test_a_policy_that_cannot_be_acted_on_is_stalled_until_somebody_mends_it() -> None:
+    assert invalid_policy(InvalidSpec(["spec.scope: required"])) == PolicyStanding(
+        Readiness("False", "InvalidSpec", "Nothing is done: spec.scope: required", stalled=True)
+    )
+    assert refused_policy(Refusal(Reason.CREDENTIAL_NOT_ALLOWED, "Nothing is done: no.")) == PolicyStanding(
+        Readiness("False", "CredentialNotAllowed", "Nothing is done: no.", stalled=True)
+    )
+
+
+def test_a_suspended_policy_says_that_what_there_is_goes_on() -> None:
+    ready = suspended_policy().ready
+
+    assert (ready.ready, ready.reason, ready.stalled, ready.reconciling) == ("Unknown", "Suspended", False, False)
+    assert ready.message == (
+        "Nothing is looked for, made, changed or removed; the resources that there are go on. Set spec.suspend to "
+        "false to go on."
+    )
 
 
 def test_all_is_covered() -> None:
