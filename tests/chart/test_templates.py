@@ -781,10 +781,17 @@ class TestPolicies:
         assert "VAULT_AUTOUPDATE_POLICIES" not in json.dumps(rendered.all)
 
     @pytest.mark.parametrize(
-        ("release", "verbs"), [(False, ["create", "patch"]), (True, ["create", "patch", "delete"])]
+        ("values", "verbs"),
+        [
+            ({}, ["create", "patch"]),
+            ({"policies": {"release": True}}, ["create", "patch", "delete"]),
+            ({"shard": "emea"}, ["create", "patch", "shard"]),
+        ],
     )
-    def test_resources_can_be_deleted_only_where_that_is_wanted(self, release: bool, verbs: list[str]) -> None:
-        rendered = render({"policies": {"enabled": True, "release": release}})
+    def test_resources_can_be_deleted_and_labelled_only_where_that_is_wanted(
+        self, values: dict[str, Any], verbs: list[str]
+    ) -> None:
+        rendered = render(helm.merged({"policies": {"enabled": True}}, values))
 
         rules = [rule for role in rendered.of("ClusterRole") for rule in role["rules"] if "create" in rule["verbs"]]
         own = [rule["verbs"] for rule in rules if rule["resources"] == ["vaultautoupdates"]]
