@@ -79,6 +79,12 @@ def test_the_one_account_of_a_list_that_could_not_be_read_may_not_be_the_only_on
     )
 
 
+def test_a_way_that_needs_no_list_is_followed_after_one_that_could_not_be_read() -> None:
+    ways = ({"namePattern": "aa-one"}, {"resourceId": account_of("aa-any").id.text})
+
+    assert _chosen(*ways, accounts=None) == "aa-any"
+
+
 def test_an_account_that_the_namespace_may_not_name_is_not_chosen() -> None:
     assert _chosen({"namePattern": "aa-one"}, allows=lambda text: "two" in text) == (
         "namePattern: leads to an account that this namespace may not name"

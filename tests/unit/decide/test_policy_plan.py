@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -177,6 +178,14 @@ def test_what_was_removed_in_the_last_day_counts_against_the_limit() -> None:
     assert (removed(ago(hours=23)), removed(ago(hours=24))) == (0, 1)
 
 
+def test_that_nothing_was_done_begins_no_window_anew() -> None:
+    tally = Tally(ago(minutes=5), 2)
+
+    assert tally.plus(0, NOW, timedelta(hours=1)) == tally
+    assert tally.plus(1, NOW, timedelta(hours=1)) == Tally(NOW, 3)
+    assert tally.plus(1, NOW, timedelta(minutes=5)) == Tally(NOW, 1)
+
+
 def test_a_change_of_many_resources_waits_for_approval() -> None:
     vaults = [vault_of(number) for number in range(3)]
     children = [child_of(vault, policy_of()) for vault in vaults]
@@ -264,6 +273,12 @@ class TestWaves:
         plan = _plan(policy_of(limits={"waves": waves}), estate_of(vaults))
 
         assert [each.vault for each in plan.create] == vaults[1:]
+        assert (plan.rollout.name, plan.rollout.number, plan.rollout.total) == ("", 1, 2)
+
+    def test_without_such_a_text_all_others_come_last(self) -> None:
+        plan = _plan(policy_of(**self.POLICY), estate_of([vault_of(1, ring="canary")]))
+
+        assert (plan.rollout.name, plan.rollout.total) == ("canary", 3)
 
 
 class TestOwnership:

@@ -208,9 +208,10 @@ def test_zones_are_the_same_where_their_clocks_are(one: str, other: str, same: b
 def test_what_azure_says_after_a_change_has_to_be_right() -> None:
     before = replace(moved(NIGHTLY, NOW), enabled=True)
     assert not_accepted(before, before, NIGHTLY, NOW) == ""
-    assert "gone" in not_accepted(before, None, NIGHTLY, NOW)
-    assert "disabled" in not_accepted(before, replace(before, enabled=False), NIGHTLY, NOW)
-    assert "enabled" in not_accepted(before, replace(before, enabled=None), NIGHTLY, NOW)
+    assert not_accepted(before, None, NIGHTLY, NOW) == "it is gone"
+    assert not_accepted(before, replace(before, enabled=False), NIGHTLY, NOW) == "it is disabled since"
+    unsaid = "Azure does not say any more whether it is enabled"
+    assert not_accepted(before, replace(before, enabled=None), NIGHTLY, NOW) == unsaid
     assert "time zone" in not_accepted(before, replace(before, time_zone="UTC"), NIGHTLY, NOW)
     late = datetime(2026, 3, 28, 9, tzinfo=UTC)
     assert "runs next" in not_accepted(before, replace(before, next_run=late), NIGHTLY, NOW)
@@ -305,6 +306,31 @@ def test_the_first_rule_that_applies_says_where_a_schedule_stands() -> None:
         writes.note(TARGET.name, TARGET.mapping, NOW)
     assert standing(MIDNIGHT, writes=writes) is Standing.KEEPS_CHANGING
     assert standing(good, writes=writes) is Standing.IN_SYNC
+
+
+def test_each_standing_that_somebody_has_to_act_on_says_what_to_do() -> None:
+    def said(schedule: Schedule | None, links: Any = OWN, writes: ScheduleWrites | None = None) -> str:
+        return judge(TARGET, schedule, links, writes or ScheduleWrites(), NOW).message
+
+    good = moved(NIGHTLY, NOW)
+    written = ScheduleWrites()
+    for _ in range(2):
+        written.note(TARGET.name, TARGET.mapping, NOW)
+    assert said(None) == (
+        "The Automation account does not have it. Setting auto-update of the mapping again makes it anew."
+    )
+    assert said(replace(good, enabled=False)) == (
+        "It is disabled, and moving it might enable it: enable it in the portal."
+    )
+    assert said(MIDNIGHT, {**OWN, "other": ScheduleLink("schedule-1", "Cleanup")}) == (
+        "It starts Cleanup as well: give that a schedule of its own."
+    )
+    assert said(MIDNIGHT, writes=written) == (
+        "It was moved as often as is good for it within 24 hours, and runs at another time again. It is left alone "
+        f"until {NOW + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}: the activity log of the Automation account says who "
+        "changes it."
+    )
+    assert (said(good), said(MIDNIGHT)) == ("", "")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a?b", "a#b", "a%2fb", "a\\b", "a\nb", 129 * "x"])

@@ -49,5 +49,16 @@ def test_a_credential_that_somebody_must_mend_is_tried_slowly(*, passing: bool, 
     assert (error.message, error.recommended_action) == ("It is not there.", "Make it.")
 
 
+@pytest.mark.parametrize("disposition", list(Disposition))
+def test_what_arm_has_answered_is_kept(disposition: Disposition) -> None:
+    error = ArmError(
+        404, "151130", "m", disposition=disposition, codes=("151130", "NotThere"), absent=True, retry_after=3.0
+    )
+
+    assert (error.status, error.code, error.reason, error.codes) == (404, "151130", "NotThere", ("151130", "NotThere"))
+    assert (error.disposition, error.absent, error.retry_after) == (disposition, True, 3.0)
+    assert (_arm(500).codes, _arm(500).absent, _arm(500).reason) == (("Code",), False, "Code")
+
+
 def test_a_limit_is_written_as_it_is_read() -> None:
     assert (str(Limit(200, 60)), str(Limit(10_000, 3600))) == ("200/1m", "10000/1h")

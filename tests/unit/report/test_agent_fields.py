@@ -218,9 +218,10 @@ def test_the_role_of_the_account_is_described_as_far_as_it_is_known() -> None:
 
 
 def test_what_was_found_about_a_role_comes_back_after_a_restart() -> None:
-    restored = restore_account(_fields(account=_with_role()))
+    account = _with_role(roles=("Reader on the group", "Own role on the vault"))
+    restored = restore_account(_fields(account=account))
     assert restored is not None
-    assert (restored.role, restored.healthy) == (_with_role().role, None)
+    assert (restored.role, restored.healthy) == (account.role, None)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,11 @@ def test_a_clock_within_five_minutes_is_well(ahead: float) -> None:
 
 @pytest.mark.parametrize("ahead", [CLOCK_BOUND + 1, -CLOCK_BOUND - 1, 86_400.0])
 def test_a_clock_beyond_that_is_not(ahead: float) -> None:
-    assert clock(_greeting(ahead=ahead)).standing is Standing.NOT_OK
+    finding = clock(_greeting(ahead=ahead))
+
+    assert finding.standing is Standing.NOT_OK
+    assert ("ahead of" in finding.message) == (ahead > 0)
+    assert finding.recommended_action == "Set the clock of the machine, or of the node that the pod runs on (NTP)."
 
 
 def test_an_answer_without_a_date_tells_nothing_about_the_clock() -> None:

@@ -39,6 +39,7 @@ from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import item_id, mapping_path
 from vault_autoupdate.model.azure import Machine
 from vault_autoupdate.model.explanation import Explanation
+from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.model.windows import Window
 from vault_autoupdate.report.document import build_status, differs
 from vault_autoupdate.report.readiness import Readiness
@@ -107,6 +108,21 @@ def test_of_a_resource_that_was_never_read_no_generation_is_told() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     assert set(_build()) == {"observedGeneration", "conditions"}
+
+
+def test_what_was_seen_of_schedules_before_a_restart_stays_until_they_are_looked_at_while_a_time_is_declared() -> None:
+    at_night = resource(runbookSchedule={"time": "02:30", "timeZone": "Europe/Amsterdam"})
+    seen = {"runbookSchedule": {"declared": "02:30 Europe/Amsterdam", "inSync": 3}}
+    looked = VaultState()
+    looked.schedules.look.seen = True
+
+    def kept(of: VaultAutoUpdate | None, state: VaultState) -> Any:
+        return build_status(of, state, READY, seen, NOW).get("runbookSchedule")
+
+    assert kept(at_night, VaultState()) == seen["runbookSchedule"]
+    assert kept(None, VaultState()) == seen["runbookSchedule"], "a resource that cannot be read says nothing of it"
+    assert kept(at_night, looked) is None
+    assert kept(resource(), VaultState()) is None
 
 
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:

@@ -76,6 +76,16 @@ def test_what_was_written_is_written_again_after_a_restart(drift: Drift) -> None
     assert drift_fields(again) == drift_fields(once)
 
 
+def test_all_that_was_written_comes_back_after_a_restart() -> None:
+    written = fields(DRIFT.looked([replace(ANN, others=2)]))
+    restored = restore_drift({"lastDrift": written}, VAULT, NOW)
+
+    assert restored is not None
+    assert restored.mappings == DRIFT.looked([replace(ANN, others=2)]).mappings
+    assert fields(restored) == written
+    assert written["asDeclaredAt"] == "2026-03-01T11:00:00Z"
+
+
 @pytest.mark.parametrize("found", [None, 1, {}, {"foundAt": "never"}, {"foundAt": 1}])
 def test_what_cannot_be_read_is_as_good_as_nothing(found: Any) -> None:
     assert restore_drift({"lastDrift": found}, VAULT, NOW) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.unit.decide.policy_builders import (
     policy_of,
     vault_of,
 )
-from vault_autoupdate.decide.policy_limits import Tally
+from vault_autoupdate.decide.policy_limits import Gate, Tally
 from vault_autoupdate.decide.policy_plan import make_plan
 from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
 from vault_autoupdate.decide.tenancy import Refusal
@@ -112,6 +113,17 @@ def test_what_the_api_server_did_not_take_is_named() -> None:
         "NotWritten",
         "1 resource could not be written, among them x: 403 Forbidden",
     )
+    assert ready.reconciling, "it is tried again by itself"
+
+
+def test_resources_that_are_to_be_changed_are_counted() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"})
+
+    for count, words in ((1, "1 resource is to be changed."), (3, "3 resources are to be changed.")):
+        children = [child_of(vault, policy) for vault in vaults[:count]]
+        ready = _standing(policy, estate_of(vaults[:count]), *children).ready
+        assert (ready.reason, ready.message) == ("Progressing", words)
 
 
 def test_a_discovery_that_saw_nothing_is_never_called_covered() -> None:
@@ -159,7 +171,22 @@ def test_a_blocked_plan_says_how_to_approve_exactly_it() -> None:
 
     assert blocked is not None
     assert (blocked.ready, plan.hash != "") == ("True", True)
-    assert f"asr.vault-autoupdate.io/approve={plan.hash}" in blocked.message
+    assert blocked.message == (
+        "3 resources would be changed; 2 are allowed. To approve exactly that, set the annotation "
+        f"asr.vault-autoupdate.io/approve={plan.hash}. vault-autoupdate policy plan -n platform estate lists it."
+    )
+
+
+def test_removals_that_are_blocked_are_counted_with_those_that_are_proved() -> None:
+    policy = policy_of(onUnmatched="Release", limits={"maxRemovals": 0})
+    plan = _plan(policy, estate_of([]), child_of(vault_of(1), policy), child_of(vault_of(2), policy))
+
+    blocked = standing_of_policy(policy, estate_of([]), replace(plan, removals=Gate(is_open=False)), {}).blocked
+
+    assert blocked is not None
+    assert blocked.message.startswith(
+        "2 resources would leave, of which 0 with proof; limits.maxRemovals allows 0 in a day."
+    )
 
 
 def test_a_status_counts_everything_and_shows_a_few_of_each_trouble() -> None:
