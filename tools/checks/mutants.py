@@ -227,14 +227,14 @@ def run_sample(size: int, seed: int) -> dict[str, Any]:
     print(f"95 % interval for all: {low:.1f} % to {high:.1f} %")  # noqa: T201
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     whole = {name: each["form"] for name, each in results["modules"].items()}
-    now = forms({name: _SOURCE / _path(name) for name in names})
+    now = forms({name: _SOURCE / _path(name) for name in {*names, *whole}})
     results["sample"] = {
         "measured": _today(),
         "seed": seed,
         "of": len(all_of),
         "rooms": _by_room({name: count(each.values()) for name, each in found.items()}),
         "survivors": _sorted(entry for name in names for entry in survivors(name, _mutated(name), found[name])),
-        "changed since the whole run": [name for name in names if name in whole and whole[name] != now[name]],
+        "changed since the whole run": [name for name in whole if whole[name] != now[name]],
         "in no whole run": [name for name in names if name not in whole],
     }
     return results

@@ -72,9 +72,9 @@ def _sample(results: dict[str, Any]) -> str:
     rows = "".join(_row(room, counts, _of_room(same, room)) for room, counts in sample["rooms"].items())
     low, high = interval(total["killed"] + total["endless"], total.total())
     return f"""\
-A sample of today's code: `python -m tools.checks.mutants --sample {total.total()} --seed {sample["seed"]}` drew
-{total.total():,} of the {sample["of"]:,} mutants of `model`, `decide` and `report` on {sample["measured"]}, each with the same
-chance. {score(total):.1f} % were noticed; in 95 of 100 samples the score of all of them is between {low:.1f} % and {high:.1f} %.
+On {sample["measured"]}, `python -m tools.checks.mutants --sample {total.total()} --seed {sample["seed"]}` drew {total.total():,} of the
+{sample["of"]:,} mutants of `model`, `decide` and `report`, each with the same chance. {score(total):.1f} % were noticed; so the score
+of all of them lies between {low:.1f} % and {high:.1f} % (the interval that holds in 95 of 100 samples).
 
 | room | mutants | killed | endless | survived | of these equivalent | score |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |

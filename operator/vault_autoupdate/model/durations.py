@@ -45,7 +45,7 @@ def format_duration(duration: timedelta) -> str:
     seconds = round(seconds, 3)
     whole = round(seconds)
     if seconds != whole and seconds < 60:
-        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+        return f"{seconds:.3f}".rstrip("0") + "s"
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)
     parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (secs, "s")) if value]

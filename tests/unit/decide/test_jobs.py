@@ -18,6 +18,7 @@ from vault_autoupdate.decide.jobs import (
     Verdict,
     WorkKind,
     adopt,
+    explanation_of,
     judge,
     may_be_about,
     phase_by_target,
@@ -27,6 +28,7 @@ from vault_autoupdate.decide.jobs import (
 )
 from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import Job, Machine
+from vault_autoupdate.model.explanation import Explanation
 
 ALPHA, BETA = disabled("alpha"), disabled("beta")
 NAMESAKE = disabled("alpha", id=mapping_id_of("alpha", fabric="westus"))
@@ -328,3 +330,13 @@ def test_a_running_job_since_the_interrupted_run_began_may_be_ours(job: Job, uni
 
 def test_an_operation_is_found_under_the_key_of_its_mapping() -> None:
     assert Operation(ALPHA.id.upper(), "job", NOW).key == ALPHA.key
+
+
+def test_a_job_that_failed_is_explained_by_its_first_error_or_else_by_how_it_ended() -> None:
+    words = Explanation("151130", "It failed.")
+
+    assert explanation_of(Job("j", "Failed", errors=(words, Explanation("2")))) == words
+    assert explanation_of(Job("j", "Cancelled", "By hand")) == Explanation(
+        "Cancelled", "The job ended as Cancelled By hand."
+    )
+    assert explanation_of(Job("j", "Cancelled")).message == "The job ended as Cancelled."

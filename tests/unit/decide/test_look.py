@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.builders import NOW
-from vault_autoupdate.decide.look import NOTED_WITHIN, next_after_restart, old_after
+from vault_autoupdate.decide.look import NOTED_WITHIN, Look, next_after_restart, old_after
+from vault_autoupdate.model.explanation import Explanation
 
 HOUR = timedelta(hours=1)
 INTERVAL = 6 * HOUR
@@ -35,3 +36,16 @@ def test_what_is_late_for_certain_is_looked_at_at_once() -> None:
 
 def test_two_looks_may_fail_and_the_status_may_be_a_day_behind() -> None:
     assert old_after(INTERVAL) == 42 * HOUR
+
+
+def test_a_look_that_cannot_be_made_leaves_nothing_known_but_why() -> None:
+    look, why = Look[str](), Explanation("X", "It is refused.")
+
+    look.found("report", NOW, NOW + HOUR)
+    assert look == Look("report", None, seen=True, due=NOW + HOUR, at=NOW)
+    look.failed(why, NOW + 2 * HOUR)
+    assert look == Look(None, why, seen=True, due=NOW + 2 * HOUR, at=None)
+    look.found("report", NOW, NOW)
+    assert look.problem is None
+    look.forget()
+    assert look == Look()

@@ -28,6 +28,7 @@ from vault_autoupdate.decide.rollout import (
     note_refusal,
     note_start,
     note_success,
+    refuse,
 )
 from vault_autoupdate.model.azure import Job, Machine
 from vault_autoupdate.model.explanation import Explanation
@@ -828,3 +829,13 @@ def test_whatever_machines_and_patterns_are_called_each_is_started_or_waits(name
 
     assert sorted(each.id for each in (*decision.start, *decision.waiting)) == sorted(each.id for each in machines)
     assert bool(decision.start) == bool(machines)
+
+
+def test_a_request_where_no_windows_are_declared_is_answered_once_and_opens_none_later() -> None:
+    rollout = Rollout(handled_request="before")
+
+    assert not refuse(rollout, None)
+    assert not refuse(rollout, "before")
+    assert refuse(rollout, "now")
+    assert rollout == Rollout(handled_request="now")
+    assert not refuse(rollout, "now")
