@@ -177,9 +177,9 @@ def _condition(
 ) -> dict[str, Any]:
     same = before is not None and before.get("status") == each.ready
     return {
-        "type": name,
+        "type": str(name),
         "status": str(each.ready),
-        "reason": each.reason,
+        "reason": str(each.reason),
         "message": each.message,
         "observedGeneration": generation,
         "lastTransitionTime": before["lastTransitionTime"] if same and before else _time(now),

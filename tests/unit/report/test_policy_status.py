@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.builders import NOW
 from tests.unit.decide.policy_builders import (
     SUBSCRIPTIONS,
+    account_of,
     ago,
     by_vault,
     child_of,
@@ -17,6 +19,7 @@ from tests.unit.decide.policy_builders import (
     policy_of,
     vault_of,
 )
+from vault_autoupdate.decide.policy_evidence import Evidence, Finding
 from vault_autoupdate.decide.policy_limits import Gate, Tally
 from vault_autoupdate.decide.policy_plan import make_plan
 from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
@@ -25,7 +28,7 @@ from vault_autoupdate.model import bounds
 from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
-from vault_autoupdate.model.resource import InvalidSpec
+from vault_autoupdate.model.resource import LONG_AGO, InvalidSpec, ObjectRef, ResourceKey, Spec
 from vault_autoupdate.report.policy_readiness import (
     PolicyStanding,
     invalid_policy,
@@ -206,6 +209,111 @@ def test_a_status_counts_everything_and_shows_a_few_of_each_trouble() -> None:
     }  # fmt: skip
 
 
+def test_all_that_a_status_says() -> None:
+    ready, failed, missing, hand, of_other, gone = (vault_of(number) for number in range(1, 7))
+    poor, excluded = vault_of(7, SUBSCRIPTIONS[1]), vault_of(8)
+    policy = policy_of(limits={"maxFailures": 0}, exclude={"vaults": [excluded.id.text]})
+    estate = estate_of(
+        [ready, failed, missing, hand, of_other, poor, excluded],
+        read=frozenset(SUBSCRIPTIONS[:2]),
+        unreachable={SUBSCRIPTIONS[2]: Trouble("AuthorizationFailed", "Grant it.")},
+        accounts={SUBSCRIPTIONS[0]: (account_of(),), SUBSCRIPTIONS[1]: ()},
+        started_at=ago(minutes=2),
+        completed_at=ago(minutes=1),
+    )
+    by_hand = child_of(hand)
+    plan = _plan(
+        policy,
+        estate,
+        child_of(ready, policy),
+        child_of(failed, policy, state=ChildState.FAILED),
+        by_hand,
+        child_of(of_other, policy_of(name="other", uid="o")),
+        child_of(gone, policy),
+    )
+
+    status = build_policy_status(
+        {"kept": 1},
+        standing_of_policy(policy, estate, plan, {}),
+        NOW,
+        generation=3,
+        estate=estate,
+        plan=plan,
+        evidence={gone.key: Evidence(Finding.GONE, ago(hours=1), ago(minutes=50), "the vault was deleted")},
+        last_complete_at=ago(hours=2),
+        removed=Tally(ago(hours=1), 3),
+        changed=Tally(ago(minutes=30), 4),
+        handled="now",
+    )
+
+    assert {name: value for name, value in status.items() if name not in {"conditions", "samples"}} == {
+        "kept": 1,
+        "observedGeneration": 3,
+        "lastHandledReconcileAt": "now",
+        "coverage": "2/6",
+        "vaults": {
+            "found": 7, "selected": 6, "managed": 2, "excluded": 1, "notAllowed": 0, "withoutReplication": 0,
+            "withoutAccount": 1, "foreign": 1, "conflicting": 1, "orphaned": 1, "ready": 1, "notReady": 1,
+        },
+        "discovery": {
+            "source": "List",
+            "startedAt": "2026-03-01T11:58:00Z",
+            "completedAt": "2026-03-01T11:59:00Z",
+            "lastCompleteAt": "2026-03-01T10:00:00Z",
+            "subscriptions": {"expected": 3, "read": 2, "unreachable": 1, "disabled": 0},
+        },
+        "pending": {"create": 1, "update": 0, "remove": 0},
+        "rollout": {"wave": "", "number": 1, "total": 1, "failed": 1},
+        "removals": {"latest": "2026-03-01T11:00:00Z", "count": 3},
+        "changes": {"latest": "2026-03-01T11:30:00Z", "count": 4},
+    }  # fmt: skip
+    assert [(each["kind"], each["name"], each["why"]) for each in status["samples"]] == [
+        ("Unreachable", SUBSCRIPTIONS[2], "AuthorizationFailed: Grant it."),
+        ("WithoutAccount", poor.key, "namePattern: leads to none"),
+        ("Conflicting", of_other.key, "it belongs to policy platform/other"),
+        ("Foreign", hand.key, f"{by_hand.ref.key} was written by hand"),
+        ("Orphaned", gone.key, "it is not among the vaults that were found and meant"),
+    ]
+    assert [each.get("since") for each in status["samples"]] == [None] * 4 + ["2026-03-01T11:00:00Z"]
+    uncovered = (
+        "1 vault has no resource yet, 1 vault has no account, 1 vault belongs to another policy, 1 resource has failed."
+    )
+    incomplete = "1 subscription could not be read. Grant it. What could not be seen keeps its resources."
+    paused = (
+        "1 resource failed; limits.maxFailures allows 0. No new ones are made. Mend them (kubectl get vau says why), "
+        "suspend those that are to stay so, or raise limits.maxFailures."
+    )
+    under_now = {"observedGeneration": 3, "lastTransitionTime": "2026-03-01T12:00:00Z"}
+    assert status["conditions"] == [
+        {"type": kind, "status": holds, "reason": reason, "message": message} | under_now
+        for kind, holds, reason, message in (
+            ("Ready", "False", "Uncovered", uncovered),
+            ("DiscoveryComplete", "False", "AuthorizationFailed", incomplete),
+            ("RolloutPaused", "True", "TooManyFailures", paused),
+            ("RemovalsBlocked", "False", "WithinLimits", "Nothing waits for approval."),
+        )
+    ]
+    json.dumps(status)
+
+
+@pytest.mark.parametrize(
+    ("readiness", "kinds"),
+    [
+        (Readiness("False", "X", "m", reconciling=True), {"Ready": "False", "Reconciling": "True"}),
+        (Readiness("False", "X", "m", stalled=True), {"Ready": "False", "Stalled": "True"}),
+        (Readiness("True", "X", "m"), {"Ready": "True"}),
+    ],
+)
+def test_whether_it_goes_on_by_itself_is_a_condition_only_while_it_holds(
+    readiness: Readiness, kinds: dict[str, str]
+) -> None:
+    status = build_policy_status({}, PolicyStanding(readiness), NOW, generation=3)
+
+    assert {each["type"]: each["status"] for each in status["conditions"]} == kinds
+    assert {(each["reason"], each["message"]) for each in status["conditions"]} == {("X", "m")}
+    assert set(status) == {"observedGeneration", "conditions"}, "nothing was found yet"
+
+
 def test_a_condition_keeps_the_time_of_its_last_transition() -> None:
     vault, policy = vault_of(), policy_of()
     standing = _standing(policy, estate_of([vault]), child_of(vault, policy))
@@ -291,6 +399,33 @@ def test_a_resource_that_somebody_wants_as_it_is_has_not_failed(spec: dict[str, 
 
     assert child is not None
     assert child.state is ChildState.EXCUSED
+
+
+def test_all_of_a_resource_is_read_that_a_plan_goes_by() -> None:
+    child = read_child(_body(status=_ready("True")))
+
+    assert child == Child(
+        ref=ObjectRef(ResourceKey("platform", "x"), "u"),
+        spec=Spec.model_validate(_body()["spec"]),
+        policy="estate",
+        policy_uid="p",
+        stamped_mode="",
+        adopt=True,
+        state=ChildState.READY,
+        ready_since=ago(hours=1),
+        created_at=ago(hours=2),
+        deleting=False,
+    )
+    bare = read_child({"metadata": {"namespace": "a", "name": "b"}, "spec": _body()["spec"]})
+    assert bare is not None
+    assert (bare.ref.uid, bare.policy, bare.policy_uid, bare.adopt, bare.created_at) == ("", "", "", False, LONG_AGO)
+    stamped = _body()["metadata"] | {
+        "annotations": {"asr.vault-autoupdate.io/stamped-mode": "Audit"},
+        "deletionTimestamp": "2026-03-01T10:00:00Z",
+    }
+    leaving = read_child(_body(metadata=stamped))
+    assert leaving is not None
+    assert (leaving.stamped_mode, leaving.adopt, leaving.deleting) == ("Audit", False, True)
 
 
 def test_a_resource_that_cannot_be_acted_on_has_no_vault() -> None:
