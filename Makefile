@@ -54,6 +54,7 @@ format: $(STAMP) ## Format the code
 test: lint ## Lint, check types, run all tests (builds the control plane first where Go is there)
 	@tools/install-system-packages || test -z "$${CI:-}"
 	@$(BIN)/python -m workbench.kube.build_control_plane || test -z "$${CI:-}"
+	@$(BIN)/python -m workbench.prometheus.alertmanager || test -z "$${CI:-}"
 	@$(BIN)/python -m workbench.azure.azure_cli || test -z "$${CI:-}"
 	@$(BIN)/pytest -n $(WORKERS) -m "not node"
 
