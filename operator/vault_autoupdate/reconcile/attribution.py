@@ -52,43 +52,35 @@ async def asking_who(context: ReconcileContext) -> AsyncIterator[None]:
 
     What a superseded pass has not learned, the next one asks.
     """
-    state, over = context.state, asyncio.Event()
+    state = context.state
     state.drift = state.drift and state.drift.as_wanted(context.resource.spec.drift.attribution)
-    asking = asyncio.create_task(_ask_when_due(context, over))
+    asking = asyncio.create_task(_ask_when_due(context))
     try:
         yield
     except BaseException:
         asking.cancel()
         raise
     finally:
-        over.set()
+        context.ends = True
+        context.drift_found.set()
         if context.superseded.is_set():
             asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
 
 
-async def _ask_when_due(context: ReconcileContext, over: asyncio.Event) -> None:
+async def _ask_when_due(context: ReconcileContext) -> None:
     while True:
         wait = until_asked_again(context)
         if wait == timedelta():
             await _ask(context)
-        elif over.is_set():
+        elif context.ends:
             return
         else:
-            await _wait_for((over, context.drift_found), wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait is None else wait.total_seconds()):
+                    await context.drift_found.wait()
             context.drift_found.clear()
-
-
-async def _wait_for(events: Iterable[asyncio.Event], at_most: timedelta | None) -> None:
-    """Wait for the first of some events, or until some time is over."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        seconds = None if at_most is None else at_most.total_seconds()
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()
 
 
 async def _ask(context: ReconcileContext) -> None:
