@@ -133,7 +133,9 @@ class Accounts:
 
     def find_by_name(self, reference: str) -> Account | None:
         """Find an account by its ARM id, or by its name where no other one has it, in any letter case."""
-        named = [each for each in self if reference.lower() in (each.id.lower(), each.name.lower())]
+        if by_id := self.find(reference):
+            return by_id
+        named = [each for each in self if reference.lower() == each.name.lower()]
         return named[0] if len(named) == 1 else None
 
     def find(self, account_id: str | None) -> Account | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from asr_simulator.accounts import Account, Accounts
@@ -68,7 +68,8 @@ class World:
         self.activity = ActivityLog(scenario.activity_log, random.Random(f"{scenario.seed} activity"))
         self.tenant = Tenant(scenario)
         self.roles = RoleBook(scenario.roles, self.tenant, self.accounts.find_by_name)
-        self.roles.load((account, _subscriptions_of(account, scenario)) for account in self.accounts)
+        naming = _subscriptions_by_account(scenario)
+        self.roles.load((account, _subscriptions_of(account, naming)) for account in self.accounts)
         self.index = GraphIndex(scenario.graph, random.Random(f"{scenario.seed} lags"))
         for account in self.accounts:
             self.groups.setdefault(account.subscription, set()).add(account.id.split("/")[4].lower())
@@ -157,9 +158,17 @@ class World:
             vault.agents.auto_update_after = settings.auto_update_after
 
 
-def _subscriptions_of(account: Account, scenario: Scenario) -> Iterable[str]:
+def _subscriptions_by_account(scenario: Scenario) -> Mapping[str, Sequence[str]]:
+    """By the id of an account in lower case: the subscriptions of the vaults that name it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for each in scenario.vaults:
+        found[each.automation_account.lower()].append(each.subscription)
+    return found
+
+
+def _subscriptions_of(account: Account, naming: Mapping[str, Sequence[str]]) -> Iterable[str]:
     """The subscriptions of the vaults that name an account, and its own."""
-    named = [each.subscription for each in scenario.vaults if each.automation_account.lower() == account.id.lower()]
+    named = naming.get(account.id.lower(), ())
     return {each.lower(): each for each in (*named, account.id.split("/")[2])}.values()
 
 
