@@ -38,10 +38,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if (module := _COMMANDS.get(cmd_name)) is None:
             return super().get_command(ctx, cmd_name)
-        gc.disable()  # what is loaded stays: looking for garbage in it takes a tenth of the time to start
+        gc.disable()  # what is loaded stays: it is not looked through for garbage, now or later
         try:
             loaded = import_module(f"vault_autoupdate.cli.{module}")
         finally:
+            gc.freeze()
             gc.enable()
         command: click.Command = getattr(loaded, cmd_name.replace("-", "_"))
         return command

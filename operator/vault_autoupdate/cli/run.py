@@ -26,7 +26,6 @@ def run(**flags: str | None) -> None:
     """Run the operator: watch VaultAutoUpdate resources and make their vaults match."""
     settings = load(flags)
     configure_logging(settings)
-    gc.freeze()  # what was loaded is never looked at
     gc.set_threshold(_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     try:
         asyncio.run(run_operator(settings))
