@@ -37,6 +37,11 @@ _GRACE: Final = 15.0
 _LAST_RESORT: Final = 25.0
 """Seconds after the signal, those included, for all to end; then kopf kills the process, before the kubelet does."""
 
+_LISTED_AT_ONCE: Final = 500
+"""Resources in one page of the first list, as kubectl asks for them: all of a fleet at once, with what Kubernetes notes
+about each field, take several times the memory that is kept of them.
+"""
+
 _LOGIN_PAUSE: Final = 5.0
 """Seconds until another try, where there is nothing to log in with."""
 
@@ -142,6 +147,7 @@ async def _run_kopf(registry: kopf.OperatorRegistry, namespaces: tuple[str, ...]
 
 async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.scanning.disabled = True  # no list of all CRDs and namespaces: less to grant
+    settings.watching.chunk_size = _LISTED_AT_ONCE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30

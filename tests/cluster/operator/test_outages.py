@@ -28,6 +28,13 @@ def _lists(site: Site) -> int:
     return sum(event.verb == "list" and event.code == 200 for event in site.plane.audit_events(user=user))
 
 
+def test_a_fleet_is_listed_in_pages(site: Site) -> None:
+    """With all of it at once, a start takes several times the memory that is kept."""
+    user = f"{site.namespace}-{site.operator.name}"
+    lists = [event.uri for event in site.plane.audit_events(user=user) if event.verb == "list"]
+    assert any("limit=500" in uri for uri in lists), lists
+
+
 @pytest.mark.parametrize("part", ["kube-apiserver", "etcd"])
 def test_an_outage_of_the_cluster_in_mid_run_does_not_stop_the_run(site: Site, plane: ControlPlane, part: str) -> None:
     site.sim.control.add_mappings(vault=site.vault.name, disabled=60)
