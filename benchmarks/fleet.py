@@ -99,16 +99,19 @@ class Fleet:
 
 
 @contextmanager
-def open_fleet(count: int, scale: float, *, more: Iterable[Vault] = (), latency: float = 0.0) -> Iterator[Fleet]:
+def open_fleet(
+    count: int, scale: float, *, to_patch: int = TO_PATCH, more: Iterable[Vault] = (), latency: float = 0.0
+) -> Iterator[Fleet]:
     """Start everything but the operator, with the resources in place.
 
     Args:
         count: of vaults and resources.
         scale: simulated seconds per real second.
+        to_patch: mappings of each vault that are not as declared.
         more: vaults without a resource.
         latency: seconds (real) by which Azure's answers are late.
     """
-    fleet = vaults(count, TO_PATCH, scopes=scopes_of(count), compliant=MAPPINGS - TO_PATCH)
+    fleet = vaults(count, to_patch, scopes=scopes_of(count), compliant=MAPPINGS - to_patch)
     document = Scenario("scale", "", scale, (*fleet, *more)).document(scale)
     document["latency"] = {"min": latency, "max": latency}
     _compile()

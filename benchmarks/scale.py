@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from benchmarks.fleet import TO_PATCH
 from benchmarks.scale_run import MAPPINGS, ScaleResult, run_size
 from benchmarks.table import format_table
 from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
@@ -14,12 +15,12 @@ _MOST_MIB: Final = 400.0
 _MOST_REST_CPU: Final = 0.02
 _LATENCY_AT: Final = 1000
 _APPLIES: Final = 100
-_SCALES: Final = {500: 8.0, 1000: 4.0, 5000: 1.0, 20_000: 0.5}
+_SCALES: Final = {500: 8.0, 1000: 4.0, 5000: 1.0, 20_000: 1.0}
 
 __all__ = ["run_scale"]
 
 
-def run_scale(sizes: Sequence[int]) -> tuple[list[dict[str, Any]], list[str]]:
+def run_scale(sizes: Sequence[int], *, to_patch: int = TO_PATCH) -> tuple[list[dict[str, Any]], list[str]]:
     """Measure all sizes and print the table; without a control plane's binaries nothing is measured."""
     if find_binaries() is None:
         print(f"\nscale: not measured, there is no kube-apiserver: {HOW_TO_ENABLE}")
@@ -27,7 +28,8 @@ def run_scale(sizes: Sequence[int]) -> tuple[list[dict[str, Any]], list[str]]:
     results: list[ScaleResult] = []
     for size in sizes:
         print(f"{size:,} resources of {MAPPINGS} mappings ...", end=" ", flush=True)
-        result = run_size(size, _SCALES.get(size, 4.0), applies=_APPLIES if size == _LATENCY_AT else 0)
+        applies = _APPLIES if size == _LATENCY_AT and to_patch else 0
+        result = run_size(size, _SCALES.get(size, 4.0), to_patch=to_patch, applies=applies)
         print(f"all as declared after {result.compliant:.0f} s, all Ready after {result.all_ready:.0f} s", flush=True)
         results.append(result)
     print(f"\n{_table(results)}\n")

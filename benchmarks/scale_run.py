@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.fleet import MAPPINGS, Fleet, open_fleet, scopes_of
+from benchmarks.fleet import MAPPINGS, TO_PATCH, Fleet, open_fleet, scopes_of
 from benchmarks.latency import Latency, measure_latency
 from benchmarks.scenarios import JOB_SECONDS, Scenario, Vault
 from benchmarks.usage import cpu_seconds, peak_resident_bytes, resident_bytes
@@ -57,14 +57,14 @@ class ScaleResult:
 
     @property
     def ratio(self) -> float:
-        """Time to all compliant over what the limits allow."""
-        return self.compliant / self.shortest
+        """Time to all compliant over what the limits allow; 1 where nothing was to be patched."""
+        return self.compliant / self.shortest if self.shortest else 1.0
 
 
-def run_size(count: int, scale: float, *, applies: int = 0) -> ScaleResult:
+def run_size(count: int, scale: float, *, to_patch: int = TO_PATCH, applies: int = 0) -> ScaleResult:
     """Measure one size; with ``applies``, also how long an apply takes to its first PATCH while the rest is idle."""
     spare = tuple(Vault(f"spare-{n:04}", 1, 0, n % scopes_of(count)) for n in range(applies))
-    with open_fleet(count, scale, more=spare) as fleet:
+    with open_fleet(count, scale, to_patch=to_patch, more=spare) as fleet:
         return _measure(fleet, spare)
 
 
@@ -96,7 +96,7 @@ def _measure(fleet: Fleet, spare: tuple[Vault, ...]) -> ScaleResult:
         scale=fleet.scale,
         shortest=Scenario("", "", 1, fleet.vaults).shortest,
         observed=max(first_look.values()) - began,
-        compliant=max(patched) + JOB_SECONDS - began,
+        compliant=max(patched) + JOB_SECONDS - began if patched else 0.0,
         all_ready=all_ready,
         cpu=cpu,
         yardstick=yardstick.seconds,

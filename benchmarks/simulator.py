@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Self
-
-import yaml
+from typing import Any, Final, Self
 
 from asr_simulator.control_client import ControlClient
 from benchmarks.usage import cpu_seconds
 from workbench.process.children import ChildProcess
 from workbench.process.waiting import wait_until
+
+_WITHIN: Final = 600.0
+"""Seconds for a scenario of 20,000 vaults on a machine with much else to do; a small one takes one."""
 
 __all__ = ["SimulatorProcess"]
 
@@ -23,7 +24,7 @@ class SimulatorProcess:
     def __init__(self, document: dict[str, Any], directory: Path) -> None:
         scenario, ready = directory / "scenario.yaml", directory / "ready.json"
         ready.unlink(missing_ok=True)
-        scenario.write_text(yaml.safe_dump(document))
+        scenario.write_text(json.dumps(document))  # it is YAML as well
         command: list[str | Path] = [
             sys.executable,
             "-m",
@@ -36,7 +37,9 @@ class SimulatorProcess:
         ]
         self._process = ChildProcess(command, log=directory / "simulator.log", name="simulator")
         try:
-            self.url: str = json.loads(wait_until(lambda: self._ready(ready), within=120, what="the simulator"))["url"]
+            self.url: str = json.loads(wait_until(lambda: self._ready(ready), within=_WITHIN, what="the simulator"))[
+                "url"
+            ]
         except BaseException:
             self._process.kill()
             raise
