@@ -13,6 +13,7 @@ from typing import Any, Final
 import helm_python
 import yaml
 
+from workbench import documents
 from workbench.kube.resources import ROOT
 
 CHART: Final = ROOT / "charts" / "vault-autoupdate"
@@ -54,7 +55,7 @@ VALUE_SETS: Final = sorted(path.name.removesuffix("-values.yaml") for path in (C
 
 def value_set(name: str) -> dict[str, Any]:
     """Read one of the chart's value sets."""
-    values: dict[str, Any] = yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())
+    values: dict[str, Any] = documents.read((CHART / "ci" / f"{name}-values.yaml").read_text())
     return values
 
 

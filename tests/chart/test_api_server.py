@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, VALUE_SETS, Objects, open_helm, render, value_set
+from workbench import documents
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
 from workbench.process.waiting import wait_until
@@ -97,7 +98,7 @@ def test_monitors_are_there_where_the_cluster_knows_them(
         }
         with open_helm(control_plane.admin_kubeconfig, namespace) as helm:
             release = helm.install(CHART, "dr", values, dry_run="server")
-        kinds |= Objects(item for item in yaml.safe_load_all(release["manifest"]) if item).kinds
+        kinds |= Objects(item for item in documents.read_all(release["manifest"]) if item).kinds
         assert "WARNING" not in release.get("notes", "")
     assert set(MONITORING.values()) <= kinds
 

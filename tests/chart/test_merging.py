@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.helm import VALUE_SETS, Object, Rendered, container, merged, render, value_set
+from workbench import documents
 
 TWICE: Final = {"team": "x", "app.kubernetes.io/part-of": "x", "app.kubernetes.io/managed-by": "x"}
 """Labels that one value has and another, or the chart itself, has too."""
@@ -149,5 +150,5 @@ def _kustomize(rendered: Rendered, directory: Path) -> None:
     (directory / "kustomization.yaml").write_text("resources: [all.yaml]\n")
     done = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    built = [item for item in yaml.safe_load_all(done.stdout) if item]
+    built = [item for item in documents.read_all(done.stdout) if item]
     assert len(built) == len([*rendered, *rendered.hooks])

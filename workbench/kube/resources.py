@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from workbench import documents
 from workbench.kube.rest import MERGE_PATCH, ApiError, RestClient
 from workbench.process.waiting import wait_until
 
@@ -28,7 +27,7 @@ __all__ = [
 
 def load_definition(path: Path = CRD_FILE) -> dict[str, Any]:
     """Read a CustomResourceDefinition from its file."""
-    document: dict[str, Any] = yaml.safe_load(path.read_text())
+    document: dict[str, Any] = documents.read(path.read_text())
     return document
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from vault_autoupdate.metrics.spec_types import PREFIX
+from workbench import documents
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _VALUE: Final = re.compile(r"(?P<first>_|-?[0-9.e]+)(?:(?P<step>[+-][0-9.e]+))?x(?P<count>\d+)")
@@ -134,7 +135,7 @@ def read_cases(path: Path) -> list[Case]:
 
 def rule_file_of(rules: Path, alert: str, folder: Path) -> Path:
     """A rule file with one alert alone, so that its cases cost nothing for the others."""
-    groups: Sequence[Mapping[str, Any]] = yaml.safe_load(rules.read_text())["groups"]
+    groups: Sequence[Mapping[str, Any]] = documents.read(rules.read_text())["groups"]
     wanted = [rule for group in groups for rule in group["rules"] if rule.get("alert") == alert]
     path = folder / f"{alert}.rules.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": alert, "rules": wanted}]}))

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import pytest
 import yaml
 
+from workbench import documents
 from workbench.process.children import ChildProcess
 from workbench.process.ports import free_ports
 from workbench.process.waiting import wait_until
@@ -56,7 +57,7 @@ _SHRUNK: Final = (
 
 def without_waiting(rules: Path) -> dict[str, Any]:
     """The rules of a file, firing as soon as their expressions give something, with days as short as seconds."""
-    document: dict[str, Any] = yaml.safe_load(rules.read_text())
+    document: dict[str, Any] = documents.read(rules.read_text())
     for group in document["groups"]:
         group["interval"] = "500ms"
         for rule in group["rules"]:
