@@ -6,28 +6,34 @@ from tools.docs_build.alerts_promql import OPERATOR, PROCESS, Alert, grown, matc
 
 _BUILD = series("build_info")
 _LEADING = series("leading")
-_SEEN = f"group by ({OPERATOR}) (present_over_time({series('build_info', window='[1d]')}))"
-_HERE = f"group by ({OPERATOR}) ({_BUILD})"
-_LEADS = f"max by ({PROCESS}, instance) ({_LEADING})"
+_SHARD = f"{OPERATOR}, shard"
+_SEEN = f"group by ({_SHARD}) (present_over_time({series('build_info', window='[1d]')}))"
+_HERE = f"group by ({_SHARD}) ({_BUILD})"
+_EACH = f"{PROCESS}, instance"
+_LEADS = f"max by ({_EACH}) ({_LEADING})"
+_NAMED = f"max by ({_EACH}, shard) ({_BUILD})"
+_LEADS_SHARD = f"({_LEADS} * on ({_EACH}) group_left (shard) {_NAMED} or {_LEADS} unless on ({_EACH}) {_BUILD})"
+"""Who leads what: each shard has a Lease of its own, also where one job scrapes all of them."""
 
 __all__ = ["OPERATOR_ALERTS"]
 
 OPERATOR_ALERTS = (
     Alert(
         "Absent",
-        f"absent({_BUILD}) or group by (cluster) ({_SEEN} unless on ({OPERATOR}) {_HERE})",
+        f"absent({_BUILD}) or group by (cluster) ({_SEEN} unless on ({_SHARD}) {_HERE})",
         "10m",
         "critical",
         "The operator does not run, or is not scraped.",
         "There have been no metrics of vault-autoupdate for ten minutes, so nobody looks after the vaults.{{ range query "
-        f'"{_SEEN} unless on ({OPERATOR}) {_HERE}" }}}} Gone: the one in namespace {{{{ .Labels.namespace }}}}.'
+        f'"{_SEEN} unless on ({_SHARD}) {_HERE}" }}}} Gone: the one in namespace {{{{ .Labels.namespace }}}}'
+        "{{ with .Labels.shard }}, shard {{ . }}{{ end }}."
         "{{ end }}",
         why="Where several operators are in sight, the others must not hide the one that has gone: one that was there "
         "within a day and is not any more counts. Of a release's own, the first part goes on telling for ever.",
     ),
     Alert(
         "NotLeading",
-        f"max by ({OPERATOR}) (max by ({PROCESS}) ({_LEADING}) == 0)",
+        f"max by ({OPERATOR}) (max by ({PROCESS}, shard) ({_LEADS_SHARD}) == 0)",
         "5m",
         "critical",
         "The operator runs, but no replica leads.",
@@ -36,7 +42,7 @@ OPERATOR_ALERTS = (
     ),
     Alert(
         "MostlyDown",
-        f"sum_over_time((max by ({OPERATOR}) ({_LEADING}))[30m:1m]) < 15",
+        f"min by ({OPERATOR}) (sum_over_time((max by ({PROCESS}, shard) ({_LEADS_SHARD}))[30m:1m])) < 15",
         "20m",
         "critical",
         "The operator has led for less than half of the last half hour.",
@@ -47,7 +53,7 @@ OPERATOR_ALERTS = (
     ),
     Alert(
         "Restarting",
-        f"changes((max by ({OPERATOR}) ({series('start_timestamp_seconds')}))[1h:1m]) > 3",
+        f"max by ({OPERATOR}) (changes((max by ({PROCESS}) ({series('start_timestamp_seconds')}))[1h:1m])) > 3",
         "5m",
         "warning",
         "The operator restarts again and again.",
@@ -55,7 +61,7 @@ OPERATOR_ALERTS = (
     ),
     Alert(
         "TwoLeaders",
-        f"max by ({OPERATOR}) (sum by ({PROCESS}) ({_LEADS}) > 1)",
+        f"max by ({OPERATOR}) (sum by ({PROCESS}, shard) ({_LEADS_SHARD}) > 1)",
         "3m",
         "critical",
         "Two replicas believe that they lead.",
