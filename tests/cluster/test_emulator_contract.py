@@ -206,9 +206,15 @@ def test_a_list_says_what_it_is_and_can_be_narrowed(api: EmbeddedApi, where: str
 
     whole = api.rest.request("GET", collection_path(where))
     assert (whole["kind"], whole["apiVersion"]) == ("VaultAutoUpdateList", "asr.vault-autoupdate.io/v1alpha1")
-    for query in ("labelSelector=team%3Ddr", "labelSelector=team%3D%3Ddr", "fieldSelector=metadata.name%3Dtwo"):
+    for query, names in {
+        "labelSelector=team%3Ddr": ["two"],
+        "labelSelector=team%3D%3Ddr": ["two"],
+        "labelSelector=team": ["two"],
+        "labelSelector=%21team": ["one"],
+        "fieldSelector=metadata.name%3Dtwo": ["two"],
+    }.items():
         narrowed = api.rest.request("GET", f"{collection_path(where)}?{query}")
-        assert [item["metadata"]["name"] for item in narrowed["items"]] == ["two"]
+        assert [item["metadata"]["name"] for item in narrowed["items"]] == names, query
 
 
 def test_a_watch_tells_what_happened_since_a_version(api: EmbeddedApi, where: str) -> None:

@@ -279,13 +279,17 @@ class Store:
 
 
 def matches(document: Document, labels: str, fields: str) -> bool:
-    """Tell whether an object is selected by a label and a field selector; only equality is known."""
+    """Tell whether an object is selected by a label and a field selector: equality, and whether there is a label."""
     own = document["metadata"].get("labels", {})
     for selector, value_of in ((labels, own.get), (fields, lambda path: _text(_at(document, path)))):
         for term in filter(None, selector.split(",")):
             name, operator, wanted = term.replace("==", "=").partition("=")
+            if not operator and selector is fields:
+                raise StoreError(400, "BadRequest", f"a field selector needs a value: {term}")
             if not operator:
-                raise StoreError(400, "BadRequest", f"the emulator knows no selector but equality: {term}")
+                if (name.removeprefix("!") in own) is name.startswith("!"):
+                    return False
+                continue
             differs = name.endswith("!")
             if (value_of(name.removesuffix("!")) == wanted) is differs:
                 return False
