@@ -73,6 +73,7 @@ async def test_what_is_served_is_what_is_documented_with_the_labels_that_are_doc
     entry.state.operations = {"b": Operation("b", "job", NOW)}
     entry.state.schedules.look.report = ScheduleReport("at night", 3, 1)
     entry.state.drift = Drift(NOW, None, 1, ())
+    entry.changed_at = NOW
     served.see("neu", {"mappings": {"compliant": 1}}, suspend=True, mode="Audit")
     await served.throttle.call(Caller(QuotaScope("sub", "westeurope"), "dr", "vault"), CallKind.WRITE).__aenter__()
     served.metrics.quota_reported(CallKind.READ, 1)

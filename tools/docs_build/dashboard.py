@@ -118,6 +118,12 @@ def build() -> Panel:
                     "blue",
                     "version {{version}}",
                 ),
+                _annotation(
+                    "Changes of a spec",
+                    f"max by (cluster, job) ({own('last_spec_change_timestamp_seconds')}) * 1000",
+                    "purple",
+                    "a spec was changed: the log says which, and what of it",
+                ),
             ]
         },
         "templating": {

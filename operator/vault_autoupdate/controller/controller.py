@@ -131,7 +131,7 @@ class Controller:
                 self._on_first_seen(tracked.resource, tracked.state)
         else:
             is_news = intent_of(declaration) != intent_of(tracked.declaration)
-            self._registry.update(tracked, declaration)
+            self._registry.update(tracked, declaration, self._now())
             tracked.take_over_status(status, self._now())
         if is_news:
             self._look_anew(tracked, owner_before, self._first_delay(tracked) if initial else 0.0)
@@ -145,7 +145,7 @@ class Controller:
         if declaration.refusal == tracked.declaration.refusal:
             return
         owner_before = self._registry.owner(declaration.vault_key)
-        self._registry.update(tracked, declaration)
+        self._registry.update(tracked, declaration, self._now())
         self._look_anew(tracked, owner_before, 0.0)
 
     def on_delete(self, key: ResourceKey, uid: str = "") -> None:

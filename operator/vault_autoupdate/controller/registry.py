@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from datetime import datetime
 
+from vault_autoupdate.controller.changes import tell_of_change
 from vault_autoupdate.controller.tracked import Declaration, TrackedResource
 from vault_autoupdate.model.resource import ResourceKey
 
@@ -34,8 +35,10 @@ class Registry:
         self.resources[tracked.ref.key] = tracked
         self._enter(tracked.declaration)
 
-    def update(self, tracked: TrackedResource, declaration: Declaration) -> None:
+    def update(self, tracked: TrackedResource, declaration: Declaration, now: datetime) -> None:
         """Bring up to date what a tracked object declares, and its claim with it."""
+        if tell_of_change(tracked.declaration, declaration):
+            tracked.changed_at = now
         self._withdraw(tracked.declaration)
         tracked.take_over(declaration)
         self._enter(declaration)

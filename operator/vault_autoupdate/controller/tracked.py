@@ -109,6 +109,8 @@ class TrackedResource:
     """Whether there is reason to look at the vault before its time."""
     account_hinted: bool = False
     """Whether there is reason to look at its Automation account."""
+    changed_at: datetime | None = None
+    """When its spec was last changed while this process watched."""
     seen_present_at: datetime | None = None
     """When the API server was last asked whether it is still there."""
 

@@ -79,6 +79,8 @@ class ResourceFacts(NamedTuple):
     """Since when nothing new is known of the vault."""
     looks: Mapping[Subject, int]
     """When what there is beside the mappings was last looked at, as far as anybody has."""
+    changed_at: datetime | None
+    """When its spec was last changed, as far as this process has seen it."""
     reverts: int
     jobs: int
     mappings: Mapping[str, int]
@@ -116,6 +118,7 @@ def facts_of(tracked: TrackedResource, now: datetime) -> ResourceFacts:
         interval=spec.interval.total_seconds() if spec else None,
         last_success=tracked.history.stale_since.timestamp(),
         looks={subject: int(look.at.timestamp()) for subject, look in state.looks.items() if look.at is not None},
+        changed_at=tracked.changed_at,
         reverts=state.reverts,
         jobs=len(state.operations),
         mappings=_mappings(tracked),

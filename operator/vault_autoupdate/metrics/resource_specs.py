@@ -120,6 +120,11 @@ TOTAL_SPECS: Final = (
         "How often each subject is looked at, while there are reads to spare. Absent for what is not looked at.",
         subject=quoted(Subject),
     ),
+    _total(
+        "last_spec_change_timestamp_seconds",
+        "When the spec of any resource was last changed while this process watched; the log says which, and what of "
+        "it. Absent before the first change.",
+    ),
     _total("longest_not_ready_seconds", "The most of `resource_not_ready_seconds`; 0 when all are Ready."),
     _total("all_mappings", "Mappings of all vaults by where they stand.", state=quoted(MAPPING_STATES)),
     _total(

@@ -116,6 +116,7 @@ class Totals:
     fresh: int = 0
     oldest_success: float | None = None
     oldest_look: dict[tuple[str, ...], float] = field(default_factory=dict)
+    last_change: float | None = None
     longest_not_ready: float = 0.0
     mappings: Counter[str] = field(default_factory=Counter)
     agents: Counter[str] = field(default_factory=Counter)
@@ -134,6 +135,8 @@ class Totals:
             self.expected_fresh += 1
             self.fresh += _is_fresh(facts, self.now)
             self.oldest_success = min(self.oldest_success or facts.last_success, facts.last_success)
+        if facts.changed_at is not None:
+            self.last_change = max(self.last_change or 0.0, facts.changed_at.timestamp())
         self.longest_not_ready = max(self.longest_not_ready, facts.not_ready_for or 0.0)
         if not facts.suspended:
             for subject, at in facts.looks.items():
@@ -172,6 +175,7 @@ class Totals:
         yield _many("oldest_success_timestamp_seconds", _known(self.oldest_success))
         yield _many("oldest_look_timestamp_seconds", self.oldest_look)
         yield _many("look_interval_seconds", {(on,): each.total_seconds() for on, each in self.look_intervals.items()})
+        yield _many("last_spec_change_timestamp_seconds", _known(self.last_change))
         yield _many("longest_not_ready_seconds", {(): self.longest_not_ready})
         yield _many("all_mappings", {(each,): self.mappings[each] for each in MAPPING_STATES})
         yield _many("all_agents", {(each,): self.agents[each] for each in AGENT_STATES})

@@ -73,6 +73,6 @@ def test_a_resource_that_is_no_longer_of_a_policy_ranks_by_its_age_again() -> No
     registry.add(child)
     registry.add(_tracked(_body("by-hand")))
 
-    registry.update(child, read_declaration(_body("child", age=2), TenancyRules()))
+    registry.update(child, read_declaration(_body("child", age=2), TenancyRules()), NOW)
 
     assert _owner(registry) == "child"
