@@ -135,7 +135,7 @@ def test_the_command_line_in_the_pod_shows_what_the_pod_watches(installation: In
 
 
 def test_a_node_that_loses_its_power_goes_on_where_it_was(installation: Installation) -> None:
-    installation.install(limits={"write": "10/10s"})
+    installation.install(limits={"write": "2/10s"})  # so that it is not done before the power is gone
     of = installation.declare()
     wait_until(lambda: len(installation.azure.patches(of)) >= 2, within=60, what="work under way")
     installation.node.restart()
