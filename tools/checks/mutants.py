@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +74,8 @@ def pytest_sessionfinish(session):
         session.exitstatus = 1
 '''
 
+_CHANGED: Final = "changed since the whole run"
+_NEVER: Final = "in no whole run"
 _PYTEST: Final = ("-p", "no:xdist", "-o", "addopts=--import-mode=importlib", "--timeout=0")
 """Endless is who takes too much processor time: by the clock, a test at the lowest priority takes any time."""
 _PATIENCE: Final = ("timeout_multiplier=3", "timeout_constant=10")
@@ -200,44 +202,56 @@ def run_all(names: list[str]) -> dict[str, Any]:
     """Test all mutants of the modules. Returns what docs/mutation.json is to say, with the earlier runs of others."""
     _run()
     results: dict[str, Any] = json.loads(RESULTS.read_text())
-    measured = forms({name: _SOURCE / _path(name) for name in names})
-    for name in names:
-        found = verdicts(_mutated(name))
-        results["modules"][name] = {"measured": _today(), "form": measured[name], "mutants": count(found.values())}
-        print(f"{name:32} {len(found):5} mutants {score(results['modules'][name]['mutants']):6.1f} %")  # noqa: T201
-    known, kept = modules(), [each for each in results["survivors"] if each["module"] not in names]
-    new = (each for name in names for each in survivors(name, _mutated(name), verdicts(_mutated(name))))
+    found, known = {name: verdicts(_mutated(name)) for name in names}, modules()
+    for name, measured in forms({name: _SOURCE / _path(name) for name in names}).items():
+        counts = count(found[name].values())
+        results["modules"][name] = {"measured": _today(), "form": measured, "mutants": counts}
+        print(f"{name:32} {len(found[name]):5} mutants {score(counts):6.1f} %")  # noqa: T201
     results["modules"] = {name: results["modules"][name] for name in known if name in results["modules"]}
-    return results | {"survivors": _sorted([*(each for each in kept if each["module"] in known), *new])}
+    kept = [each for each in results["survivors"] if each["module"] in set(known) - set(names)]
+    results["survivors"] = _sorted([*kept, *_survivors(found)])
+    if sample := results.get("sample"):
+        for which in (_CHANGED, _NEVER):
+            sample[which] = [name for name in sample[which] if name not in names]
+    return results
 
 
 def run_sample(size: int, seed: int) -> dict[str, Any]:
     """Test a sample of the mutants of the rooms without I/O. Returns what docs/mutation.json is to say."""
     _make()
     names = pure_modules()
-    all_of = {key: name for name in names for key in verdicts(_mutated(name))}
-    drawn = draw(all_of, size, seed)
-    known = {key: verdict for name in names for key, verdict in verdicts(_mutated(name)).items()}
-    if pending := [key for key in drawn if known[key] is None]:
+    every = {key: verdict for name in names for key, verdict in verdicts(_mutated(name)).items()}
+    drawn = set(draw(every, size, seed))
+    if pending := sorted(key for key in drawn if every[key] is None):
         _run(pending)
-    found = {name: {k: v for k, v in verdicts(_mutated(name)).items() if k in set(drawn)} for name in names}
-    counts = count(verdict for each in found.values() for verdict in each.values())
-    low, high = interval(counts["killed"] + counts["endless"], len(drawn))
-    print(f"a sample of {len(drawn)} of {len(all_of)} mutants (seed {seed}): {score(counts):.1f} % were noticed;")  # noqa: T201
-    print(f"95 % interval for all: {low:.1f} % to {high:.1f} %")  # noqa: T201
+    found = {name: {k: v for k, v in verdicts(_mutated(name)).items() if k in drawn} for name in names}
+    _print_score(found, seed, len(every))
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     whole = {name: each["form"] for name, each in results["modules"].items()}
-    now = forms({name: _SOURCE / _path(name) for name in {*names, *whole}})
+    now = forms({name: _SOURCE / _path(name) for name in whole})
     results["sample"] = {
         "measured": _today(),
         "seed": seed,
-        "of": len(all_of),
+        "of": len(every),
         "rooms": _by_room({name: count(each.values()) for name, each in found.items()}),
-        "survivors": _sorted(entry for name in names for entry in survivors(name, _mutated(name), found[name])),
-        "changed since the whole run": [name for name in whole if whole[name] != now[name]],
-        "in no whole run": [name for name in names if name not in whole],
+        "survivors": _sorted(_survivors(found)),
+        _CHANGED: [name for name in whole if whole[name] != now[name]],
+        _NEVER: [name for name in names if name not in whole],
     }
     return results
+
+
+def _survivors(found: Mapping[str, Mapping[str, int | None]]) -> Iterator[dict[str, str]]:
+    for name, each in found.items():
+        yield from survivors(name, _mutated(name), each)
+
+
+def _print_score(found: Mapping[str, Mapping[str, int | None]], seed: int, total: int) -> None:
+    counts = count(verdict for each in found.values() for verdict in each.values())
+    drawn = sum(counts.values())
+    low, high = interval(counts["killed"] + counts["endless"], drawn)
+    print(f"a sample of {drawn} of {total} mutants (seed {seed}): {score(counts):.1f} % were noticed;")  # noqa: T201
+    print(f"95 % interval for all: {low:.1f} % to {high:.1f} %")  # noqa: T201
 
 
 def _by_room(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
