@@ -75,7 +75,9 @@ class Automation:
     def _schedules(self, call: Call, account: Account) -> Answer:
         if call.method != "GET":
             return self._change_schedule(call, account)
-        documents = (each.document(account.id, self._now()) for each in self._world.schedules.of(account))
+        schedules, name = self._world.schedules, call.route.artifact
+        asked = filter(None, [schedules.find(account, name)]) if name else schedules.of(account)
+        documents = (each.document(account.id, self._now()) for each in asked)
         return self._one_or_page(call, documents, lambda document: str(document["name"]))
 
     def _change_schedule(self, call: Call, account: Account) -> Answer:
