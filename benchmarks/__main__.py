@@ -32,13 +32,17 @@ def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "part", nargs="?", choices=["limits", "scrapes", "sooner", "crowd", "scale", "estate", "all"], default="all"
+        "part",
+        nargs="?",
+        choices=["limits", "scrapes", "sooner", "crowd", "scale", "shards", "estate", "all"],
+        default="all",
     )
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
     parser.add_argument("--resources", type=int, action="append", help="of crowd, scale: how many (500, 1000, 5000)")
     parser.add_argument("--compliant", action="store_true", help="of scale: all mappings are as declared already")
+    parser.add_argument("--shards", type=int, default=2, help="of shards: how many, each with so many resources")
     chosen = parser.parse_args()
     began = time.monotonic()
     problems: list[str] = []
@@ -69,6 +73,11 @@ def main() -> int:
 
         sizes = chosen.resources or [500, 1000, 5000]
         document["scale"], found = run_scale(sizes, **({"to_patch": 0} if chosen.compliant else {}))
+        problems += found
+    if not chosen.smoke and not chosen.only and chosen.part in {"shards", "all"}:
+        from benchmarks.shards import run_shards  # noqa: PLC0415 - needs a control plane, and the rest does not
+
+        document["shards"], found = run_shards((chosen.resources or [500])[-1], chosen.shards)
         problems += found
     if not chosen.smoke and not chosen.only and chosen.part in {"estate", "all"}:
         from benchmarks.estate import run_policies  # noqa: PLC0415 - needs a control plane, and the rest does not

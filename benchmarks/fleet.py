@@ -20,6 +20,7 @@ from workbench.kube.audit_log import AuditEvent
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import CRD_FILE, collection_path, install_definition, manifest
 from workbench.process.operator import OperatorProcess
+from workbench.site import SHARD_LABEL
 
 MAPPINGS: Final = 20
 """In each vault."""
@@ -31,7 +32,7 @@ _USER: Final = "vault-autoupdate-operator"
 _NAMESPACE: Final = "default"
 _VERBS: Final = frozenset({"create", "update", "patch", "delete"})
 
-__all__ = ["MAPPINGS", "TO_PATCH", "Fleet", "open_fleet", "scopes_of"]
+__all__ = ["MAPPINGS", "TO_PATCH", "Fleet", "open_fleet", "scopes_of", "shard_of"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,13 @@ class Fleet:
             if event.verb in _VERBS and event.resource != "leases"
         )
 
-    def create(self) -> None:
-        """Create the resources, over several connections."""
+    def create(self, shards: int) -> None:
+        """Create the resources, over several connections, labelled for so many shards."""
 
         def create(vault: Vault) -> None:
             body = manifest(vault.name, vaultResourceId=vault.id, automationAccountResourceId=vault.account)
+            if shard := shard_of(vault, shards):
+                body["metadata"]["labels"] = {SHARD_LABEL: shard}
             self.plane.rest.request("POST", collection_path(_NAMESPACE), body)
 
         with ThreadPoolExecutor(8) as pool:
@@ -100,7 +103,13 @@ class Fleet:
 
 @contextmanager
 def open_fleet(
-    count: int, scale: float, *, to_patch: int = TO_PATCH, more: Iterable[Vault] = (), latency: float = 0.0
+    count: int,
+    scale: float,
+    *,
+    to_patch: int = TO_PATCH,
+    more: Iterable[Vault] = (),
+    latency: float = 0.0,
+    shards: int = 1,
 ) -> Iterator[Fleet]:
     """Start everything but the operator, with the resources in place.
 
@@ -110,8 +119,10 @@ def open_fleet(
         to_patch: mappings of each vault that are not as declared.
         more: vaults without a resource.
         latency: seconds (real) by which Azure's answers are late.
+        shards: to which the subscriptions are dealt out.
     """
-    fleet = vaults(count, to_patch, scopes=scopes_of(count), compliant=MAPPINGS - to_patch)
+    scopes = shards * -(-scopes_of(count) // shards)
+    fleet = vaults(count, to_patch, scopes=scopes, compliant=MAPPINGS - to_patch)
     document = Scenario("scale", "", scale, (*fleet, *more)).document(scale)
     document["latency"] = {"min": latency, "max": latency}
     _compile()
@@ -123,7 +134,7 @@ def open_fleet(
         install_definition(plane.rest, CRD_FILE)
         kubeconfig = plane.kubeconfig(directory / "operator.kubeconfig", user=_USER, groups=["system:masters"])
         made = Fleet(plane, simulator_starts.result(), directory, fleet, kubeconfig, scale)
-        made.create()
+        made.create(shards)
         yield made
 
 
@@ -137,6 +148,12 @@ def _compile() -> None:
 def scopes_of(count: int) -> int:
     """How many subscriptions so many vaults are in."""
     return -(-count // PER_SCOPE)
+
+
+def shard_of(vault: Vault, shards: int) -> str:
+    """The shard of a vault's subscription; empty for the main one."""
+    number = vault.scope % shards
+    return f"shard-{number}" if number else ""
 
 
 def _is_ready(item: dict[str, Any]) -> bool:
