@@ -17,7 +17,7 @@ from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 from workbench.process.operator import OperatorProcess
 from workbench.process.waiting import wait_until
 
-_SCALES: Final = ((500, 8.0), (1000, 4.0), (5000, 1.0), (10_000, 0.5))
+_SCALES: Final = ((500, 8.0), (1000, 4.0), (5000, 0.5))
 """Resources of each shard up to which so many simulated seconds go by in a real one."""
 _SLOWEST: Final = 0.25
 _RESTART_SCALE: Final = 60.0

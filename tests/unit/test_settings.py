@@ -166,6 +166,7 @@ def test_values_are_read_from_text() -> None:
         ("MAX_CONNECTIONS", "513", "Input should be less than or equal to 512"),
         ("MAX_CONNECTIONS", "many", "Input should be a valid integer"),
         ("WATCH_NAMESPACES", "a,B", "'B' is not a namespace name"),
+        ("SHARD", "EMEA", "'EMEA' is no name of a shard: write up to 40 small letters, digits and hyphens"),
         ("METRICS_ADDRESS", "9090", "'9090' is not an address: write host:port, for example 0.0.0.0:8080"),
         ("METRICS_ADDRESS", "host:65536", "'host:65536' is not an address"),
         ("METRICS_ADDRESS", "::1:80", "'::1:80' is not an address"),

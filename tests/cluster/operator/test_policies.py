@@ -15,6 +15,7 @@ from workbench.kube.resources import collection_path, manifest, resource_path
 from workbench.policy_site import SUBSCRIPTIONS, PolicySite, tenant
 from workbench.process.command_line import run
 from workbench.process.waiting import wait_until
+from workbench.site import SHARD_LABEL
 
 
 @pytest.fixture
@@ -214,3 +215,25 @@ def test_sigterm_does_not_wait_for_a_discovery_that_hangs(site: PolicySite) -> N
     wait_until(lambda: site.sim.control.faults()[0]["hits"] > 0, within=30, what="a discovery that hangs")
 
     assert site.operator.stop() == 0
+
+
+def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its_resources_along(
+    site: PolicySite, tmp_path: Path
+) -> None:
+    site.apply(mode="Enforce")
+    site.wait("Covered")
+    other = PolicySite(
+        site.plane, site.sim, site.namespace, tmp_path / "other", settings={"VAULT_AUTOUPDATE_SHARD": "a"}
+    )
+    with other:
+        site.kubectl("label", "vaup", "estate", f"{SHARD_LABEL}=a").check()
+        wait_until(
+            lambda: {child["status"].get("shard") for child in site.children().values()} == {"a"},
+            within=30,
+            what=lambda: f"all to be in the other one's hands: {site.children()}",
+        )
+        site.sim.control.add_vaults(site.vault(0, 9))
+        site.discover()
+        site.wait_until(lambda now: now["coverage"] == "7/7")
+
+        assert {child["metadata"]["labels"][SHARD_LABEL] for child in site.children().values()} == {"a"}

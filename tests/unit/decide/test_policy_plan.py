@@ -451,3 +451,17 @@ def test_that_a_vault_replicates_nothing_any_more_does_not_make_it_leave() -> No
 
     assert (plan.orphaned, plan.selection.idle) == ({}, frozenset({vault.key}))
     assert _plan(policy, estate_of([vault])).create == ()
+
+
+def test_resources_follow_their_policy_to_its_shard_whatever_the_limits_say_and_only_where_it_enforces() -> None:
+    vaults = [vault_of(number) for number in range(1, 4)]
+    limits = {"maxNewPerHour": 1}
+    policy = replace(policy_of(limits=limits), shard="a")
+    children = [child_of(vault, policy, shard=shard) for vault, shard in zip(vaults, ("", "a", "b"), strict=True)]
+
+    plan = _plan(policy, estate_of([*vaults, vault_of(4)]), *children, child_of(vault_of(4)))
+
+    assert plan.moving == (children[0], children[2])
+    assert plan.differing == ()
+    audit = replace(policy_of(limits=limits, mode="Audit"), shard="a")
+    assert _plan(audit, estate_of(vaults), *children).moving == ()
