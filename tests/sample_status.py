@@ -190,4 +190,5 @@ def full_status() -> dict[str, Any]:
         "lastSuccessTime": NOW,
         "lastHandledReconcileAt": "now",
         "lastHandledUpdateAgentsNow": "1767323045",
+        "shard": "emea",
     }  # fmt: skip

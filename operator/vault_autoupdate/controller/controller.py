@@ -41,6 +41,8 @@ from vault_autoupdate.report.runbook_schedule import has_unwritten_moves
 
 _SETTLE_SECONDS: Final = 0.5
 """How long news of the resources takes to come in, about."""
+_MOVE_SECONDS: Final = 2.0
+"""A subscription is moved one resource after the other: those whose turn will come are not told at once to leave."""
 _REWRITE_SECONDS: Final = 5.0
 """How long after a write that did not come off, also after several tries, it is tried again."""
 _TELL_SECONDS: Final = 0.02
@@ -146,7 +148,7 @@ class Controller:
             return
         owner_before = self._registry.owner(declaration.vault_key)
         self._registry.update(tracked, declaration, self._now())
-        self._look_anew(tracked, owner_before, 0.0)
+        self._look_anew(tracked, owner_before, _MOVE_SECONDS if declaration.refusal else 0.0)
 
     def on_delete(self, key: ResourceKey, uid: str = "") -> None:
         """Forget an object that was deleted, and let the next in line have its vault.

@@ -220,12 +220,10 @@ def test_sigterm_does_not_wait_for_a_discovery_that_hangs(site: PolicySite) -> N
 def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its_resources_along(
     site: PolicySite, tmp_path: Path
 ) -> None:
-    site.apply(mode="Enforce")
+    site.apply(mode="Enforce", discovery={"source": "List"})
     site.wait("Covered")
-    other = PolicySite(
-        site.plane, site.sim, site.namespace, tmp_path / "other", settings={"VAULT_AUTOUPDATE_SHARD": "a"}
-    )
-    with other:
+    (work_dir := tmp_path / "other").mkdir()
+    with PolicySite(site.plane, site.sim, site.namespace, work_dir, settings={"VAULT_AUTOUPDATE_SHARD": "a"}):
         site.kubectl("label", "vaup", "estate", f"{SHARD_LABEL}=a").check()
         wait_until(
             lambda: {child["status"].get("shard") for child in site.children().values()} == {"a"},
