@@ -30,20 +30,7 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 
 def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "part",
-        nargs="?",
-        choices=["limits", "scrapes", "sooner", "crowd", "scale", "shards", "estate", "all"],
-        default="all",
-    )
-    parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
-    parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
-    parser.add_argument("--resources", type=int, action="append", help="of crowd, scale: how many (500, 1000, 5000)")
-    parser.add_argument("--compliant", action="store_true", help="of scale: all mappings are as declared already")
-    parser.add_argument("--shards", type=int, default=2, help="of shards: how many, each with so many resources")
-    chosen = parser.parse_args()
+    chosen = _parser().parse_args()
     began = time.monotonic()
     problems: list[str] = []
     document: dict[str, Any] = {"machine": describe_machine()}
@@ -91,6 +78,23 @@ def main() -> int:
     for problem in problems:
         print(f"OUT OF BOUNDS  {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "part",
+        nargs="?",
+        choices=["limits", "scrapes", "sooner", "crowd", "scale", "shards", "estate", "all"],
+        default="all",
+    )
+    parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
+    parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
+    parser.add_argument("--resources", type=int, action="append", help="of crowd, scale: how many (500, 1000, 5000)")
+    parser.add_argument("--compliant", action="store_true", help="of scale: all mappings are as declared already")
+    parser.add_argument("--shards", type=int, default=2, help="of shards: how many, each with so many resources")
+    return parser
 
 
 def run_scenarios(scenarios: Sequence[Scenario]) -> tuple[list[Result], list[str]]:
