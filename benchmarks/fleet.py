@@ -30,6 +30,7 @@ PER_SCOPE: Final = 500
 """Vaults in a subscription and region."""
 _USER: Final = "vault-autoupdate-operator"
 _NAMESPACE: Final = "default"
+_PAGE: Final = 500
 _VERBS: Final = frozenset({"create", "update", "patch", "delete"})
 
 __all__ = ["MAPPINGS", "TO_PATCH", "Fleet", "open_fleet", "scopes_of", "shard_of"]
@@ -76,8 +77,13 @@ class Fleet:
 
     def all_ready(self) -> bool:
         """Whether every resource says so."""
-        items = self.plane.rest.request("GET", f"{collection_path(_NAMESPACE)}?limit=100000")["items"]
-        return all(_is_ready(item) for item in items)
+        path, following = f"{collection_path(_NAMESPACE)}?limit={_PAGE}", ""
+        while True:
+            page = self.plane.rest.request("GET", f"{path}&continue={following}" if following else path)
+            if not all(_is_ready(item) for item in page["items"]):
+                return False
+            if not (following := page["metadata"].get("continue", "")):
+                return True
 
     def writes(self) -> Counter[str]:
         """What the operator wrote to Kubernetes so far, by kind: everything but the renewal of a Lease."""
