@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.docs_build.dashboard_queries import SCOPE, P, own
+from tools.docs_build.dashboard_queries import FEW, SCOPE, P, own
 from tools.docs_build.grafana import Panel, series, stat, table
 
 _UNREAD = 'state=~"forbidden|failing"'
@@ -27,10 +27,15 @@ def azure_row() -> list[Panel]:
         ),
         series(
             "Calls by operation",
-            [(f"sum by (operation) (rate({own('arm_requests_total', window=_RATE)})) > 0", "{{operation}}")],
+            [
+                (
+                    f"topk({FEW}, sum by (operation) (rate({own('arm_requests_total', window=_RATE)})) > 0)",
+                    "{{operation}}",
+                )
+            ],
             unit="reqps",
             width=8,
-            text="What is asked.",
+            text=f"What is asked: the {FEW} operations with most calls.",
         ),
         series(
             "Latency",
@@ -84,7 +89,7 @@ def azure_row() -> list[Panel]:
         stat(
             "Activity logs not read",
             f"sum({own('hint_logs', _UNREAD)})",
-            width=4,
+            width=8,
             height=8,
             steps=[("green", None), ("orange", 1)],
             text="Logs that are to be read for hints, and cannot be. Vaults are looked at at their interval all the same.",
@@ -95,7 +100,7 @@ def azure_row() -> list[Panel]:
             [(f"sum by (result) (increase({own('hint_readings_total', window=_RATE)}))", "{{result}}")],
             bars=True,
             stacked=True,
-            width=10,
+            width=8,
             colours={"success": "green", "cut_off": "yellow", "forbidden": "red", "error": "orange"},
             text="For hints, about every two minutes for each subscription. cut_off: there were more pages than are read.",
             book="HintsNotRead",
@@ -105,7 +110,7 @@ def azure_row() -> list[Panel]:
             [(f"sum by (outcome) (increase({own('hint_wakes_total', window=_RATE)}))", "{{outcome}}")],
             bars=True,
             stacked=True,
-            width=10,
+            width=8,
             colours={"woken": "blue", "postponed": "orange"},
             text="Vaults that were looked at before their time. postponed: not now, for lack of reads or since looks fail.",
             book="HintsPostponed",
@@ -120,6 +125,12 @@ def azure_row() -> list[Panel]:
             ],
             bars=True,
             width=8,
+            colours={
+                "operator, success": "green",
+                "operator, error": "red",
+                "resource, success": "blue",
+                "resource, error": "orange",
+            },
             text="A token is replaced five minutes before its end, when a call needs it. resource: of spec.credential.",
             book="CredentialFailing",
         ),

@@ -8,6 +8,7 @@ well, while Azure refuses all of them, and after a restart amid that.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -151,7 +152,10 @@ def _draw_panel(
         left + 0.004, bottom + height - 0.012, panel["title"], va="center", fontsize=9, weight="bold",
         color="white" if on_colour else "black",
     )  # fmt: skip
-    drawers = {"stat": _draw_stat, "bargauge": _draw_bars, "table": _draw_table, "timeseries": _draw_lines}
+    drawers = {
+        "stat": _draw_stat, "bargauge": _draw_bars, "table": _draw_table, "timeseries": _draw_lines,
+        "heatmap": _draw_heat,
+    }  # fmt: skip
     inside = (left + 0.03, bottom + 0.035, width - 0.04, height - 0.065)
     drawers[panel["type"]](figure, frame, inside, panel, server, now)
 
@@ -269,6 +273,24 @@ def _draw_lines(figure: Any, _frame: Any, inside: Any, panel: Panel, server: Pro
         axes.legend(fontsize=6.5, loc="upper left", ncols=3, frameon=False)
 
 
+def _draw_heat(figure: Any, _frame: Any, inside: Any, panel: Panel, server: PrometheusServer, now: float) -> None:
+    """Each bucket a line, darker where there is more in it than in the one before."""
+    found = server.query_range(_filled_in(panel["targets"][0]["expr"]), now - _SPAN, now, 5)
+    buckets = sorted(found, key=lambda each: float(each["metric"]["le"]))
+    axes = figure.add_axes(inside, facecolor="white")
+    if not buckets:
+        return
+    below = [0.0] * min(len(each["values"]) for each in buckets)
+    lines = []
+    for each in buckets:
+        counts = [float(value) for _, value in each["values"]][-len(below) :]
+        lines.append([count - low for count, low in zip(counts, below, strict=True)])
+        below = counts
+    axes.imshow(lines, cmap="Oranges", aspect="auto", origin="lower", extent=(-_SPAN, 0, 0, len(lines)))
+    axes.set_yticks([number + 0.5 for number in range(len(lines))], [each["metric"]["le"] for each in buckets])
+    axes.tick_params(labelsize=6)
+
+
 def _filled_in(expression: str) -> str:
     """An expression as Grafana sends it with everything chosen."""
     for name, value in _FILLED_IN.items():
@@ -279,7 +301,7 @@ def _filled_in(expression: str) -> str:
 def _named(legend: str, labels: Mapping[str, str]) -> str:
     for name, value in labels.items():
         legend = legend.replace("{{" + name + "}}", value)
-    return legend
+    return re.sub(r"\{\{\w+\}\}", "", legend)  # a label that there is not is nothing
 
 
 def _threshold_colour(value: float | None, steps: Sequence[Mapping[str, Any]]) -> str:

@@ -49,7 +49,7 @@ def drift_row() -> list[Panel]:
             "Is it known who it was?",
             f"count by (attribution) ({of('drift_found_timestamp_seconds', _ANY)})",
             "{{attribution}}",
-            width=12,
+            width=24,
             text="Resources by what the activity log has said of the last time that something was undone. Named: "
             "status.lastDrift says who. Only where spec.drift.attribution asks for it.",
             book="AttributionNotReadable",
