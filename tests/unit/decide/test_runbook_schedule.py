@@ -331,6 +331,11 @@ def test_each_standing_that_somebody_has_to_act_on_says_what_to_do() -> None:
         "changes it."
     )
     assert (said(good), said(MIDNIGHT)) == ("", "")
+    foreign = {**OWN, "other": ScheduleLink("schedule-1", "Cleanup")}
+    none = ScheduleWrites()
+    for links, writes in ((OWN, none), (foreign, none), (OWN, written)):
+        assert judge(TARGET, MIDNIGHT, links, writes, NOW).was == "every day at 00:00 Etc/UTC"
+    assert judge(TARGET, None, OWN, none, NOW).was == ""
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a?b", "a#b", "a%2fb", "a\\b", "a\nb", 129 * "x"])

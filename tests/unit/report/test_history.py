@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import HOUR, NOW
+from tests.unit.builders import HOUR, MINUTE, NOW
 from vault_autoupdate.report.history import ReadyHistory
 from vault_autoupdate.report.values import format_time
 
@@ -54,3 +54,17 @@ def test_a_look_counts_when_it_was_made_and_not_when_its_pass_ended() -> None:
 
 def test_nobody_waits_for_a_suspended_resource() -> None:
     assert ReadyHistory.first_seen(_status("Unknown", "Suspended"), LONG_AGO, NOW).not_ready_for(NOW) == 0.0
+
+
+def test_it_is_told_since_when_a_resource_is_not_ready_whatever_it_is_instead() -> None:
+    history = ReadyHistory.first_seen({}, NOW, NOW)
+    failing = {"conditions": [{"type": "Ready", "status": "False", "reason": "X"}]}
+    ready = {"conditions": [{"type": "Ready", "status": "True", "reason": "Compliant"}]}
+
+    history.status_is(ready, NOW)
+    assert history.not_ready_since is None
+    history.status_is(failing, NOW + MINUTE)
+    history.status_is({}, NOW + 2 * MINUTE)
+    history.status_is(failing, NOW + 3 * MINUTE)
+    assert history.not_ready_since == NOW + MINUTE
+    assert history.not_ready_for(NOW + 3 * MINUTE) == 120

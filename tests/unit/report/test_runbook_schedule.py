@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault_autoupdate.decide.runbook_schedule import Finding, Standing, Target
-from vault_autoupdate.decide.schedule_report import add_replaced, build_schedule_report
+from vault_autoupdate.decide.schedule_report import Replaced, add_replaced, build_schedule_report
 from vault_autoupdate.decide.schedule_writes import WITHIN
 from vault_autoupdate.decide.state import ScheduleKeeping
 from vault_autoupdate.model.explanation import Explanation
@@ -22,6 +22,7 @@ from vault_autoupdate.report.runbook_schedule import (
     schedule_events,
     schedule_fields,
 )
+from vault_autoupdate.report.values import format_time
 
 NOW = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)
 DECLARED = "every day at 02:30 Europe/Berlin"
@@ -125,3 +126,14 @@ def test_a_move_and_a_new_reason_are_events_once() -> None:
     assert told[0].message == f"Moved 1 schedule to {DECLARED}: 1 ran {MIDNIGHT} before."
     assert schedule_events(status(after), status(after)) == []
     assert [each.reason for each in schedule_events({}, status(before))] == ["SchedulesDiffer"]
+
+
+def test_the_times_that_were_replaced_come_back_after_a_restart() -> None:
+    entry = {"was": "every day at 00:00 Etc/UTC", "schedules": 3, "lastMovedAt": format_time(NOW - timedelta(hours=1))}
+    later = entry | {"lastMovedAt": format_time(NOW + timedelta(hours=1))}
+    status = {"runbookSchedule": {"replaced": [entry, later, {"was": "x"}]}}
+
+    assert restore_schedules(status, NOW).replaced == (
+        Replaced("every day at 00:00 Etc/UTC", 3, NOW - timedelta(hours=1)),
+        Replaced("every day at 00:00 Etc/UTC", 3, NOW),
+    )
