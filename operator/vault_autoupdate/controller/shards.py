@@ -105,7 +105,7 @@ class ShardGate:
         self._stirred = asyncio.Event()
 
     async def begin(self) -> None:
-        """Before the watch: learn of all resources, or an older one might be seen after work has begun."""
+        """Before the watch: learn whose each subscription is, so that what was ours before goes on at once."""
         async for body in self._listed():
             self._table.put(read_claim(body, self._allows))
         self._is_alone = not self._own and not self._table.subscriptions()

@@ -15,7 +15,7 @@ from workbench.site import Site, condition, vault
 
 pytestmark = pytest.mark.xdist_group("shards")
 
-MANY = 400
+MANY = 200
 """Mappings of a vault whose run takes some seconds at the limit below."""
 _PACE = {"VAULT_AUTOUPDATE_WRITE_LIMIT": "100/5s", "VAULT_AUTOUPDATE_STATUS_INTERVAL": "0.5s"}
 

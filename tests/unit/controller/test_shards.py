@@ -325,3 +325,77 @@ async def test_whatever_happens_one_shard_works_in_a_subscription_at_a_time_and_
     _check_all_is_settled(cluster)
     for process in list(cluster.processes):
         await process.stop()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@in_virtual_time
+async def test_an_older_resource_of_another_shard_counts_before_the_watch_has_shown_it(seed: int) -> None:
+    cluster = Cluster(Random(seed))
+    cluster.create("old", "b", 1, 1)
+    await asyncio.sleep(10)
+    cluster.create("young", "a", 1, 2)
+    ready = {"type": "Ready", "status": "True", "reason": "Compliant"}
+    cluster.objects[ResourceKey("team", "young")]["status"] = {"conditions": [ready], "shard": "a"}
+    await Process(cluster, "a").run()
+    await asyncio.sleep(30)
+
+    assert _reason(cluster.objects[ResourceKey("team", "young")]) == "SubscriptionInOtherShard"
+    assert cluster.worked == set()
+    await cluster.processes[0].stop()
+
+
+@in_virtual_time
+async def test_what_names_no_vault_is_left_alone_as_well_until_it_was_handed_over() -> None:
+    cluster = Cluster(Random(1))
+    key = ResourceKey("team", "wrong")
+    cluster.create("wrong", "a", 1, 1)
+    cluster.objects[key]["spec"]["vaultResourceId"] = "/subscriptions/x"
+    ready = {"type": "Ready", "status": "False", "reason": "InvalidSpec"}
+    cluster.objects[key]["status"] = {"conditions": [ready], "shard": "b"}
+    cluster.leases["b"] = float("inf")
+    process = Process(cluster, "a")
+    await process.run()
+    await asyncio.sleep(30)
+    assert cluster.objects[key]["status"] == {"conditions": [ready], "shard": "b"}
+
+    cluster.leases["b"] = 0.0
+    await asyncio.sleep(5)
+
+    assert cluster.objects[key]["status"]["shard"] == "a"
+    await process.stop()
+
+
+@in_virtual_time
+async def test_where_nobody_can_tell_whether_the_other_shard_is_at_work_it_has_a_minute_to_let_go() -> None:
+    class NoLeases(Cluster):
+        async def is_at_work(self, shard: str) -> bool | None:
+            return None
+
+    cluster, key = NoLeases(Random(1)), ResourceKey("team", "dr")
+    cluster.create("dr", "a", 1, 1)
+    cluster.objects[key]["status"] = {"conditions": [{"type": "Ready", "status": "True", "reason": "Compliant"}]}
+    process = Process(cluster, "a")
+    await process.run()
+    await asyncio.sleep(55)
+    assert cluster.worked == set()
+
+    await asyncio.sleep(30)
+
+    assert cluster.worked == {"a"}
+    await process.stop()
+
+
+@in_virtual_time
+async def test_what_a_process_had_before_goes_on_while_its_first_listing_still_comes_in() -> None:
+    cluster = Cluster(Random(1))
+    ready = {"type": "Ready", "status": "True", "reason": "Compliant"}
+    for number in range(30):
+        cluster.create(f"dr-{number}", "a", number, 1)
+        cluster.objects[ResourceKey("team", f"dr-{number}")]["status"] = {"conditions": [ready], "shard": "a"}
+    process = Process(cluster, "a")
+    await process.run()
+
+    await asyncio.sleep(5)
+
+    assert cluster.worked == {"a"}
+    await process.stop()
