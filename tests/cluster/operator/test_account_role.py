@@ -31,7 +31,7 @@ def test_no_role_is_told_at_the_second_look_and_once_it_is_given_the_account_tur
 
     looks = site.sim.control.requests(kind="role_assignments")
     assert len(looks) >= 2, "not told at the first look"
-    assert looks[1]["real"] - looks[0]["real"] >= 2
+    assert looks[1]["real"] - looks[0]["real"] >= 1.9, "from where a look begins, a moment before its call"
     command = (
         f"az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal "
         f"--role Owner --scope {site.vault.id}"
