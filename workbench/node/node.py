@@ -31,7 +31,9 @@ from workbench.process.waiting import wait_until
 
 HOW_TO_BUILD: Final = "run `make node` once (needs Go, takes some minutes)"
 _SCRIPT: Final = Path(__file__).with_name("first_process.sh")
-_START_SECONDS: Final = 120.0
+_START_SECONDS: Final = 240.0
+"""Enough where other work has the machine."""
+_END_SECONDS: Final = 30.0
 
 __all__ = ["HOW_TO_BUILD", "Node"]
 
@@ -105,8 +107,13 @@ class Node:
     def crash(self) -> None:
         """End everything at once, as when the machine loses its power. `start` brings it up again with its data."""
         if self._first is not None:
+            inside = _child_of(self._first.pid)
             self._first.kill()
             self._first = None
+            # The kernel ends the first process inside because its parent has ended, and all others with it.
+            wait_until(
+                lambda: not inside.exists(), within=_END_SECONDS, what=lambda: f"the end of {inside}", every=0.02
+            )
             self._cgroup.remove()
 
     def restart(self) -> None:
@@ -218,3 +225,11 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _child_of(process: int) -> Path:
+    """Where the kernel shows the child of a process, as long as that is there."""
+    children: list[str] = []
+    with contextlib.suppress(OSError):  # the process has ended by itself
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return Path("/proc", children[0] if children else "none")
