@@ -15,6 +15,8 @@ from workbench.process.waiting import wait_until
 
 _REST: Final = 10.0
 _RESTART_SCALE: Final = 60.0
+_AT_FULL_SCALE: Final = 5000
+"""Of more resources than that the clock goes slower in a restart: an hour later each is looked at once more."""
 _LOOKED_AT: Final = 1000
 """So many resources a second are looked at to see how far the work is; more would slow down what is measured."""
 
@@ -82,7 +84,7 @@ def _measure(fleet: Fleet, spare: tuple[Vault, ...]) -> ScaleResult:
                 first_look.setdefault(record["vault"], record["simulated"])
         patched = [r["simulated"] for r in requests_seen if r["method"] == "PATCH" and r["status"] == 202]
         writes = fleet.writes().total()
-        time.sleep(3)  # whatever was under way
+        _until_quiet(fleet)
         writes_before, cpu_before = fleet.writes().total(), cpu_seconds(pid)
         time.sleep(_REST)
         rest_cpu = (cpu_seconds(pid) - cpu_before) / _REST
@@ -125,6 +127,14 @@ def _until_ready(fleet: Fleet) -> Yardstick:
     return yardstick
 
 
+def _until_quiet(fleet: Fleet) -> None:
+    """Wait for what follows after the last status: Events wait for their turn when there are many."""
+    before = -1
+    while (writes := fleet.writes().total()) != before:
+        before = writes
+        time.sleep(3)
+
+
 def _patience(fleet: Fleet) -> float:
     """Seconds within which all of it is done, also on a machine with much else to do."""
     return 60 + 4 * (len(fleet.vaults) / 10 + 300 / fleet.scale)
@@ -133,11 +143,12 @@ def _patience(fleet: Fleet) -> float:
 def _restart(fleet: Fleet) -> dict[str, Any]:
     """Start another process over the same resources and see what it does that it need not."""
     control = fleet.simulator.control
-    control.settings(time_scale=_RESTART_SCALE)
+    scale = _RESTART_SCALE * min(1.0, _AT_FULL_SCALE / len(fleet.vaults))
+    control.settings(time_scale=scale)
     control.reset_stats()
     since, writes = control.state()["requests"], fleet.writes().total()
     began = time.monotonic()
-    with fleet.operator("second", scale=_RESTART_SCALE) as operator:
+    with fleet.operator("second", scale=scale) as operator:
 
         def all_read() -> bool:
             return bool(control.stats()["calls"].get("GET mappings", 0) >= len(fleet.vaults))
