@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,6 +16,9 @@ def events_of(scenario: Monitored) -> list[dict[str, Any]]:
     return items
 
 
+_NORMAL: Final = {"Progressing", "Compliant", "RunbookScheduleMoved"}
+
+
 @pytest.mark.parametrize(("name", "most"), [("dr-weu", 16), ("unwell", 4), ("forbidden", 4), ("left-behind", 4)])
 def test_the_scenario_gives_few_events_of_each_resource(scenario: Monitored, name: str, most: int) -> None:
     mine = [event for event in events_of(scenario) if event["regarding"]["name"] == name]
@@ -27,7 +30,7 @@ def test_every_event_has_a_reason_that_the_condition_had_and_names_its_resource(
     reasons = {event["reason"] for event in events}
     assert {"Progressing", "Compliant", "MappingsFailed", "AuthorizationFailed"} <= reasons
     for event in events:
-        assert event["type"] == ("Warning" if event["reason"] not in {"Progressing", "Compliant"} else "Normal")
+        assert event["type"] == ("Normal" if event["reason"] in _NORMAL else "Warning"), event["reason"]
         assert event["reportingController"] == "asr.vault-autoupdate.io/vault-autoupdate"
         assert event["regarding"]["kind"] == "VaultAutoUpdate"
         assert event["regarding"]["uid"]

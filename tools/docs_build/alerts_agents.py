@@ -173,9 +173,7 @@ ACCOUNT_ALERTS = (
     ),
     Alert(
         "SchedulesNotKept",
-        unless_suspended(
-            present(f"{most('resource_condition', MOVE, _SCHEDULES_AMISS, 'reason')} == 1", "resource_condition")
-        )
+        unless_suspended(f"{most('resource_condition', MOVE, _SCHEDULES_AMISS, 'reason')} == 1")
         + f" unless on ({KEY}) {most('resource_audited', MOVE)} == 1",
         "7h",
         "warning",

@@ -50,7 +50,7 @@ _SHRUNK: Final = (
     (r"\[14d:6h\]\) >= \d+", "[4s:1s]) >= 2"),
     (r"\[1d:5m\]", "[2m:1s]"),
     (r"\[5m\](?=\))", "[5s]"),
-    (r"\[30m:1m\]\) < 15", "[10s:1s]) < 0"),  # of half an hour there is none
+    (r"\[30m:1m\](\)+) < 15", r"[10s:1s]\1 < 0"),  # of half an hour there is none
 )
 """Spans of time in expressions, and what they are in a scenario that is over in two minutes."""
 

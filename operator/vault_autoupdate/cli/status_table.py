@@ -39,6 +39,8 @@ _WIDE: Final = frozenset(
 )
 _IF_ANY: Final = frozenset({"JOB OF OTHERS", "LAST DRIFT", "SCHEDULES"})
 """Columns that are left out where no row has anything in them: the others need the room."""
+_WHOLE: Final = frozenset({"RESOURCE", "STATE"})
+"""Columns whose words are copied or looked for, so that they are not broken while others can be."""
 _NUMBERS: Final = frozenset({"COMPLIANT", "FAILED", "JOBS", "SINCE", "BEHIND"})
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -73,7 +75,7 @@ def fleet_table(rows: Sequence[FleetRow], now: datetime, *, wide: bool = False) 
     empty = {name for name in _IF_ANY if not any(each[name] for each in cells)}
     names = [name for name in _COLUMNS if name not in (empty if wide else _WIDE)]
     # Without a ratio: a column with one gets only what the others leave, and may end as wide as a letter.
-    columns = (Column(name, overflow="fold", no_wrap=name == "STATE") for name in names)
+    columns = (Column(name, overflow="fold", no_wrap=name in _WHOLE) for name in names)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row, each in zip(rows, cells, strict=True):
         table.add_row(*(_text(name, each[name], row) for name in names))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.cluster.operator.conftest import SiteFactory
+from workbench.process.waiting import wait_until
 from workbench.site import Site, condition
 
 FLEET: Final = 200
@@ -96,10 +97,14 @@ def test_a_fleet_that_is_set_back_again_and_again_is_moved_twice_also_over_kills
         site.request_and_wait(within=60)
         site.operator.kill()
         site.operator.start()
-    writes = _writes(site)
-    assert list(writes.values()) == [2] * 20
-    status = site.wait(lambda status: condition(status, IN_SYNC).get("reason") == "ScheduleKeepsChanging")
-    assert status["runbookSchedule"]["differing"]
+
+    def keeps_changing() -> bool:
+        status = site.request_and_wait(within=60)
+        return bool(condition(status, IN_SYNC).get("reason") == "ScheduleKeepsChanging")
+
+    wait_until(keeps_changing, within=60, what="the schedules to be set back once more, and left so", every=0.5)
+    assert list(_writes(site).values()) == [2] * 20
+    assert site.status()["runbookSchedule"]["differing"]
 
 
 def test_an_edit_that_makes_mappings_unhealthy_ends_some_day(own_site: SiteFactory) -> None:
