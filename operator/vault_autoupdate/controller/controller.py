@@ -354,6 +354,8 @@ class Controller:
             # A run has to stand in the status before its first change: a process after this one has to know of it.
             begins = state.run is not None and state.run.id != (tracked.status.get("lastRun") or {}).get("id")
             must = begins or has_unwritten_moves(tracked.status, state.schedules)  # likewise
+            if tracked.generation != resource.generation and not current.reconciling:
+                current = readiness.looking(resource)  # settled as it was declared before says nothing of now
             if must or current.reason != Reason.PROGRESSING:
                 await self._publisher.publish(tracked, current, final=must)
             else:

@@ -283,6 +283,26 @@ async def test_a_pass_that_takes_a_while_says_that_it_looks_and_then_what_it_fou
     assert [event.reason for event in writer.events] == ["Compliant"]
 
 
+async def test_what_is_found_in_a_pass_is_not_said_of_a_declaration_that_came_meanwhile() -> None:
+    writer = ListingWriter()
+
+    class Edited:
+        """Somebody edits the resource while it is looked at, before that is told."""
+
+        async def reconcile(self, resource: Any, state: VaultState, report: Any, *_: Any) -> Outcome:
+            edited = _object("weu", autoUpdate="Disabled", automationAccountResourceId=None)
+            edited["metadata"]["generation"] = 2
+            controller.on_change(edited)
+            await report(readiness.settled(resource, state))
+            return Outcome(readiness.settled(resource, state), superseded=True)
+
+    controller = _controller(writer, reconciler=Edited())
+    controller.on_change(_object("weu"))
+    await controller.work(ResourceKey(KEY.namespace, "weu"))
+
+    assert ("True", "Compliant") not in writer.told
+
+
 async def test_that_a_pass_looks_is_never_said_after_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The word about looking is still being written when the pass has something better to say."""
     beginning, may_end = asyncio.Event(), asyncio.Event()
