@@ -32,9 +32,9 @@ from vault_autoupdate.cluster.connection import (
     Connection,
     Kubeconfig,
     connect,
-    list_resources,
     namespace_of,
 )
+from vault_autoupdate.cluster.listing import list_resources
 from vault_autoupdate.cluster.resources import change_resource, list_events, read_resource
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType

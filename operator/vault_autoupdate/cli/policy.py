@@ -24,7 +24,8 @@ from vault_autoupdate.cli.common import (
 )
 from vault_autoupdate.cli.discover import tell_troubles, to_csv
 from vault_autoupdate.cli.view import print_json, show_legend
-from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, list_resources
+from vault_autoupdate.cluster.connection import ClusterUnreadable, connect
+from vault_autoupdate.cluster.listing import list_resources
 from vault_autoupdate.core import Core
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.discovery.reconciler import Surroundings

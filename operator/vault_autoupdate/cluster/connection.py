@@ -39,13 +39,13 @@ _LOGIN_PAUSE: Final = 1.0
 _LONGEST_LOGIN_PAUSE: Final = 30.0
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
-_HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
+HINTS: Final = {404: "is the CustomResourceDefinition installed (crds/)?", 403: "is the Role bound?"}
 
 log = logging.getLogger(__name__)
 
 __all__ = [
     "LOGINS_AT_ONCE", "NO_ANSWER", "TIMEOUT", "WRITES_AT_ONCE", "ClusterUnreadable", "Connection", "Kubeconfig",
-    "await_definition", "collection_path", "connect", "core_path", "in_short", "list_resources", "namespace_of",
+    "await_definition", "collection_path", "connect", "core_path", "in_short", "namespace_of",
     "object_path", "tune_client",
 ]  # fmt: skip
 
@@ -283,9 +283,9 @@ async def await_definition(api: Connection, namespaces: tuple[str, ...], plural:
         try:
             if await _is_served(api, namespaces, plural):
                 return
-            log.warning("cannot list %s: 404 Not Found %s", plural, _HINTS[_NOT_FOUND])
+            log.warning("cannot list %s: 404 Not Found %s", plural, HINTS[_NOT_FOUND])
         except ApiException as error:
-            log.warning("cannot list %s: %s %s", plural, in_short(error), _HINTS.get(error.status, ""))
+            log.warning("cannot list %s: %s %s", plural, in_short(error), HINTS.get(error.status, ""))
         except NO_ANSWER as error:
             log.warning("no answer from the API server: %s", in_short(error))
         await asyncio.sleep(_DEFINITION_PAUSE)
@@ -309,23 +309,6 @@ async def _is_served(api: Connection, namespaces: tuple[str, ...], plural: str) 
             return False
         raise
     return any(resource["name"] == plural for resource in known["resources"])
-
-
-async def list_resources(api: Connection, namespace: str = "", plural: str = PLURAL) -> list[dict[str, Any]]:
-    """All resources of a kind in a namespace, or in the cluster.
-
-    Raises:
-        ClusterUnreadable: they cannot be listed.
-    """
-    try:
-        found = await api.ask("GET", collection_path(namespace, plural))
-    except ApiException as error:
-        hint = _HINTS.get(error.status, "")
-        raise ClusterUnreadable(f"cannot list {plural}: {in_short(error)}. {hint}".strip(), error.status) from error
-    except NO_ANSWER as error:
-        raise ClusterUnreadable(f"no answer from the API server: {in_short(error)}") from error
-    items: list[dict[str, Any]] = found["items"]
-    return items
 
 
 def in_short(error: BaseException) -> str:
