@@ -8,15 +8,14 @@ import pytest
 
 from workbench.prometheus.monitored import Monitored
 
+_NORMAL: Final = {"Progressing", "Compliant", "RunbookScheduleMoved"}
+
 
 def events_of(scenario: Monitored) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = scenario.api.rest.request("GET", "/apis/events.k8s.io/v1/namespaces/default/events")[
         "items"
     ]
     return items
-
-
-_NORMAL: Final = {"Progressing", "Compliant", "RunbookScheduleMoved"}
 
 
 @pytest.mark.parametrize(("name", "most"), [("dr-weu", 16), ("unwell", 4), ("forbidden", 4), ("left-behind", 4)])

@@ -27,9 +27,7 @@ from vault_autoupdate.controller.shards import ShardGate
 from vault_autoupdate.model.policy import POLICY_PLURAL
 from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
 
-with hidden(
-    "kubernetes.client"
-):  # the half that blocks: kopf would recognise its objects, of which there are none here
+with hidden("kubernetes.client"):  # whose objects kopf would recognise: there are none here, and it takes time
     import kopf
 
 _GRACE: Final = 15.0
