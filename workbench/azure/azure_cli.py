@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from workbench.caches import cache_root
+
 PROJECT: Final = Path(__file__).resolve().parents[2] / "tools" / "azure_cli"
 """Pins azure-cli and all that it needs."""
 
@@ -40,8 +42,7 @@ def cache_directory() -> Path:
     """Where the environment belongs, whether it is there or not: another lock or Python is another environment."""
     decides = f"{sys.version_info[:2]}/{platform.system()}/{platform.machine()}\n".encode()
     digest = hashlib.sha256(decides + (PROJECT / "uv.lock").read_bytes()).hexdigest()[:12]
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "vault-autoupdate" / "azure-cli" / f"{version()}-{digest}"
+    return cache_root("azure-cli") / f"{version()}-{digest}"
 
 
 def find_python() -> Path | None:

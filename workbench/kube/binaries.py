@@ -1,18 +1,13 @@
-"""Where the binaries of the control plane are: named by ``KUBEBUILDER_ASSETS``, or built into a cache.
-
-The cache lies outside the checkout and is keyed by what decides its content, so switching between branches does
-not build twice, and a changed pin never meets an old binary.
-"""
+"""Where the binaries of the control plane are: named by ``KUBEBUILDER_ASSETS``, or built into a cache."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from workbench.caches import cache_of, pinned_version
 
 MODULE: Final = Path(__file__).resolve().parents[1] / "go" / "control-plane"
 """The Go module that pins kube-apiserver and etcd."""
@@ -22,7 +17,7 @@ HOW_TO_ENABLE: Final = (
     "kube-apiserver and etcd"
 )
 
-__all__ = ["HOW_TO_ENABLE", "MODULE", "Binaries", "cache_directory", "find_binaries", "pinned_version"]
+__all__ = ["HOW_TO_ENABLE", "MODULE", "Binaries", "cache_directory", "find_binaries", "kubernetes_version"]
 
 
 @dataclass(frozen=True)
@@ -39,21 +34,14 @@ class Binaries:
         return found if all(os.access(path, os.X_OK) for path in (found.kube_apiserver, found.etcd)) else None
 
 
-def pinned_version(module: Path = MODULE) -> str:
+def kubernetes_version(module: Path = MODULE) -> str:
     """Return the version of Kubernetes that the Go module pins, for example ``v1.36.3``."""
-    match = re.search(r"^\s*(?:require )?k8s\.io/kubernetes (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
-    if match is None:
-        raise LookupError(f"{module / 'go.mod'} does not pin k8s.io/kubernetes")
-    return match[1]
+    return pinned_version(module, "k8s.io/kubernetes")
 
 
 def cache_directory(module: Path = MODULE) -> Path:
     """Return the directory where the built binaries of this module belong, whether it exists or not."""
-    digest = hashlib.sha256(f"{platform.system()}/{platform.machine()}\n".encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((module / name).read_bytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "vault-autoupdate" / "control-plane" / f"{pinned_version(module)}-{digest.hexdigest()[:12]}"
+    return cache_of("control-plane", (module / "go.mod", module / "go.sum"), kubernetes_version(module))
 
 
 def find_binaries() -> Binaries | None:

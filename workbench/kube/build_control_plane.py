@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from workbench.kube.binaries import MODULE, Binaries, cache_directory, find_binaries, pinned_version
+from workbench.kube.binaries import MODULE, Binaries, cache_directory, find_binaries, kubernetes_version
 from workbench.kube.go_build import BuildFailed, GoBuild, GoProgram
 
 _VERSION_PACKAGE: Final = "k8s.io/component-base/version"
@@ -43,7 +43,7 @@ def build(module: Path = MODULE) -> Binaries:
 
 def kubernetes_program(name: str, module: Path = MODULE) -> GoProgram:
     """A program of Kubernetes that says which version it is; else it calls itself v0.0.0-master."""
-    version = pinned_version(module)
+    version = kubernetes_version(module)
     major, minor = version.removeprefix("v").split(".")[:2]
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     stamps = [f"{_VERSION_PACKAGE}.{key}={value}" for key, value in values.items()]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from workbench.caches import cache_of
 from workbench.kube.binaries import MODULE as KUBERNETES
-from workbench.kube.binaries import pinned_version
+from workbench.kube.binaries import kubernetes_version
 from workbench.kube.build_control_plane import kubernetes_program
 from workbench.kube.go_build import BuildFailed, GoBuild, GoProgram
 
@@ -97,17 +94,8 @@ def _programs() -> list[GoProgram]:
 
 def _node_directory() -> Path:
     files = [module / name for module in (KUBERNETES, RUNTIME) for name in ("go.mod", "go.sum")]
-    return _cache("node", f"{pinned_version()}-", [*files, *sorted(RUNTIME.rglob("*.go"))])
+    return cache_of("node", [*files, *sorted(RUNTIME.rglob("*.go"))], kubernetes_version())
 
 
 def _enforcer_directory() -> Path:
-    return _cache(ENFORCER.name, "", sorted(ENFORCER.iterdir()))
-
-
-def _cache(name: str, version: str, sources: Sequence[Path]) -> Path:
-    """A directory that has another name as soon as one of the sources is another one."""
-    digest = hashlib.sha256(f"{platform.system()}/{platform.machine()}\n".encode())
-    for path in sources:
-        digest.update(path.read_bytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "vault-autoupdate" / name / f"{version}{digest.hexdigest()[:12]}"
+    return cache_of(ENFORCER.name, sorted(ENFORCER.iterdir()))

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from workbench.caches import cache_root
 from workbench.kube.go_build import BuildFailed
 from workbench.kube.resources import ROOT
 from workbench.node.stand_in import make_stand_in, stand_in_recipe
@@ -64,8 +65,7 @@ class Images:
 
 def _image_cache() -> Path:
     """The directory of the archives."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "vault-autoupdate" / "images"
+    return cache_root("images")
 
 
 def find_images(pause: Path) -> Images | None:

@@ -6,10 +6,7 @@ names one that is there already. Alertmanager itself cannot be built of its Go m
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from workbench.caches import cache_of, pinned_version
 from workbench.kube.go_build import BuildFailed, GoBuild, GoProgram
 
 _MODULE: Final = Path(__file__).resolve().parents[1] / "go" / "alertmanager"
@@ -28,12 +26,8 @@ __all__ = ["build", "require_amtool", "run_amtool"]
 
 def _built() -> Path:
     """Where the program belongs that is built of what is pinned now."""
-    digest = hashlib.sha256(f"{platform.system()}/{platform.machine()}\n".encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((_MODULE / name).read_bytes())
-    version = re.search(rf"^\s*(?:require )?{_PACKAGE} (v\S+)", (_MODULE / "go.mod").read_text(), re.MULTILINE)
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / f"vault-autoupdate/alertmanager/{version[1] if version else ''}-{digest.hexdigest()[:12]}/amtool"
+    sources = (_MODULE / "go.mod", _MODULE / "go.sum")
+    return cache_of("alertmanager", sources, pinned_version(_MODULE, _PACKAGE)) / "amtool"
 
 
 def build() -> Path:

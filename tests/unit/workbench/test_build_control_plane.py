@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from workbench.kube import go_build
-from workbench.kube.binaries import MODULE, Binaries, cache_directory, find_binaries, pinned_version
+from workbench.kube.binaries import MODULE, Binaries, cache_directory, find_binaries, kubernetes_version
 from workbench.kube.build_control_plane import build, main
 from workbench.kube.go_build import BuildFailed
 from workbench.kube.resources import ROOT
@@ -71,7 +71,7 @@ def test_both_binaries_are_built_with_the_version_stamped_in(tmp_path: Path) -> 
     etcd, apiserver = calls.read_text().splitlines()
     assert etcd.endswith("go.etcd.io/etcd/server/v3")
     assert apiserver.endswith("k8s.io/kubernetes/cmd/kube-apiserver")
-    for part in ("-mod=readonly", "-trimpath", f"version.gitVersion={pinned_version()} ", "version.gitMinor=36"):
+    for part in ("-mod=readonly", "-trimpath", f"version.gitVersion={kubernetes_version()} ", "version.gitMinor=36"):
         assert part in apiserver
     assert apiserver.startswith("0 build")
 
@@ -168,7 +168,7 @@ def test_all_staging_modules_are_pinned_to_the_version_of_kubernetes() -> None:
     pins = re.findall(r"^\t(k8s\.io/\S+) => (\S+) (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
 
     assert len(pins) == 31
-    assert all(old == new and version == pinned_version().replace("v1.", "v0.") for old, new, version in pins)
+    assert all(old == new and version == kubernetes_version().replace("v1.", "v0.") for old, new, version in pins)
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])

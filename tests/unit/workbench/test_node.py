@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workbench.kube.binaries import MODULE, pinned_version
+from workbench.kube.binaries import MODULE, kubernetes_version
 from workbench.kube.go_build import BuildFailed
 from workbench.kube.resources import ROOT
 from workbench.node import images
@@ -23,7 +23,7 @@ from workbench.node.requirements import missing
 def test_coredns_has_the_kubernetes_client_of_the_kubelet() -> None:
     pins = re.findall(r"^\tk8s\.io/(\S+) => \S+ (\S+)$", (RUNTIME / "go.mod").read_text(), re.MULTILINE)
     assert {name for name, _ in pins} == {"api", "apimachinery", "client-go"}
-    assert {version for _, version in pins} == {pinned_version(MODULE).replace("v1.", "v0.")}
+    assert {version for _, version in pins} == {kubernetes_version(MODULE).replace("v1.", "v0.")}
 
 
 def test_the_configuration_is_complete_and_readable(tmp_path: Path) -> None:
