@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from benchmarks.bounds import violations
 from benchmarks.catalogue import FULL, SMOKE
+from benchmarks.fair import measure_fairly
 from benchmarks.fleet_smoke import run_fleet_smoke
 from benchmarks.machine import describe_machine
-from benchmarks.measure import Result, measure
+from benchmarks.measure import Result
 from benchmarks.plot import draw
 from benchmarks.scenarios import Contender, Scenario
 from benchmarks.scrapes import run_scrapes
@@ -105,7 +106,7 @@ def run_scenarios(scenarios: Sequence[Scenario]) -> tuple[list[Result], list[str
         print("; ".join(f"{scenario.title}: {contender}" for scenario, contender in group), end=" ... ", flush=True)
         began = time.monotonic()
         with ThreadPoolExecutor(len(group)) as pool:
-            found = list(pool.map(lambda run: measure(*run), group))
+            found = list(pool.map(lambda run: measure_fairly(*run), group))
         took = (f"{result.seconds:.1f} s" if result.seconds is not None else "held" for result in found)
         print(f"{', '.join(took)} ({time.monotonic() - began:.0f} s here)", flush=True)
         measured.update(

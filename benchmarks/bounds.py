@@ -9,7 +9,13 @@ from benchmarks.scenarios import WRITES_PER_WINDOW, Bounds
 
 READS_PER_HOUR: Final = 10_000
 
-__all__ = ["violations"]
+__all__ = ["is_late", "violations"]
+
+
+def is_late(result: Result, bounds: Bounds) -> bool:
+    """Whether ``result`` took longer than it may: what a slow machine can do, too."""
+    timed = ((result.ratio, bounds.ratio), (result.late_seconds, bounds.late_seconds))
+    return any(most is not None and (value is None or value > most) for value, most in timed)
 
 
 def violations(result: Result, bounds: Bounds) -> list[str]:
