@@ -140,11 +140,12 @@ class ArmDiscovery:
             answer = await self._graph.query(scope, "query_graph", target, body, _graph_page)
             rows += answer.rows
             read.append(answer.page)
-            token = answer.token
-            if token is None:
+            if answer.token is None:
                 return Query(rows, tuple(read))
-            if len(read) >= _MOST_PAGES:
-                raise MalformedReply(f"More than {_MOST_PAGES} pages of a query.")
+            # Tokens are offsets: one that leads where the last one led, or a page without rows, leads to no end.
+            if answer.token == token or not answer.rows or len(read) >= _MOST_PAGES:
+                raise MalformedReply(f"The pages of a query never end: {len(read)} were read.")
+            token = answer.token
 
     async def _list(
         self, context: CallContext, operation: str, target: str, place: ArmId, read: Callable[[object], Sequence[T]]

@@ -113,6 +113,25 @@ async def test_a_query_is_paged_with_the_same_words_and_no_text_of_anybodys(
     assert {body["options"]["allowPartialScopes"] for body in bodies} == {False}
 
 
+@pytest.mark.parametrize("again", [_rows("b", total=3, token="next"), _rows(total=3, token="other")])
+async def test_a_query_whose_pages_lead_nowhere_ends_at_once(
+    arm: ScriptedArm, discovery: ArmDiscovery, again: ArmReply
+) -> None:
+    arm.answer_in_turn(_rows("a", total=3, token="next"), again, _rows("c", total=3))
+
+    with pytest.raises(MalformedReply):
+        await discovery.query(CONTEXT, VAULT_ROWS, [SUBSCRIPTION])
+    assert len(arm.calls) == 2
+
+
+async def test_a_tag_without_a_value_has_an_empty_one(arm: ScriptedArm, discovery: ArmDiscovery) -> None:
+    arm.answer_in_turn(_page({"id": VAULT_ID, "tags": {"dr": None, "Größe": "é" * 256}}))
+
+    (vault,) = await discovery.vaults(CONTEXT, SUBSCRIPTION)
+
+    assert vault.tags == {"dr": "", "Größe": "é" * 256}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "gone"),
     [

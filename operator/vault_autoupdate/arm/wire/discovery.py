@@ -16,10 +16,18 @@ from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.estate import FoundAccount, FoundVault
 from vault_autoupdate.model.text import clean
 
-Tags = Annotated[dict[str, str], BeforeValidator(lambda value: {} if value is None else value)]
-"""Not made fit for people: values are compared exactly, and shown only through `clean`."""
-
 __all__ = ["Rows", "accounts", "descendants", "graph_page", "subscriptions", "usages", "vault", "vaults"]
+
+
+def _tags(value: object) -> object:
+    """Tags as they are meant: Resource Manager has null for none at all, and for one without a value."""
+    if isinstance(value, Mapping):
+        return {name: "" if text is None else text for name, text in value.items()}
+    return {} if value is None else value
+
+
+Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
+"""Not made fit for people: values are compared exactly, and shown only through `clean`."""
 
 
 class _Subscription(Document):
