@@ -97,13 +97,13 @@ class _Policy:
         """One pass, some time after the last one; returns how many resources were written."""
         self.time += timedelta(hours=hours)
         context = await self.reconciler.discover(self.policy, self.state, None)
-        around = Surroundings(self.cluster.resources(), {}, lambda _: True)
+        around = Surroundings(self.cluster.resources(), {}, lambda _: True, frozenset())
         await self.reconciler.plan(self.policy, self.state, lambda: around, context, fresh=True)
 
         async def save() -> None:
             pass
 
-        return await self.reconciler.apply(self.policy, self.state, self.cluster, save)
+        return await self.reconciler.apply(self.policy, self.state, self.cluster, save, lambda: True)
 
     async def cover(self) -> None:
         """Pass until every vault has a resource."""

@@ -103,13 +103,15 @@ def test_a_fault_that_lasts_removes_nothing_is_told_and_passes(azure: Azure, rou
 
     async def run() -> str:
         context = await core.discover(policy, state, None)
-        around = Surroundings({key: (child,) for key, child in cluster.children.items()}, {}, lambda _: True)
+        around = Surroundings(
+            {key: (child,) for key, child in cluster.children.items()}, {}, lambda _: True, frozenset()
+        )
         await core.plan(policy, state, lambda: around, context, fresh=True)
 
         async def save() -> None:
             pass
 
-        await core.apply(policy, state, cluster, save)
+        await core.apply(policy, state, cluster, save, lambda: True)
         assert state.estate is not None
         standing = standing_of_policy(policy, state.estate, state.plan, {})
         assert standing.complete is not None

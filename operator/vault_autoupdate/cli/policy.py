@@ -122,7 +122,7 @@ async def _plan(
     core: Core, declared: VaultAutoUpdatePolicy, resources: dict[str, tuple[Child, ...]]
 ) -> tuple[Estate, PolicyPlan]:
     state = PolicyState()
-    around = Surroundings(resources, {}, lambda _: True)
+    around = Surroundings(resources, {}, lambda _: True, frozenset())
     context = await core.policies.discover(declared, state, None)
     made = await core.policies.plan(declared, state, lambda: around, context, fresh=True)
     if state.estate is None:

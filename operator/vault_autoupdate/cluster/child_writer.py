@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from kubernetes.aio.client.exceptions import ApiException
@@ -39,12 +39,14 @@ class ChildWriter:
         self._may_write = may_write
         self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
 
-    async def listed(self) -> list[dict[str, Any]]:
+    async def pages(self) -> AsyncIterator[list[dict[str, Any]]]:
         """All VaultAutoUpdates of the namespaces that are watched. Raises `NotWritten` if they cannot be listed."""
-        found: list[dict[str, Any]] = []
-        for namespace in self._namespaces or ("",):
-            found += await self._list(namespace)
-        return found
+        try:
+            for namespace in self._namespaces or ("",):
+                async for page in each_page(self._api, namespace):
+                    yield page
+        except (ApiException, *NO_ANSWER) as error:
+            raise NotWritten(in_short(error)) from error
 
     async def create(self, manifest: Mapping[str, Any]) -> None:
         """Make a resource; nothing, if there is one of that name. Raises `NotWritten`, `NotLeading`."""
@@ -66,12 +68,6 @@ class ChildWriter:
         """Delete this very object. Raises as `change`."""
         options = {"preconditions": {"uid": ref.uid}}
         await self._write(lambda: self._api.send("DELETE", object_path(ref.key), options))
-
-    async def _list(self, namespace: str) -> list[dict[str, Any]]:
-        try:
-            return [body async for page in each_page(self._api, namespace) for body in page]
-        except (ApiException, *NO_ANSWER) as error:
-            raise NotWritten(in_short(error)) from error
 
     async def _write(self, send: Callable[[], Awaitable[object]]) -> None:
         async with self._turns:

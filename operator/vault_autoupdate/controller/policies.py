@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -39,6 +39,8 @@ _PLAN_SHARE: Final = 10.0
 """A plan that takes long is made more rarely: so many times as long lies between two of them."""
 _REWRITE: Final = 5.0
 _LOGIN_PAUSE: Final = 60.0
+_LISTED_FOR: Final = 60.0
+"""Seconds for which a list of resources does for all policies."""
 _SLOWEST: Final = 60.0
 """Seconds between two plans while something waits for time to pass: an hour's limit, or a wave that proves itself."""
 
@@ -60,7 +62,7 @@ class StatusWriter(Protocol):
 class ListingWriter(ChildWriter, Protocol):
     """Writes the resources of policies, and lists those that there are."""
 
-    async def listed(self) -> list[dict[str, Any]]:
+    def pages(self) -> AsyncIterator[list[dict[str, Any]]]:
         """All VaultAutoUpdates. Raises `NotWritten`."""
 
 
@@ -107,6 +109,8 @@ class PolicyController:
         tokens_for: Callable[[str, CredentialSource | None], Awaitable[TokenSource | None]],
     ) -> None:
         self.policies: dict[ResourceKey, TrackedPolicy] = {}
+        self._uids: dict[ResourceKey, str] = {}
+        """Of all policies, those of other shards too."""
         self._resources: dict[ResourceKey, Child] = {}
         self._by_vault: dict[str, tuple[Child, ...]] = {}
         self._reconciler = reconciler
@@ -116,11 +120,12 @@ class PolicyController:
         self._now = now
         self._rules = rules
         self._tokens_for = tokens_for
-        self._is_listed = False
+        self._listed_at: float | None = None
 
     def on_policy_change(self, body: Mapping[str, Any]) -> None:
         """Take in a policy as the API server has it; wake it if something changed that matters."""
         new = _read(body)
+        self._uids[new.ref.key] = new.ref.uid
         if shard_of(body) != self._rules.shard:
             self.policies.pop(new.ref.key, None)
             return
@@ -137,6 +142,8 @@ class PolicyController:
 
     def on_policy_delete(self, key: ResourceKey, uid: str) -> None:
         """Forget a policy. Its resources stay, and nothing is done in Azure."""
+        if self._uids.get(key) == uid:
+            del self._uids[key]
         tracked = self.policies.get(key)
         if tracked is not None and tracked.ref.uid == uid:
             del self.policies[key]
@@ -195,8 +202,12 @@ class PolicyController:
         return await self._pass(tracked, policy, is_fresh=is_fresh)
 
     async def _pass(self, tracked: TrackedPolicy, policy: VaultAutoUpdatePolicy, *, is_fresh: bool) -> float:
-        await self._know_all_resources()
-        state, requested = tracked.state, tracked.requested_at
+        await self._know_all_resources(anew=is_fresh)
+        state, requested, intent = tracked.state, tracked.requested_at, tracked.intent()
+
+        def is_wanted() -> bool:
+            return self.policies.get(policy.key) is tracked and tracked.intent() == intent
+
         try:
             tracked.tokens = await self._tokens_for(policy.key.namespace, policy.spec.template.credential)
         except AzureError as error:
@@ -214,11 +225,13 @@ class PolicyController:
         began = time.monotonic()
         await self._reconciler.plan(policy, state, partial(self._around, policy), context, fresh=is_fresh)
         tracked.plan_due = time.monotonic() + max(_SETTLE, _PLAN_SHARE * (time.monotonic() - began))
-        if tracked.policy is not policy or self.policies.get(policy.key) is not tracked:
+        if not is_wanted():
             return 0.0  # it is not what it was when this plan was made
         written = await self._reconciler.apply(
-            policy, state, self._children, partial(self._publish_plan, tracked, policy, handled=None)
+            policy, state, self._children, partial(self._publish_plan, tracked, policy, handled=None), is_wanted
         )
+        if not is_wanted():
+            return 0.0
         await self._publish_plan(tracked, policy, handled=requested, is_fresh=is_fresh)
         return self._next_delay(tracked, policy, written)
 
@@ -231,19 +244,33 @@ class PolicyController:
             return min(due, max(_SETTLE, min(_SLOWEST, soon)))
         return due
 
-    async def _know_all_resources(self) -> None:
-        """Before the first plan: what is not known to be there would be made a second time."""
-        if not self._is_listed:
-            for body in await self._children.listed():
-                self.on_resource_change(body)
-            self._is_listed = True
+    async def _know_all_resources(self, *, anew: bool) -> None:
+        """Before the first plan: what is not known to be there would be made a second time.
+
+        And before each discovery: of what is deleted while the watch is cut, no news ever come.
+        """
+        if self._listed_at is not None and (not anew or time.monotonic() - self._listed_at < _LISTED_FOR):
+            return
+        before, there = dict(self._resources), set[ResourceKey]()
+        async for page in self._children.pages():
+            for body in page:
+                key = ResourceKey(body["metadata"]["namespace"], body["metadata"]["name"])
+                there.add(key)
+                if key not in self._resources:
+                    self.on_resource_change(body)
+        for key in before.keys() - there:
+            if self._resources.get(key) is before[key]:
+                self.on_resource_delete(key, before[key].ref.uid)
+        self._listed_at = time.monotonic()
 
     def _around(self, policy: VaultAutoUpdatePolicy) -> Surroundings:
         rivals: dict[str, ResourceKey] = {}
         for other in self.policies.values():
             if other.policy is not None and _is_older(other.policy, policy):
                 rivals |= dict.fromkeys(other.state.plan.selection.selected, other.ref.key)
-        return Surroundings(dict(self._by_vault), rivals, partial(self._rules.scopes.allows, policy.key.namespace))
+        others = frozenset(self._uids.values()) - {policy.uid}
+        allows = partial(self._rules.scopes.allows, policy.key.namespace)
+        return Surroundings(dict(self._by_vault), rivals, allows, others)
 
     async def _publish_plan(
         self, tracked: TrackedPolicy, policy: VaultAutoUpdatePolicy, *, handled: str | None, is_fresh: bool = True

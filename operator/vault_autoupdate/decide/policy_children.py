@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,14 +106,23 @@ def is_ours(policy: VaultAutoUpdatePolicy, child: Child) -> bool:
     )
 
 
-def claims_of(policy: VaultAutoUpdatePolicy, resources: Iterable[Child]) -> Claims:
-    """Say whose the resources of one vault are; those that are being deleted count as gone."""
+def claims_of(
+    policy: VaultAutoUpdatePolicy, resources: Iterable[Child], policies: Collection[str] = frozenset()
+) -> Claims:
+    """Say whose the resources of one vault are; those that are being deleted count as gone.
+
+    Args:
+        policy: the policy.
+        resources: of the vault.
+        policies: uids of the others that there are. What was handed over and one of them has taken is that one's: else
+            two policies that mean a vault would take it from each other for ever.
+    """
     own = foreign = others = None
     for child in sorted((each for each in resources if not each.deleting), key=lambda each: each.ref.key):
-        handed_over = child.adopt and child.ref.key.namespace == policy.key.namespace
+        is_free = child.policy_uid not in policies and child.ref.key.namespace == policy.key.namespace
         if is_ours(policy, child):
             own = child
-        elif handed_over:
+        elif child.adopt and is_free:
             own = own or child
         elif child.policy:
             others = others or child

@@ -21,6 +21,7 @@ from dataclasses import replace
 from vault_autoupdate.decide.policy_account import AccountChoice, choose_account
 from vault_autoupdate.decide.policy_children import (
     Claims,
+    Wanted,
     child_name,
     claims_of,
     digest_of,
@@ -73,12 +74,15 @@ class _Draft:
         self.without_account: dict[str, str] = {}
         self.foreign: dict[str, Child] = {}
         self.conflicting: dict[str, ResourceKey] = {}
+        self.earlier: set[str] = set()
+        self.taken: dict[str, Child] = {}
+        self.named = _named(facts)
         self.read_mappings: list[FoundVault] = []
 
     def consider(self, key: str) -> None:
         """Say what is to become of one vault that is selected."""
         vault = self.facts.estate.vaults[key]
-        claims = claims_of(self.policy, self.facts.resources.get(key, ()))
+        claims = claims_of(self.policy, self.facts.resources.get(key, ()), self.facts.policies)
         if self._belongs_to_somebody_else(key, claims):
             return
         rule = self.selection.selected[key].rule
@@ -94,19 +98,32 @@ class _Draft:
                 return
         want = wanted(self.policy, vault, rule, account)
         if claims.own is None:
-            wave = wave_of(self.policy.spec.limits.waves, vault)
-            self.missing.append(Creation(child_name(self.policy.key.name, vault.id), vault, want, wave))
-            return
-        fields, adopts = wants(claims.own, want), not is_ours(self.policy, claims.own)
-        if fields or adopts:
-            self.differing.append(Change(claims.own, fields, want.spec.mode.value, adopts))
+            self._miss(vault, want)
+        else:
+            self._compare(claims.own, want)
+
+    def _miss(self, vault: FoundVault, want: Wanted) -> None:
+        wave = wave_of(self.policy.spec.limits.waves, vault)
+        name = child_name(self.policy.key.name, vault.id)
+        self.missing.append(Creation(name, vault, want, wave))
+        there = self.named.get(name)
+        if there and there.vault_key != vault.key:
+            self.taken[name] = there
+
+    def _compare(self, child: Child, want: Wanted) -> None:
+        """Take note of what differs; of the mode also where somebody has set what the policy wants only by now."""
+        fields, adopts, mode = wants(child, want), not is_ours(self.policy, child), want.spec.mode.value
+        if fields or adopts or child.stamped_mode != mode:
+            self.differing.append(Change(child, fields, mode, adopts))
 
     def _belongs_to_somebody_else(self, key: str, claims: Claims) -> bool:
         if claims.foreign:
             self.foreign[key] = claims.foreign
         elif claims.own is None and claims.others:
-            self.conflicting[key] = ResourceKey(claims.others.ref.key.namespace, claims.others.policy)
-        elif claims.own is None and key in self.facts.rivals:
+            other = self.conflicting[key] = ResourceKey(claims.others.ref.key.namespace, claims.others.policy)
+            if other == self.policy.key:
+                self.earlier.add(key)
+        elif not (claims.own and is_ours(self.policy, claims.own)) and key in self.facts.rivals:
             self.conflicting[key] = self.facts.rivals[key]
         return key in self.foreign or key in self.conflicting
 
@@ -140,6 +157,8 @@ class _Draft:
             without_account=self.without_account,
             foreign=self.foreign,
             conflicting=self.conflicting,
+            earlier=frozenset(self.earlier),
+            taken=self.taken,
             orphaned=orphaned,
         )
         return _only_confirmed(draft, self.facts)
@@ -210,17 +229,19 @@ class _Draft:
         begun = [
             each
             for each in self.missing
-            if each.wave < rollout.number and each.vault.subscription not in facts.estate.disabled
+            if each.wave < rollout.number
+            and each.name not in self.taken
+            and each.vault.subscription not in facts.estate.disabled
         ]
         return sorted(begun, key=lambda each: (each.wave, each.vault.key))[:room], rollout
 
     def _orphaned(self) -> dict[str, str]:
-        """Its resources whose vault is not selected: never one whose subscription could not be read."""
+        """Its resources whose vault is not selected: never one of what could not be read."""
         estate, evidence = self.facts.estate, self.facts.evidence
         found = {}
         for key, child in self.own.items():
             subscription = _subscription(child)
-            if key in self.selection.selected or key in self.selection.idle or subscription in estate.unreachable:
+            if key in self.selection.selected or key in self.selection.idle or self._is_out_of_sight(subscription):
                 continue
             if known := evidence.get(key):
                 found[key] = known.why
@@ -229,6 +250,12 @@ class _Draft:
             else:
                 found[key] = self.selection.excluded.get(key) or "it is not among the vaults that were found and meant"
         return found
+
+    def _is_out_of_sight(self, subscription: str) -> bool:
+        """Whether a subscription could not be read, or may be in a group that could not be."""
+        estate = self.facts.estate
+        may_be_in_scope = not estate.scope_is_known and self.policy.spec.scope.declares(subscription)
+        return subscription in estate.unreachable or (may_be_in_scope and subscription not in estate.expected)
 
     def _leaving(self, orphaned: Mapping[str, str]) -> list[Removal]:
         """What may be removed, as far as the first two safeguards go."""
@@ -252,10 +279,21 @@ class _Draft:
 def _own_of(facts: Facts) -> dict[str, Child]:
     own = {}
     for key, resources in facts.resources.items():
-        child = claims_of(facts.policy, resources).own
+        child = claims_of(facts.policy, resources, facts.policies).own
         if child is not None and (is_ours(facts.policy, child) or key in facts.estate.vaults):
             own[key] = child
     return own
+
+
+def _named(facts: Facts) -> dict[str, Child]:
+    """All resources of the policy's namespace, by name."""
+    namespace = facts.policy.key.namespace
+    return {
+        child.ref.key.name: child
+        for resources in facts.resources.values()
+        for child in resources
+        if child.ref.key.namespace == namespace
+    }
 
 
 def _subscription(child: Child) -> str:

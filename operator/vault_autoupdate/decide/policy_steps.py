@@ -32,6 +32,8 @@ class Facts:
     """Whether the policy's namespace may name a resource, by its id."""
     rivals: Mapping[str, ResourceKey] = field(default_factory=dict)
     """Vaults that an older policy means."""
+    policies: frozenset[str] = frozenset()
+    """Uids of all other policies that there are."""
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     looks: Mapping[str, Look] = field(default_factory=dict)
     """Of this pass alone."""
@@ -57,7 +59,7 @@ class Change:
 
     child: Child
     fields: Mapping[str, Any]
-    """Of its ``spec``; None takes one away. Empty when it is only taken over."""
+    """Of its ``spec``; None takes one away. Empty when it is only taken over, or ``mode`` noted."""
     mode: str
     """The mode that the policy gives it."""
     adopts: bool = False
@@ -100,5 +102,9 @@ class PolicyPlan:
     without_account: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Child] = field(default_factory=dict)
     conflicting: Mapping[str, ResourceKey] = field(default_factory=dict)
+    earlier: frozenset[str] = frozenset()
+    """Those of them that a policy of the same name had, which is gone."""
+    taken: Mapping[str, Child] = field(default_factory=dict)
+    """Names of resources that are missing, and that a resource of another vault has."""
     orphaned: Mapping[str, str] = field(default_factory=dict)
     """Its resources whose vault is not selected, with what is known of the reason."""

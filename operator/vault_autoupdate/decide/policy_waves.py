@@ -26,7 +26,7 @@ class Rollout:
     name: str = ""
     """The value of its tag."""
     failed: int = 0
-    """Resources of the waves that have begun that have failed."""
+    """Resources that have failed, whatever their wave."""
     allowed: int = 0
     paused: bool = False
 
@@ -57,10 +57,10 @@ def roll_out(
     members: list[list[FoundVault]] = [[] for _ in names]
     for vault in vaults:
         members[wave_of(limits.waves, vault)].append(vault)
+    begun = [own[vault.key] for wave in members for vault in wave if vault.key in own]
+    failed = sum(child.state is ChildState.FAILED for child in begun)
+    allowed = limits.max_failures.of(len(begun))
     for number, wave in enumerate(members):
-        begun = [own[vault.key] for each in members[: number + 1] for vault in each if vault.key in own]
-        failed = sum(child.state is ChildState.FAILED for child in begun)
-        allowed = limits.max_failures.of(len(begun))
         current = Rollout(number + 1, len(names), names[number], failed, allowed, paused=failed > allowed)
         if current.paused or number + 1 == len(names) or not _is_over(limits, wave, own, waiting, now):
             return current

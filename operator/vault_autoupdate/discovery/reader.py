@@ -33,6 +33,8 @@ AT_ONCE: Final = 20
 """Subscriptions, or vaults, that are read at the same time."""
 T = TypeVar("T")
 R = TypeVar("R")
+Accounts = Mapping[str, tuple[FoundAccount, ...]]
+"""By subscription."""
 
 __all__ = ["EstateReader"]
 
@@ -45,6 +47,8 @@ class _Subscriptions:
     visible: Mapping[str, str]
     """With their states."""
     doubts: tuple[Trouble, ...]
+    is_known: bool
+    """Whether ``expected`` is all of it, by what is known by now."""
 
 
 class EstateReader:
@@ -55,7 +59,13 @@ class EstateReader:
         self._now = now
 
     async def read(
-        self, spec: PolicySpec, context: CallContext, previous: Estate | None, *, with_graph: bool
+        self,
+        spec: PolicySpec,
+        context: CallContext,
+        previous: Estate | None,
+        *,
+        with_graph: bool,
+        accounts: Accounts,
     ) -> Estate:
         """Read all that is in the scope of a policy.
 
@@ -64,6 +74,7 @@ class EstateReader:
             context: on whose behalf.
             previous: the last complete one of the same policy: what is in scope where that cannot be read now.
             with_graph: whether to ask Resource Graph; where it fails, lists are read all the same.
+            accounts: what is known of accounts, by subscription.
         """
         started = self._now()
         scope = await self._subscriptions(spec, context, previous)
@@ -76,12 +87,15 @@ class EstateReader:
             expected=scope.expected,
             unreachable=unreachable,
             disabled=frozenset(key for key in readable if scope.visible[key].casefold() != "enabled"),
+            scope_is_known=scope.is_known,
             doubts=scope.doubts,
         )
         found = await self._from_graph(spec, context, readable, estate) if with_graph else None
         if found is None:
             found = await self._from_lists(context, readable, estate)
             found = await self._with_usages(spec, context, found, previous)
+        else:
+            found = replace(found, accounts=await self._checked(context, found.accounts, accounts))
         return replace(found, completed_at=self._now())
 
     async def look(self, context: CallContext, vault: ArmId) -> Look:
@@ -100,6 +114,7 @@ class EstateReader:
         doubts: list[Trouble] = []
         expected = {each.casefold() for each in spec.scope.subscriptions}
         visible: dict[str, str] = {}
+        is_known = True
         try:
             visible = await self._arm.subscriptions(context)
         except AzureError as error:
@@ -110,8 +125,9 @@ class EstateReader:
             except AzureError as error:
                 doubts.append(_trouble(error))
                 expected |= previous.expected if previous else set()
+                is_known = is_known and previous is not None
         declared = frozenset(each for each in expected if spec.scope.declares(each))
-        return _Subscriptions(declared, visible, tuple(doubts))
+        return _Subscriptions(declared, visible, tuple(doubts), is_known)
 
     async def _from_graph(
         self, spec: PolicySpec, context: CallContext, readable: list[str], estate: Estate
@@ -146,6 +162,27 @@ class EstateReader:
             for start in range(0, len(readable), SUBSCRIPTIONS_AT_ONCE)
         ]
 
+    async def _checked(self, context: CallContext, shown: Accounts, known: Accounts) -> Accounts:
+        """Accounts as lists have them. Resource Graph only tells where something has changed since they were read.
+
+        It has shown a part of the Automation accounts for days, with success (azure-powershell#12747): by half of them
+        a pattern leads to one account that leads to two.
+        """
+        same = {key: known[key] for key, each in shown.items() if key in known and _same(known[key], each)}
+        return {**same, **await self._accounts(context, [key for key in shown if key not in same])}
+
+    async def _accounts(self, context: CallContext, subscriptions: Iterable[str]) -> Accounts:
+        """Accounts by subscription; one whose list could not be read is not among them."""
+
+        async def accounts(subscription: str) -> tuple[FoundAccount, ...] | None:
+            try:
+                return tuple(await self._arm.accounts(context, subscription))
+            except AzureError:
+                return None
+
+        listed = await _each(subscriptions, str, accounts)
+        return {key: answer for key, answer in listed.items() if answer is not None}
+
     async def _from_lists(self, context: CallContext, readable: list[str], estate: Estate) -> Estate:
         async def vaults(subscription: str) -> list[FoundVault] | Trouble:
             try:
@@ -153,14 +190,7 @@ class EstateReader:
             except AzureError as error:
                 return _trouble(error)
 
-        async def accounts(subscription: str) -> tuple[FoundAccount, ...] | Trouble:
-            try:
-                return tuple(await self._arm.accounts(context, subscription))
-            except AzureError as error:
-                return _trouble(error)
-
         answers = await _each(readable, str, vaults)
-        listed = await _each(readable, str, accounts)
         failed = {key: answer for key, answer in answers.items() if isinstance(answer, Trouble)}
         read = {key: answer for key, answer in answers.items() if not isinstance(answer, Trouble)}
         return replace(
@@ -168,7 +198,7 @@ class EstateReader:
             read=frozenset(read),
             unreachable={**estate.unreachable, **failed},
             vaults={vault.key: vault for answer in read.values() for vault in answer},
-            accounts={key: answer for key, answer in listed.items() if not isinstance(answer, Trouble)},
+            accounts=await self._accounts(context, readable),
         )
 
     async def _with_usages(
@@ -205,7 +235,12 @@ def _rows(queries: Iterable[Query]) -> list[dict[str, object]]:
     return [row for query in queries for row in query.rows]
 
 
-def _by_subscription(readable: Iterable[str], accounts: Iterable[FoundAccount]) -> dict[str, tuple[FoundAccount, ...]]:
+def _same(known: Iterable[FoundAccount], shown: Iterable[FoundAccount]) -> bool:
+    """Whether two lists have the same accounts, in any order and letter case, with the same tags."""
+    return {each.id.key: each.tags for each in known} == {each.id.key: each.tags for each in shown}
+
+
+def _by_subscription(readable: Iterable[str], accounts: Iterable[FoundAccount]) -> Accounts:
     found: dict[str, tuple[FoundAccount, ...]] = dict.fromkeys(readable, ())
     for account in accounts:
         key = account.id.subscription.casefold()

@@ -62,6 +62,8 @@ class Surroundings:
     resources: Mapping[str, tuple[Child, ...]]
     rivals: Mapping[str, ResourceKey]
     allows: Callable[[str], bool]
+    policies: frozenset[str]
+    """Uids of all other policies that there are, of other shards too."""
 
 
 class PolicyReconciler:
@@ -89,7 +91,8 @@ class PolicyReconciler:
         verify = state.verified_at is None or now - state.verified_at >= discovery.verify_interval
         with_graph = self._has_graph and discovery.source is Source.AUTO and not verify
         previous = state.complete if state.generation == policy.generation else None
-        estate = await self._reader.read(policy.spec, context, previous, with_graph=with_graph)
+        accounts = state.estate.accounts if state.estate else {}
+        estate = await self._reader.read(policy.spec, context, previous, with_graph=with_graph, accounts=accounts)
         state.estate, state.generation = estate, policy.generation
         state.current.clear()
         if estate.source == "List":
@@ -140,6 +143,7 @@ class PolicyReconciler:
         state: PolicyState,
         writer: ChildWriter,
         save: Callable[[], Awaitable[None]],
+        is_wanted: Callable[[], bool],
     ) -> int:
         """Do what the plan says; returns how many resources were written.
 
@@ -148,9 +152,10 @@ class PolicyReconciler:
             state: with a plan in it.
             writer: writes resources.
             save: writes the status. What is counted is counted there before it is done.
+            is_wanted: whether the policy is still as it was when the plan was made.
         """
         plan, now = state.plan, self._now()
-        state.not_written.clear()
+        state.not_written = {name: _taken(child) for name, child in plan.taken.items()}
         if plan.remove or plan.change:
             state.removed = state.removed.plus(len(plan.remove), now, DAY)
             state.changed = state.changed.plus(len(plan.change), now, HOUR)
@@ -159,6 +164,8 @@ class PolicyReconciler:
 
         async def write(name: str, step: Callable[[], Awaitable[None]]) -> bool:
             async with turns:
+                if not is_wanted():
+                    return False
                 try:
                     await step()
                 except NotWritten as error:
@@ -189,6 +196,7 @@ class PolicyReconciler:
             now=self._now(),
             allows=around.allows,
             rivals=around.rivals,
+            policies=around.policies,
             evidence=dict(state.evidence),
             looks=looks,
             current=dict(state.current),
@@ -217,6 +225,10 @@ class PolicyReconciler:
             for mapping in mappings
             if mapping.auto_update_status == AutoUpdate.ENABLED and mapping.automation_account_id
         )
+
+
+def _taken(child: Child) -> str:
+    return f"a resource of this name is for {child.spec.vault_resource_id}: delete it, and make it under another name"
 
 
 def manifest_of(policy: VaultAutoUpdatePolicy, creation: Creation) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class Estate:
     vaults: Mapping[str, FoundVault] = field(default_factory=dict)
     accounts: Mapping[str, tuple[FoundAccount, ...]] = field(default_factory=dict)
     """By subscription; one whose accounts could not be read is not in it."""
+    scope_is_known: bool = True
+    """Whether ``expected`` is all that is in scope; not where a group could not be read and nothing is known of it."""
     doubts: tuple[Trouble, ...] = ()
     """What makes the whole of it unreliable, such as pages that do not add up."""
 

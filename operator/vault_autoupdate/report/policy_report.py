@@ -9,11 +9,13 @@ from typing import Any, Final
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.model.azure import PROVIDER, ContainerMapping
 from vault_autoupdate.model.estate import Estate, FoundVault
+from vault_autoupdate.model.policy import ADOPT, STAMPED_MODE
 from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate
 
+_TO_TAKE_OVER: Final = "to be taken over"
 NOT_SELECTED: Final = "spec.vaultSelector does not select it"
 
-__all__ = ["Setting", "VaultRow", "manifest_today", "rows_of", "setting_of"]
+__all__ = ["Setting", "VaultRow", "manifest_today", "rows_of", "setting_of", "whose"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def rows_of(estate: Estate, plan: PolicyPlan) -> list[VaultRow]:
         )
     for change in plan.differing:
         key = change.child.vault_key
-        why = f"to change: {', '.join(sorted(change.fields))}" if change.fields else "to be taken over"
+        why = f"to change: {', '.join(sorted(change.fields)) or STAMPED_MODE}" if not change.adopts else _TO_TAKE_OVER
         rows[key] = VaultRow(**{**rows[key].document(), "standing": "Changes", "why": why})
     leaving = {each.child.vault_key for each in plan.leaving}
     for key, why in plan.orphaned.items():
@@ -98,6 +100,13 @@ def rows_of(estate: Estate, plan: PolicyPlan) -> list[VaultRow]:
         standing = "Leaves" if key in leaving else "Orphaned"
         rows[key] = VaultRow(str(child.spec.vault_resource_id), "", standing, why, child.ref.key.name)
     return [rows[key] for key in sorted(rows)]
+
+
+def whose(plan: PolicyPlan, key: str) -> str:
+    """In words, which policy has a vault that conflicts."""
+    if key in plan.earlier:
+        return f"its resource is of an earlier policy of this name: set {ADOPT}=true on it"
+    return f"it belongs to policy {plan.conflicting[key]}"
 
 
 def _shown(estate: Estate, plan: PolicyPlan) -> list[str]:
@@ -121,7 +130,7 @@ def _base(vault: FoundVault, plan: PolicyPlan) -> VaultRow:
     if key in plan.foreign:
         return VaultRow(text, place, "Foreign", "somebody wrote a resource by hand", str(plan.foreign[key].ref.key))
     if key in plan.conflicting:
-        return VaultRow(text, place, "Conflicting", f"it belongs to policy {plan.conflicting[key]}")
+        return VaultRow(text, place, "Conflicting", whose(plan, key))
     if key in plan.own:
         child = plan.own[key]
         account = str(child.spec.automation_account_resource_id or "")

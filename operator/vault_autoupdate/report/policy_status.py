@@ -17,6 +17,7 @@ from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.estate import ChildState, Estate
 from vault_autoupdate.model.text import clean
 from vault_autoupdate.report.policy_readiness import PolicyStanding
+from vault_autoupdate.report.policy_report import whose
 from vault_autoupdate.report.readiness import Readiness
 
 _FINE: Final = frozenset({ChildState.READY, ChildState.EXCUSED})
@@ -103,7 +104,7 @@ def samples_of(
     yield from islice((_sample("Unreachable", *each) for each in unreachable), most)
     for kind, found in (
         ("WithoutAccount", plan.without_account.items()),
-        ("Conflicting", ((key, f"it belongs to policy {each}") for key, each in plan.conflicting.items())),
+        ("Conflicting", ((key, whose(plan, key)) for key in plan.conflicting)),
         ("Foreign", ((key, f"{each.ref.key} was written by hand") for key, each in plan.foreign.items())),
     ):
         yield from islice((_sample(kind, key, why) for key, why in _sorted(found)), most)

@@ -31,7 +31,7 @@ async def test_a_resource_is_made_once_and_one_of_that_name_is_left_as_it_is(
     await writer.create(manifest(NAME, namespace=namespace, interval="3h"))
 
     assert control_plane.rest.request("GET", resource_path(namespace, NAME))["spec"]["interval"] == "2h"
-    assert [each["metadata"]["name"] for each in await writer.listed()] == [NAME]
+    assert [each["metadata"]["name"] async for page in writer.pages() for each in page] == [NAME]
 
 
 async def test_a_change_takes_fields_away_that_are_none_and_leaves_all_others(

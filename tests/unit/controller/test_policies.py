@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,14 +10,15 @@ import pytest
 
 from tests.unit.builders import NOW, VAULT_ID
 from tests.unit.decide.policy_builders import SUBSCRIPTIONS, estate_of
+from vault_autoupdate.controller import policies
 from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.errors import CredentialError, NotLeading, NotWritten, ObjectGone
 from vault_autoupdate.model.estate import Trouble
-from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
-from vault_autoupdate.model.resource import POLICY_LABEL, REQUESTED_AT, ObjectRef, ResourceKey
+from vault_autoupdate.model.policy import APPROVE, VaultAutoUpdatePolicy
+from vault_autoupdate.model.resource import POLICY_LABEL, REQUESTED_AT, SHARD_LABEL, ObjectRef, ResourceKey
 from vault_autoupdate.report.readiness import Readiness
 from workbench.kube.resources import manifest, policy_manifest
 
@@ -31,7 +32,13 @@ class Reconciler:
     discovered: list[str] = field(default_factory=list)
     planned: int = 0
     resources: list[int] = field(default_factory=list)
+    others: frozenset[str] = frozenset()
+    """Uids of other policies."""
     estate: Any = field(default_factory=lambda: estate_of([]))
+    meanwhile: Callable[[], None] = lambda: None
+    """What happens while it writes."""
+    wanted: list[bool] = field(default_factory=list)
+    """Whether that was wanted before, and after."""
 
     async def discover(self, policy: VaultAutoUpdatePolicy, state: PolicyState, tokens: object) -> None:
         self.discovered.append(policy.key.name)
@@ -43,9 +50,13 @@ class Reconciler:
     async def plan(self, policy: Any, state: PolicyState, around: Any, context: Any, *, fresh: bool) -> PolicyPlan:
         self.planned += 1
         self.resources.append(sum(map(len, around().resources.values())))
+        self.others = around().policies
         return state.plan
 
-    async def apply(self, policy: Any, state: Any, children: Any, save: Any) -> int:
+    async def apply(self, policy: Any, state: Any, children: Any, save: Any, is_wanted: Callable[[], bool]) -> int:
+        self.wanted.append(is_wanted())
+        self.meanwhile()
+        self.wanted.append(is_wanted())
         return 0
 
 
@@ -59,9 +70,9 @@ class Cluster:
     events: list[Readiness] = field(default_factory=list)
     error: Exception | None = None
 
-    async def listed(self) -> list[dict[str, Any]]:
+    async def pages(self) -> AsyncIterator[list[dict[str, Any]]]:
         self.listed_times += 1
-        return self.items
+        yield self.items
 
     async def write_status(self, ref: ObjectRef, status: Mapping[str, Any], *, patient: bool) -> None:
         if self.error:
@@ -150,6 +161,43 @@ async def test_what_somebody_wants_wakes_it_and_a_request_is_answered(news: dict
     assert stage.cluster.statuses[-1].get("lastHandledReconcileAt") == (None if fields else "now")
 
 
+@pytest.mark.parametrize(
+    ("news", "goes_on"),
+    [
+        pytest.param(lambda stage: stage.see(), True, id="an echo of its own status"),
+        pytest.param(lambda stage: stage.see(annotations={APPROVE: "0123"}), False, id="edited"),
+        pytest.param(lambda stage: stage.controller.on_policy_delete(KEY, "uid-estate"), False, id="deleted"),
+    ],
+)
+async def test_writing_ends_where_the_policy_is_edited_or_deleted_meanwhile(
+    news: Callable[[Stage], None], goes_on: bool
+) -> None:
+    stage = Stage()
+    stage.see()
+    stage.reconciler.meanwhile = lambda: news(stage)
+
+    await stage.controller.work(KEY)
+
+    assert stage.reconciler.wanted == [True, goes_on]
+    assert len(stage.cluster.statuses) == (1 if goes_on else 0), "nothing is told of what is declared otherwise by now"
+
+
+async def test_whoever_is_told_of_other_policies_is_told_of_those_of_other_shards_too() -> None:
+    stage = Stage()
+    stage.see()
+    stage.see("other")
+    stage.controller.on_policy_change(
+        {"metadata": {"name": "far", "namespace": "platform", "uid": "uid-far", "labels": {SHARD_LABEL: "b"}}}
+    )
+
+    await stage.controller.work(KEY)
+    assert stage.reconciler.others == {"uid-other", "uid-far"}
+    stage.controller.on_policy_delete(ResourceKey("platform", "far"), "uid-far")
+    stage.see(annotations={REQUESTED_AT: "1"})
+    await stage.controller.work(KEY)
+    assert stage.reconciler.others == {"uid-other"}
+
+
 async def test_before_the_first_plan_all_resources_are_known() -> None:
     stage = Stage()
     stage.cluster.items = [_resource("by-hand"), _resource("child", "estate")]
@@ -158,6 +206,25 @@ async def test_before_the_first_plan_all_resources_are_known() -> None:
     await stage.controller.work(KEY)
 
     assert (stage.cluster.listed_times, stage.reconciler.resources) == (1, [2])
+
+
+async def test_what_was_deleted_while_the_watch_was_cut_is_known_at_the_next_discovery(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    stage.see()
+    stage.cluster.items = [_resource("one", "estate"), _resource("two", "estate")]
+    await stage.controller.work(KEY)
+    stage.cluster.items = [_resource("two", "estate")]
+
+    stage.see(annotations={REQUESTED_AT: "1"})
+    await stage.controller.work(KEY)
+    monkeypatch.setattr(policies, "_LISTED_FOR", 0.0)
+    stage.see(annotations={REQUESTED_AT: "2"})
+    await stage.controller.work(KEY)
+
+    assert stage.reconciler.resources == [2, 2, 1]
+    assert stage.cluster.listed_times == 2, "one list does for a minute"
 
 
 async def test_what_cannot_be_acted_on_says_so_and_nothing_is_looked_for() -> None:

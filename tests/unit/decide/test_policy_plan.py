@@ -257,6 +257,16 @@ class TestWaves:
 
         assert (plan.create, plan.rollout.paused, plan.rollout.failed) == ((), True, 1)
 
+    def test_a_canary_that_is_worked_on_does_not_hide_what_has_failed_after_it(self) -> None:
+        vaults, policy = [vault_of(1, ring="canary"), vault_of(2, ring="early")], policy_of(**self.POLICY)
+        working = child_of(vaults[0], policy, state=ChildState.WORKING, ready_since=None)
+        failed = child_of(vaults[1], policy, state=ChildState.FAILED, ready_since=None)
+
+        plan = _plan(policy, estate_of([*vaults, vault_of(3, ring="canary")]), working, failed)
+
+        assert (plan.create, plan.rollout.number) == ((), 1)
+        assert (plan.rollout.paused, plan.rollout.failed) == (True, 1)
+
     def test_nobody_waits_for_a_vault_without_an_account(self) -> None:
         other = vault_of(1, subscription=SUBSCRIPTIONS[1], ring="canary")
         vault = vault_of(2, ring="early")
@@ -303,6 +313,33 @@ class TestOwnership:
 
         assert (change.adopts, change.fields) == (True, {})
 
+    def test_one_that_a_living_policy_has_taken_over_is_not_taken_from_it_again(self) -> None:
+        vault, other = vault_of(), policy_of(name="other", uid="other-uid")
+        taken_over = child_of(vault, other, adopt=True)
+
+        beside = _plan(policy_of(), estate_of([vault]), taken_over, policies=frozenset({"other-uid"}))
+        after = _plan(policy_of(), estate_of([vault]), taken_over, policies=frozenset())
+
+        assert (beside.change, list(beside.conflicting)) == ((), [vault.key])
+        assert [each.adopts for each in after.change] == [True], "the other policy is gone"
+
+    def test_one_that_is_handed_over_goes_to_the_older_policy(self) -> None:
+        vault, older = vault_of(), ResourceKey("platform", "older")
+
+        plan = _plan(policy_of(), estate_of([vault]), child_of(vault, adopt=True), rivals={vault.key: older})
+
+        assert (plan.change, plan.conflicting) == ((), {vault.key: older})
+
+    def test_a_name_that_another_vaults_resource_has_is_not_tried_again_and_again(self) -> None:
+        vault, policy = vault_of(1), policy_of()
+        name = child_of(vault, policy).ref
+        other = child_of(vault_of(2), ref=replace(name, uid="by-hand"))
+
+        plan = _plan(policy, estate_of([vault]), other)
+
+        assert (plan.create, len(plan.missing)) == ((), 1)
+        assert plan.taken == {name.key.name: other}
+
     def test_nobody_can_hand_over_what_is_in_another_namespace(self) -> None:
         vault = vault_of()
         child = child_of(vault, adopt=True)
@@ -325,6 +362,14 @@ class TestOwnership:
         plan = _plan(policy_of(**_RELEASE), estate_of([]), child_of(vault, before), **_gone(vault))
 
         assert (plan.remove, plan.own) == ((), {})
+
+    def test_what_an_earlier_policy_of_the_name_has_is_told_apart(self) -> None:
+        vault, other, before = vault_of(1), vault_of(2), policy_of(uid="before")
+        elsewhere = policy_of(name="other", uid="other-uid")
+
+        plan = _plan(policy_of(), estate_of([vault, other]), child_of(vault, before), child_of(other, elsewhere))
+
+        assert (set(plan.conflicting), plan.earlier) == ({vault.key, other.key}, frozenset({vault.key}))
 
     def test_what_an_older_policy_means_is_left_to_it(self) -> None:
         vault = vault_of()
@@ -355,6 +400,14 @@ class TestOwnership:
         (change,) = _plan(policy, estate_of([vault]), child_of(vault, policy)).change
 
         assert (change.fields, change.mode) == ({"mode": "Audit"}, "Audit")
+
+    def test_a_mode_that_was_by_chance_what_the_policy_wants_by_now_is_no_hand_edit_later(self) -> None:
+        vault, policy = vault_of(), policy_of()
+        by_chance = child_of(vault, policy, stamped_mode="Audit")
+
+        (change,) = _plan(policy, estate_of([vault]), by_chance).change
+
+        assert (change.fields, change.mode, change.adopts) == ({}, "Enforce", False)
 
     def test_a_deletion_policy_that_somebody_set_is_taken_back(self) -> None:
         vault, policy = vault_of(), policy_of()
@@ -434,6 +487,18 @@ def test_nothing_is_written_in_a_subscription_that_is_not_enabled() -> None:
     plan = _plan(policy, estate, child_of(drifted, policy, spec={"interval": "2h"}))
 
     assert (plan.create, plan.change, len(plan.missing)) == ((), (), 1)
+
+
+def test_what_may_be_in_a_group_that_cannot_be_read_is_not_called_orphaned() -> None:
+    unseen = vault_of(1, "0000000f-0000-4000-8000-000000000000")
+    scope = {"managementGroups": ["mg"]}
+    policy = policy_of(scope=scope)
+    without = policy_of(scope=scope | {"excludeSubscriptions": [unseen.id.subscription]})
+    blind = estate_of([], doubts=(Trouble("AuthorizationFailed"),), scope_is_known=False)
+
+    assert _plan(policy, blind, child_of(unseen, policy)).orphaned == {}
+    assert list(_plan(policy, estate_of([]), child_of(unseen, policy)).orphaned) == [unseen.key]
+    assert list(_plan(without, blind, child_of(unseen, without)).orphaned) == [unseen.key]
 
 
 def test_a_namespace_cannot_reach_beyond_what_it_may_name() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -45,6 +45,9 @@ class Azure:
     single: dict[str, FoundVault | Exception] = field(default_factory=dict)
     busy: bool | Exception = True
     rows: Query | Exception = field(default_factory=lambda: Unreachable("no graph"))
+    account_rows: Query = field(default_factory=lambda: Query([], (GraphPage(0, ()),)))
+    listed: list[str] = field(default_factory=list)
+    """Subscriptions whose accounts were listed."""
     asked: list[str] = field(default_factory=list)
     running: int = 0
     most: int = 0
@@ -63,6 +66,7 @@ class Azure:
         return _given(self.lists.get(subscription, []))
 
     async def accounts(self, _: CallContext, subscription: str) -> list[FoundAccount]:
+        self.listed.append(subscription)
         return _given(self.account_lists.get(subscription, [account_of(subscription=subscription)]))
 
     async def vault(self, _: CallContext, vault: ArmId) -> FoundVault:
@@ -74,12 +78,20 @@ class Azure:
 
     async def query(self, _: CallContext, text: str, subscriptions: Sequence[str]) -> Query:
         rows = _given(self.rows)
-        return rows if text == VAULT_ROWS else Query([], (GraphPage(0, ()),))
+        return rows if text == VAULT_ROWS else self.account_rows
 
 
-def _read(azure: Azure, *, graph: bool = False, previous: Estate | None = None, **spec: Any) -> Estate:
+def _read(
+    azure: Azure,
+    *,
+    graph: bool = False,
+    previous: Estate | None = None,
+    accounts: Mapping[str, tuple[FoundAccount, ...]] | None = None,
+    **spec: Any,
+) -> Estate:
     reader = EstateReader(cast("Any", azure), lambda: NOW)
-    return asyncio.run(reader.read(policy_of(**spec).spec, CONTEXT, previous, with_graph=graph))
+    reading = reader.read(policy_of(**spec).spec, CONTEXT, previous, with_graph=graph, accounts=accounts or {})
+    return asyncio.run(reading)
 
 
 def _row(vault: FoundVault) -> dict[str, Any]:
@@ -133,7 +145,8 @@ def test_a_group_that_cannot_be_read_has_what_it_had_and_is_doubted() -> None:
     without = _read(Azure(groups=_refused()), scope=scope)
     known = _read(Azure(groups=_refused()), scope=scope, previous=estate_of([]))
 
-    assert (without.expected, without.is_complete) == (frozenset(), False)
+    assert (without.expected, without.is_complete, without.scope_is_known) == (frozenset(), False, False)
+    assert known.scope_is_known
     assert (known.expected, known.is_complete) == (frozenset(SUBSCRIPTIONS), False)
 
 
@@ -152,6 +165,29 @@ def test_resource_graph_is_believed_where_its_pages_add_up_and_doubted_where_not
 
     assert (believed.source, believed.is_complete, list(believed.vaults)) == ("Graph", True, [vault.key])
     assert (doubted.is_complete, [each.code for each in doubted.doubts]) == (False, ["RowsMissing"])
+
+
+def test_resource_graph_says_where_accounts_have_changed_and_lists_say_how() -> None:
+    first, second = account_of("aa-1", tag="x"), account_of("aa-2")
+    one, two = SUBSCRIPTIONS[:2]
+    known = {one: (second, first), two: (), SUBSCRIPTIONS[2]: ()}
+    rows = [{"id": each.id.text.upper(), "tags": dict(each.tags)} for each in (first, second)]
+    azure = Azure(
+        rows=Query([], (GraphPage(0, ()),)),
+        account_rows=Query(rows, (GraphPage(2, ("1", "2")),)),
+        account_lists={one: [first, second], two: _refused()},
+    )
+
+    unchanged = _read(azure, graph=True, accounts=known)
+    listed_then = list(azure.listed)
+    azure.account_rows = Query(rows[:1], (GraphPage(1, ("1",)),))
+    half = _read(azure, graph=True, accounts=known)
+    unknown = _read(azure, graph=True)
+
+    assert (unchanged.source, listed_then) == ("Graph", [])
+    assert [each.id.key for each in unchanged.accounts[one]] == [second.id.key, first.id.key]
+    assert [each.id.key for each in half.accounts[one]] == [first.id.key, second.id.key]
+    assert (half.accounts[two], two in unknown.accounts) == ((), False)
 
 
 def test_where_resource_graph_fails_the_lists_are_read() -> None:

@@ -33,8 +33,13 @@ class Reader:
     verdict: Verdict = Verdict.GONE
     graph: list[bool] = field(default_factory=list)
 
-    async def read(self, spec: PolicySpec, _: CallContext, previous: Estate | None, *, with_graph: bool) -> Estate:
+    accounts: list[Any] = field(default_factory=list)
+
+    async def read(
+        self, spec: PolicySpec, _: CallContext, previous: Estate | None, *, with_graph: bool, accounts: Any
+    ) -> Estate:
         self.graph.append(with_graph)
+        self.accounts.append(accounts)
         return replace(self.estate, source="Graph" if with_graph else "List")
 
     async def looks(self, _: CallContext, vaults: Iterable[FoundVault]) -> dict[str, Look]:
@@ -76,11 +81,13 @@ class Bench:
     cluster: Cluster = field(default_factory=Cluster)
     now: datetime = NOW
     saved: list[tuple[int, int]] = field(default_factory=list)
+    wanted: int | None = None
+    """For how many writes more what was planned is still wanted; None: for all."""
 
     def run(self, *, fresh: bool = True, discover: bool = True) -> int:
         reconciler = PolicyReconciler(cast("Any", self.reader), cast("Any", None), has_graph=True, now=lambda: self.now)
         self.reader.estate = replace(self.reader.estate, started_at=self.now)
-        around = Surroundings(by_vault(*self.children), {}, lambda _: True)
+        around = Surroundings(by_vault(*self.children), {}, lambda _: True, frozenset())
 
         async def save() -> None:
             assert not self.cluster.done, "what is counted is written before it is done"
@@ -91,9 +98,12 @@ class Bench:
             if discover:
                 context = await reconciler.discover(self.policy, self.state, None)
             await reconciler.plan(self.policy, self.state, lambda: around, context, fresh=fresh)
-            return await reconciler.apply(self.policy, self.state, self.cluster, save)
+            return await reconciler.apply(self.policy, self.state, self.cluster, save, self._is_wanted)
 
         return asyncio.run(run())
+
+    def _is_wanted(self) -> bool:
+        return self.wanted is None or len(self.cluster.done) < self.wanted
 
 
 def _leaving() -> Bench:
@@ -171,6 +181,34 @@ def test_who_does_not_lead_any_more_stops() -> None:
 
     with pytest.raises(NotLeading):
         bench.run()
+
+
+def test_what_is_not_wanted_any_more_is_not_gone_through_with() -> None:
+    bench = Bench(policy_of(), Reader(estate_of([vault_of(number) for number in range(20)])), wanted=3)
+
+    assert bench.run() == 3
+    assert len(bench.cluster.done) == 3
+
+
+def test_a_name_that_somebody_elses_resource_has_is_told_with_what_to_do() -> None:
+    policy, vault = policy_of(), vault_of(1)
+    by_hand = child_of(vault_of(2), ref=replace(child_of(vault, policy).ref, uid="by-hand"))
+    bench = Bench(policy, Reader(estate_of([vault])), (by_hand,))
+
+    assert bench.run() == 0
+    [(name, why)] = bench.state.not_written.items()
+    assert name == by_hand.ref.key.name
+    assert "vaults/dr-2" in why
+    assert "delete" in why
+
+
+def test_a_discovery_takes_the_accounts_of_the_one_before_it_along() -> None:
+    bench = Bench(policy_of(), Reader(estate_of([])))
+
+    bench.run()
+    bench.run()
+
+    assert bench.reader.accounts == [{}, estate_of([]).accounts]
 
 
 def test_resource_graph_is_asked_between_two_checks_by_lists() -> None:

@@ -82,8 +82,13 @@ _NO_ACCOUNT = {"automationAccountResourceId": None}
 def test_a_resource_that_somebody_hands_over_is_to_be_taken_over() -> None:
     row = _row(policy_of(), child_of(vault_of(), adopt=True))
 
-    assert row.standing == "Changes"
-    assert row.why
+    assert (row.standing, row.why) == ("Changes", "to be taken over")
+
+
+def test_a_mode_that_is_only_to_be_noted_is_told_by_its_annotation() -> None:
+    row = _row(policy_of(), child_of(vault_of(), policy_of(), stamped_mode="Audit"))
+
+    assert (row.standing, row.why) == ("Changes", "to change: asr.vault-autoupdate.io/stamped-mode")
 
 
 def test_a_resource_that_somebody_wrote_by_hand_is_left_to_them() -> None:
@@ -100,6 +105,13 @@ def test_a_vault_of_another_policy_names_it() -> None:
     assert (row.standing, row.resource) == ("Conflicting", "")
     assert row.why.startswith("it belongs to policy ")
     assert "other" in row.why
+
+
+def test_a_vault_of_an_earlier_policy_of_the_name_says_what_to_do() -> None:
+    row = _row(policy_of(), child_of(vault_of(), policy_of(uid="before")))
+
+    assert row.standing == "Conflicting"
+    assert row.why == "its resource is of an earlier policy of this name: set asr.vault-autoupdate.io/adopt=true on it"
 
 
 def test_a_vault_without_an_account_says_why() -> None:
