@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from vault_autoupdate.decide.plan import Action, Decision, Plan
 from vault_autoupdate.decide.rollout import Rollout, RolloutDecision
 from vault_autoupdate.decide.schedule_report import Replaced, ScheduleReport
 from vault_autoupdate.decide.schedule_writes import ScheduleWrites
+from vault_autoupdate.decide.standings import Standings
 from vault_autoupdate.model.azure import ContainerMapping, LostArtifact, Machine
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import Goal
@@ -77,7 +78,7 @@ class VaultState:
     """Whether this process has looked at the vault. Until then its mappings are those of the status."""
     looked_at: datetime | None = None
     """When the last look of this process began."""
-    actions: dict[str, Action] = field(default_factory=dict)
+    actions: MutableMapping[str, Action] = field(default_factory=Standings)
     """By mapping key: where each mapping stands; empty before the first look."""
     operations: dict[str, Operation] = field(default_factory=dict)
     """By mapping key: the jobs in flight."""
@@ -237,7 +238,7 @@ class VaultState:
         undone = [d for d in plan.actionable if goal == self.goal and self.actions.get(d.mapping.key) is Action.KEEP]
         self.reverts += bool(undone)
         self.goal, self.looked_at = goal, began
-        self.actions = {decision.mapping.key: decision.action for decision in plan.decisions}
+        self.actions = Standings((decision.mapping.key, decision.action) for decision in plan.decisions)
         present = {decision.mapping.key: decision for decision in plan.decisions}
         self.attempts = {
             key: attempt
