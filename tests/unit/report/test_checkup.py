@@ -36,50 +36,106 @@ def _greeting(*, ahead: float = 0.0, date: datetime | None = NOW, tenant: str = 
     return Greeting(401, date, NOW + timedelta(seconds=ahead), tenant, "TLSv1.3", "an authority")
 
 
-@pytest.mark.parametrize("ahead", [0.0, 0.9, -1.0, CLOCK_BOUND, -CLOCK_BOUND + 1])
-def test_a_clock_within_five_minutes_is_well(ahead: float) -> None:
-    assert clock(_greeting(ahead=ahead)).standing is Standing.OK
-
-
-@pytest.mark.parametrize("ahead", [CLOCK_BOUND + 1, -CLOCK_BOUND - 1, 86_400.0])
-def test_a_clock_beyond_that_is_not(ahead: float) -> None:
-    finding = clock(_greeting(ahead=ahead))
-
-    assert finding.standing is Standing.NOT_OK
-    assert ("ahead of" in finding.message) == (ahead > 0)
-    assert finding.recommended_action == "Set the clock of the machine, or of the node that the pod runs on (NTP)."
-
-
-def test_an_answer_without_a_date_tells_nothing_about_the_clock() -> None:
-    assert clock(_greeting(date=None)).standing is Standing.UNKNOWN
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (0.5, "Within 2 s of ARM's."),
+        (0.0, "Within 2 s of ARM's."),
+        (-1.0, "Within 3 s of ARM's."),
+        (100.5, "Within 101 s of ARM's."),
+        (CLOCK_BOUND + 0.5, "Within 301 s of ARM's."),
+        (-CLOCK_BOUND + 0.5, "Within 301 s of ARM's."),
+    ],
+)  # the Date of an answer is half a second behind on average
+def test_a_clock_within_five_minutes_is_well(ahead: float, words: str) -> None:
+    assert clock(_greeting(ahead=ahead)) == Finding("clock", Standing.OK, words)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "standing"),
+    ("ahead", "words"),
     [
-        ("A", "a", Standing.OK),
-        ("a", "b", Standing.NOT_OK),
-        ("", "a", Standing.UNKNOWN),
-        ("a", "", Standing.UNKNOWN),
+        (CLOCK_BOUND + 1.5, "301 s ahead of ARM's: tokens seem expired, or not good yet."),
+        (-CLOCK_BOUND - 0.5, "301 s behind ARM's: tokens seem expired, or not good yet."),
+        (86_400.5, "86,400 s ahead of ARM's: tokens seem expired, or not good yet."),
     ],
 )
-def test_tenants_are_compared_where_both_are_known(ours: str, theirs: str, standing: Standing) -> None:
-    login = Login(TokenClaims(tenant=ours), "AzureCliCredential", None)
-    assert tenant(login, _greeting(tenant=theirs), "s").standing is standing
-
-
-def test_a_token_that_cannot_be_read_is_still_a_token() -> None:
-    finding = token(Login(TokenClaims(), "AzureCliCredential", NOW))
-    assert (finding.standing, finding.message) == (
-        Standing.OK,
-        "From AzureCliCredential, good until 2026-11-28T12:00:00Z.",
+def test_a_clock_beyond_that_is_not(ahead: float, words: str) -> None:
+    assert clock(_greeting(ahead=ahead)) == Finding(
+        "clock",
+        Standing.NOT_OK,
+        words,
+        "Set the clock of the machine, or of the node that the pod runs on (NTP).",
     )
+
+
+def test_an_answer_without_a_date_tells_nothing_about_the_clock() -> None:
+    assert clock(_greeting(date=None)) == Finding("clock", Standing.UNKNOWN, "The answer has no Date.")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "finding"),
+    [
+        ("A", "a", Finding("tenant", Standing.OK, "Token and subscription s are of tenant a.")),
+        (
+            "a",
+            "b",
+            Finding(
+                "tenant",
+                Standing.NOT_OK,
+                "The token is of tenant a, subscription s of b.",
+                "Set AZURE_TENANT_ID to b, with an identity of that tenant; or az login --tenant b.",
+            ),
+        ),
+        ("", "a", Finding("tenant", Standing.UNKNOWN, "Neither token nor ARM say it of subscription s.")),
+        ("a", "", Finding("tenant", Standing.UNKNOWN, "Neither token nor ARM say it of subscription s.")),
+    ],
+)
+def test_tenants_are_compared_where_both_are_known(ours: str, theirs: str, finding: Finding) -> None:
+    login = Login(TokenClaims(tenant=ours), "AzureCliCredential", None)
+    assert tenant(login, _greeting(tenant=theirs), "s") == finding
+
+
+@pytest.mark.parametrize(
+    ("claims", "expires_at", "words"),
+    [
+        (TokenClaims(), NOW, "From WorkloadIdentityCredential, good until 2026-11-28T12:00:00Z."),
+        (TokenClaims(name="ann@example.com"), None, "From WorkloadIdentityCredential, name ann@example.com."),
+        (
+            TokenClaims(application="a-1", object="o-1", name="n", tenant="t", audience="https://arm", subject="s"),
+            NOW,
+            (
+                "From WorkloadIdentityCredential, application a-1, object o-1, name n, tenant t, audience https://arm, "
+                "good until 2026-11-28T12:00:00Z."
+            ),
+        ),
+    ],
+)
+def test_a_token_is_told_by_all_that_can_be_read_in_it(
+    claims: TokenClaims, expires_at: datetime | None, words: str
+) -> None:
+    login = Login(claims, "WorkloadIdentityCredential", expires_at)
+    assert token(login) == Finding("token", Standing.OK, words)
+
+
+def test_a_token_that_was_refused_is_told_with_what_to_do() -> None:
+    assert token(_REFUSED) == Finding("token", Standing.NOT_OK, "AuthorizationFailed: m", "Ask.")
 
 
 def test_a_federated_token_says_what_the_federated_credential_has_to_have() -> None:
     claims = TokenClaims(issuer="https://oidc", subject="system:serviceaccount:a:b", audience="api://x")
-    assert "Issuer https://oidc, subject system:serviceaccount:a:b, audience api://x" in federated_token(claims).message
-    assert federated_token(None).standing is Standing.NOT_OK
+    assert federated_token(claims) == Finding(
+        "federated token",
+        Standing.OK,
+        "Issuer https://oidc, subject system:serviceaccount:a:b, audience api://x: the identity's federated "
+        "credential has to have exactly these.",
+    )
+    assert federated_token(None) == Finding(
+        "federated token",
+        Standing.NOT_OK,
+        "AZURE_FEDERATED_TOKEN_FILE cannot be read.",
+        "Look whether the webhook of workload identity has changed the pod (label azure.workload.identity/use), or "
+        "set azure.auth.workloadIdentity.projectedToken=true.",
+    )
 
 
 def test_an_identity_is_told_with_the_client_that_is_set() -> None:
@@ -192,7 +248,7 @@ def test_a_right_that_nothing_declared_needs_is_not_missed() -> None:
     ("outcome", "why"),
     [
         (_REFUSED, "This identity may not list its own permissions"),
-        (ArmError(500, "x", "It is late.", disposition=Disposition.RETRY), "It is late"),
+        (ArmError(500, "x", "It is late, says X.", disposition=Disposition.RETRY), "It is late, says X"),
         (CredentialError("No token."), "No token"),
     ],
 )
