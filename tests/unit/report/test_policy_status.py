@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,22 +19,14 @@ from tests.unit.decide.policy_builders import (
     vault_of,
 )
 from vault_autoupdate.decide.policy_evidence import Evidence, Finding
-from vault_autoupdate.decide.policy_limits import Gate, Tally
+from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_plan import make_plan
 from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
-from vault_autoupdate.decide.tenancy import Refusal
 from vault_autoupdate.model import bounds
-from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
-from vault_autoupdate.model.resource import LONG_AGO, InvalidSpec, ObjectRef, ResourceKey, Spec
-from vault_autoupdate.report.policy_readiness import (
-    PolicyStanding,
-    invalid_policy,
-    refused_policy,
-    standing_of_policy,
-    suspended_policy,
-)
+from vault_autoupdate.model.resource import LONG_AGO, ObjectRef, ResourceKey, Spec
+from vault_autoupdate.report.policy_readiness import PolicyStanding, standing_of_policy
 from vault_autoupdate.report.policy_restore import read_child, read_tally
 from vault_autoupdate.report.policy_status import build_policy_status, counts_of
 from vault_autoupdate.report.readiness import Readiness
@@ -47,149 +38,6 @@ def _plan(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child) -> Po
 
 def _standing(policy: VaultAutoUpdatePolicy, estate: Estate, *children: Child, **not_written: str) -> PolicyStanding:
     return standing_of_policy(policy, estate, _plan(policy, estate, *children), not_written)
-
-
-def test_a_policy_that_cannot_be_acted_on_is_stalled_until_somebody_mends_it() -> None:
-    assert invalid_policy(InvalidSpec(["spec.scope: required"])) == PolicyStanding(
-        Readiness("False", "InvalidSpec", "Nothing is done: spec.scope: required", stalled=True)
-    )
-    assert refused_policy(Refusal(Reason.CREDENTIAL_NOT_ALLOWED, "Nothing is done: no.")) == PolicyStanding(
-        Readiness("False", "CredentialNotAllowed", "Nothing is done: no.", stalled=True)
-    )
-
-
-def test_a_suspended_policy_says_that_what_there_is_goes_on() -> None:
-    ready = suspended_policy().ready
-
-    assert (ready.ready, ready.reason, ready.stalled, ready.reconciling) == ("Unknown", "Suspended", False, False)
-    assert ready.message == (
-        "Nothing is looked for, made, changed or removed; the resources that there are go on. Set spec.suspend to "
-        "false to go on."
-    )
-
-
-def test_all_is_covered() -> None:
-    vault, policy = vault_of(), policy_of()
-
-    standing = _standing(policy, estate_of([vault]), child_of(vault, policy))
-
-    assert (standing.ready.ready, standing.ready.reason) == ("True", "Covered")
-    assert standing.ready.message == "Every vault that is meant is covered: 1 vault."
-
-
-@pytest.mark.parametrize(
-    ("spec", "child", "reason", "message"),
-    [
-        ({}, None, "Uncovered", "1 vault has no resource yet."),
-        ({"mode": "Audit"}, None, "WouldChange", "1 resource would be made. Set spec.mode to Enforce to have it done."),
-        ({"automationAccount": [{"namePattern": "x"}]}, None, "Uncovered", "1 vault has no account. status.samples"),
-        ({}, {"state": ChildState.WORKING}, "Progressing", "1 resource is being worked on."),
-        ({}, {"state": ChildState.FAILED}, "Uncovered", "1 resource has failed. status.samples"),
-        ({}, {"state": ChildState.EXCUSED}, "Covered", "Every vault"),
-    ],
-)
-def test_what_is_not_covered_is_said(
-    spec: dict[str, Any], child: dict[str, Any] | None, reason: str, message: str
-) -> None:
-    vault, policy = vault_of(), policy_of(**spec)
-    children = [] if child is None else [child_of(vault, policy, **child)]
-
-    ready = _standing(policy, estate_of([vault]), *children).ready
-
-    assert ready.reason == reason
-    assert ready.message.startswith(message)
-
-
-@pytest.mark.parametrize("state", [ChildState.FAILED, ChildState.WORKING])
-def test_a_resource_that_yields_to_one_written_by_hand_is_no_trouble(state: ChildState) -> None:
-    vault, policy = vault_of(), policy_of(limits={"maxFailures": 0})
-
-    standing = _standing(policy, estate_of([vault]), child_of(vault, policy, state=state), child_of(vault))
-
-    assert (standing.ready.reason, standing.paused and standing.paused.ready) == ("Covered", "False")
-
-
-def test_what_the_api_server_did_not_take_is_named() -> None:
-    ready = _standing(policy_of(), estate_of([vault_of()]), x="403 Forbidden").ready
-
-    assert (ready.reason, ready.message) == (
-        "NotWritten",
-        "1 resource could not be written, among them x: 403 Forbidden",
-    )
-    assert ready.reconciling, "it is tried again by itself"
-
-
-def test_resources_that_are_to_be_changed_are_counted() -> None:
-    vaults = [vault_of(number) for number in range(3)]
-    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"})
-
-    for count, words in ((1, "1 resource is to be changed."), (3, "3 resources are to be changed.")):
-        children = [child_of(vault, policy) for vault in vaults[:count]]
-        ready = _standing(policy, estate_of(vaults[:count]), *children).ready
-        assert (ready.reason, ready.message) == ("Progressing", words)
-
-
-def test_a_discovery_that_saw_nothing_is_never_called_covered() -> None:
-    nothing = estate_of(
-        [], expected=frozenset(), read=frozenset(), doubts=(Trouble("AuthorizationFailed", "Grant it."),)
-    )
-
-    standing = _standing(policy_of(), nothing)
-
-    assert (standing.ready.ready, standing.ready.reason) == ("False", "NothingReadable")
-    assert standing.complete is not None
-    assert (standing.complete.ready, standing.complete.reason) == ("False", "AuthorizationFailed")
-
-
-def test_an_incomplete_discovery_says_what_is_lost_and_what_to_do() -> None:
-    vault, policy = vault_of(), policy_of()
-    estate = estate_of([vault], unreachable={SUBSCRIPTIONS[2]: Trouble("AuthorizationFailed", "Grant it.")})
-
-    standing = _standing(policy, estate, child_of(vault, policy))
-
-    assert standing.ready.reason == "DiscoveryIncomplete"
-    assert standing.complete is not None
-    assert standing.complete.message == (
-        "1 subscription could not be read. Grant it. What could not be seen keeps its resources."
-    )
-
-
-def test_a_paused_rollout_says_why_and_what_to_do() -> None:
-    vaults, policy = [vault_of(1), vault_of(2)], policy_of(limits={"maxFailures": 0})
-
-    standing = _standing(policy, estate_of(vaults), child_of(vaults[0], policy, state=ChildState.FAILED))
-
-    assert standing.paused is not None
-    assert (standing.paused.ready, standing.paused.reason) == ("True", "TooManyFailures")
-    assert standing.paused.message.startswith("1 resource failed; limits.maxFailures allows 0.")
-
-
-def test_a_blocked_plan_says_how_to_approve_exactly_it() -> None:
-    vaults = [vault_of(number) for number in range(3)]
-    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"}, limits={"maxNewPerHour": 2})
-    children = [child_of(vault, policy) for vault in vaults]
-    plan = _plan(policy, estate_of(vaults), *children)
-
-    blocked = standing_of_policy(policy, estate_of(vaults), plan, {}).blocked
-
-    assert blocked is not None
-    assert (blocked.ready, plan.hash != "") == ("True", True)
-    assert blocked.message == (
-        "3 resources would be changed; 2 are allowed. To approve exactly that, set the annotation "
-        f"asr.vault-autoupdate.io/approve={plan.hash}. vault-autoupdate policy plan -n platform estate lists it."
-    )
-
-
-def test_removals_that_are_blocked_are_counted_with_those_that_are_proved() -> None:
-    policy = policy_of(onUnmatched="Release", limits={"maxRemovals": 0})
-    plan = _plan(policy, estate_of([]), child_of(vault_of(1), policy), child_of(vault_of(2), policy))
-
-    blocked = standing_of_policy(policy, estate_of([]), replace(plan, removals=Gate(is_open=False)), {}).blocked
-
-    assert blocked is not None
-    assert blocked.message.startswith(
-        "2 resources would leave, of which 0 with proof; limits.maxRemovals allows 0 in a day."
-    )
 
 
 def test_a_status_counts_everything_and_shows_a_few_of_each_trouble() -> None:
