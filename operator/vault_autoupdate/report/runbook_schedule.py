@@ -32,8 +32,6 @@ from vault_autoupdate.report.values import (
 )
 
 _FINGERPRINT: Final = re.compile(rf"[0-9a-f]{{{FINGERPRINT}}}")
-_NAMED: Final = 3
-"""Schedules that the condition names."""
 
 __all__ = [
     "has_unwritten_moves",

@@ -63,8 +63,8 @@ _REFUSED = Explanation("X", "It is refused.", recommended_action="Grant it.")
             replace(DRIFT, looks=4),
             "NotInLog",
             (
-                "The activity log shows no change by others in that time. What Site Recovery changes by itself is not in "
-                "it, and entries may be missing."
+                "The activity log shows no change by others in that time. What Site Recovery changes by itself is not "
+                "in it, and entries may be missing."
             ),
         ),
         (
