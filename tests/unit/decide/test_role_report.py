@@ -234,6 +234,151 @@ def test_a_deny_assignment_matters_where_it_keeps_this_identity_from_changing_th
         assert PRINCIPAL in report.wrong.message
 
 
+# The words for it.
+
+_GRANT: Final = (
+    f"az role assignment create --assignee-object-id {PRINCIPAL} --assignee-principal-type ServicePrincipal "
+    f"--role Owner --scope {VAULT.text}"
+)
+
+
+def test_that_a_role_is_missing_is_said_with_the_command_that_gives_it_and_what_counts_no_more() -> None:
+    missing = judge(facts(), judge(facts()), after=CONFIRMATION)
+    said = (
+        "The identity of Automation account aa-dr has no role on the vault, so nothing is updated. Give it one: "
+        f"{_GRANT}."
+    )
+    assert missing == RoleReport(
+        RoleStanding.MISSING, PRINCIPAL, missing_since=NOW, wrong=Explanation("RoleMissing", said)
+    )
+    made_anew = judge(facts(), replace(missing, former_principal_id=ANOTHER), after=CONFIRMATION)
+    assert made_anew.wrong == Explanation(
+        "RoleMissing", f"{said} What its earlier identity {ANOTHER} was given does not count for it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (1, "Our role on the vault"),
+        (3, "Our role on the vault, Our role on the subscription, Our role on resource group rg-dr"),
+        (4, "Our role on the vault, Our role on the subscription, Our role on resource group rg-dr and 1 more"),
+        (5, "Our role on the vault, Our role on the subscription, Our role on resource group rg-dr and 2 more"),
+    ],
+)
+def test_that_roles_are_too_weak_is_said_with_the_first_three_of_them(count: int, named: str) -> None:
+    group = VAULT.text.partition("/providers/")[0]
+    scopes = (VAULT.text, f"/subscriptions/{VAULT.subscription}", group, "/", _MANAGEMENT_GROUP)
+    weak = judge(facts(*(given_role(scope=scope) for scope in scopes[:count]), actions=("*/read",)))
+
+    assert weak.wrong == Explanation(
+        "RoleTooWeak",
+        f"The identity of Automation account aa-dr may only read the vault ({named}), so nothing is updated. Give it a "
+        f"role: {_GRANT}.",
+    )
+
+
+def test_that_it_is_denied_is_said_with_who_is_to_exclude_whom() -> None:
+    report = judge(replace(facts(given_role(OWNER)), denials=(denied(principals=frozenset({ANOTHER})), denied())))
+
+    assert report == RoleReport(
+        RoleStanding.DENIED,
+        PRINCIPAL,
+        roles=("Owner on the vault",),
+        note="stack",
+        wrong=Explanation(
+            "RoleDenied",
+            "Deny assignment stack keeps the identity of Automation account aa-dr from changing the vault, whatever "
+            "its role. Whoever made it (often a deployment stack or a managed application) has to exclude principal "
+            f"{PRINCIPAL}.",
+        ),
+    )
+    assert len(judge(replace(facts(given_role(OWNER)), denials=(denied(name="x" * 200),))).note.encode()) == 120
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_that_no_role_is_seen_is_said_with_why_that_may_be(*, is_elsewhere: bool) -> None:
+    vault = parse_vault_id(VAULT.text.replace(VAULT.subscription, ANOTHER)) if is_elsewhere else VAULT
+    lighthouse = "Roles that were delegated by Azure Lighthouse are not listed."
+    why = (
+        lighthouse if is_elsewhere else "A new assignment takes up to ten minutes to show: it is looked for once more."
+    )
+
+    assert judge(facts(), vault=vault) == RoleReport(
+        RoleStanding.NOT_SEEN,
+        PRINCIPAL,
+        note=lighthouse if is_elsewhere else "",
+        missing_since=NOW,
+        unclear=Explanation(
+            "RoleNotSeen",
+            f"No role of the identity of Automation account aa-dr on the vault is to be seen. {lighthouse if is_elsewhere else soon} If it has none: "
+            f"{_GRANT.replace(VAULT.text, vault.text)}.",
+        ),
+    )
+
+
+_MANAGEMENT_GROUP: Final = "/providers/Microsoft.Management/managementGroups/Mg-1"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        (given_role(OWNER), "Owner on the vault"),
+        (given_role(CONTRIBUTOR, f"/subscriptions/{VAULT.subscription}"), "Contributor on the subscription"),
+        (given_role(OWNER, VAULT.text.partition("/providers/")[0]), "Owner on resource group rg-dr"),
+        (given_role(OWNER, _MANAGEMENT_GROUP), "Owner on management group Mg-1"),
+        (given_role(OWNER, f"{_MANAGEMENT_GROUP}/"), "Owner on management group Mg-1"),
+        (given_role(OWNER, "/"), "Owner on the whole tenant"),
+        (given_role(OWNER, ""), "Owner on the whole tenant"),
+        (given_role(""), "role that is not told on the vault"),
+    ],
+)
+def test_a_role_is_named_with_what_it_is_on(assignment: RoleAssignment, words: str) -> None:
+    assert judge(facts(assignment, assignment)).roles == (words,)
+
+
+def test_names_of_roles_and_accounts_are_cut_to_what_a_sentence_holds() -> None:
+    named = RoleFacts((given_role(),), {OWN_ROLE: RoleDefinition("x" * 200, (Permission(("*/read",), ()),))})
+    assert [len(each.encode()) for each in judge(named).roles] == [120]
+    account = parse_automation_account_id(ACCOUNT_ID.replace("aa-dr", "é" * 90))
+    report = judge_role(facts(), VAULT, account, PRINCIPAL, None, now=NOW, confirmation=CONFIRMATION)
+    assert report.unclear is not None
+    assert f" account {'é' * 58}… on the vault" in report.unclear.message
+
+
+_BY_GROUP: Final = "It has that by a group: who has just come into one may wait for up to 24 hours."
+_MAY_NOT_READ: Final = "Whether it is denied may not be read (Microsoft.Authorization/denyAssignments/read)."
+
+
+@pytest.mark.parametrize(
+    ("by_group", "denials_known", "note"),
+    [
+        (False, True, ""),
+        (True, True, _BY_GROUP),
+        (False, False, _MAY_NOT_READ),
+        (True, False, f"{_BY_GROUP} {_MAY_NOT_READ}"),
+    ],
+)
+def test_what_else_is_to_be_said_of_a_role_stands_beside_it(*, by_group: bool, denials_known: bool, note: str) -> None:
+    kind = "Group" if by_group else "ServicePrincipal"
+    found = replace(facts(given_role(OWNER, principal_type=kind)), denials_known=denials_known)
+    assert judge(found).note == note
+
+
+def test_the_identity_is_told_in_the_spelling_in_which_it_is_compared() -> None:
+    problem = Explanation("AuthorizationFailed", "No.")
+    assert judge(facts(given_role(OWNER)), principal=PRINCIPAL.upper()).principal_id == PRINCIPAL
+    assert role_not_known(PRINCIPAL.upper(), problem, None) == RoleReport(
+        RoleStanding.UNKNOWN, PRINCIPAL, unclear=problem
+    )
+
+
+def test_without_an_identity_before_or_now_nothing_is_called_former() -> None:
+    for before, principal in ((RoleReport(RoleStanding.UNKNOWN), PRINCIPAL), (judge(facts()), "")):
+        report = judge(facts(), replace(before, missing_since=NOW - CONFIRMATION), principal=principal)
+        assert (report.former_principal_id, report.missing_since) == ("", NOW)
+
+
 # In the report of the account.
 
 
