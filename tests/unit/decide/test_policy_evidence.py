@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -61,3 +62,27 @@ def test_a_look_is_fresh_if_it_is_the_latest_and_has_seen_something() -> None:
     assert not is_fresh(evidence, _LOST)
     assert not is_fresh(None, _GONE)
     assert not is_fresh(evidence, Look(NOW - timedelta(minutes=1), Verdict.GONE))
+
+
+def test_evidence_keeps_the_first_and_the_latest_look_that_said_the_same_and_its_last_words() -> None:
+    hour = timedelta(hours=1)
+    known = {"v": Evidence(Finding.LEFT, NOW, NOW + hour, "old words"), "other": Evidence(Finding.GONE, NOW, NOW, "x")}
+    words = "spec.vaultSelector does not select it"
+
+    later = learn(known, {"v": Look(NOW + 2 * hour, Verdict.THERE, vault_of())}, _SPEC)
+    earlier = learn(known, {"v": Look(NOW, Verdict.THERE, vault_of())}, _SPEC)
+    other = learn(known, {"v": Look(NOW + 2 * hour, Verdict.GONE)}, _SPEC)
+
+    assert later == known | {"v": Evidence(Finding.LEFT, NOW, NOW + 2 * hour, words)}
+    assert earlier == known | {"v": Evidence(Finding.LEFT, NOW, NOW + hour, words)}
+    assert other == known | {"v": Evidence(Finding.GONE, NOW + 2 * hour, NOW + 2 * hour, "the vault was deleted")}
+    assert learn(known, {"v": _MEANT}, _SPEC) == {"other": known["other"]}
+    assert learn(known, {"v": _LOST}, _SPEC) == learn(known, {"v": Look(NOW, Verdict.THERE)}, _SPEC) | {"v": known["v"]}
+    assert learn({}, {"v": _MEANT}, _SPEC) == {}
+
+
+def test_that_a_vault_replicates_nothing_proves_nothing() -> None:
+    spec = policy_of(vaultSelector={"replication": "Present"}).spec
+    idle = replace(vault_of(), replicates=False)
+
+    assert learn({}, {"v": Look(NOW, Verdict.THERE, idle)}, spec) == {}

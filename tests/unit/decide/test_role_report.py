@@ -300,9 +300,8 @@ def test_that_it_is_denied_is_said_with_who_is_to_exclude_whom() -> None:
 def test_that_no_role_is_seen_is_said_with_why_that_may_be(*, is_elsewhere: bool) -> None:
     vault = parse_vault_id(VAULT.text.replace(VAULT.subscription, ANOTHER)) if is_elsewhere else VAULT
     lighthouse = "Roles that were delegated by Azure Lighthouse are not listed."
-    why = (
-        lighthouse if is_elsewhere else "A new assignment takes up to ten minutes to show: it is looked for once more."
-    )
+    soon = "A new assignment takes up to ten minutes to show: it is looked for once more."
+    why = lighthouse if is_elsewhere else soon
 
     assert judge(facts(), vault=vault) == RoleReport(
         RoleStanding.NOT_SEEN,
@@ -311,7 +310,7 @@ def test_that_no_role_is_seen_is_said_with_why_that_may_be(*, is_elsewhere: bool
         missing_since=NOW,
         unclear=Explanation(
             "RoleNotSeen",
-            f"No role of the identity of Automation account aa-dr on the vault is to be seen. {lighthouse if is_elsewhere else soon} If it has none: "
+            f"No role of the identity of Automation account aa-dr on the vault is to be seen. {why} If it has none: "
             f"{_GRANT.replace(VAULT.text, vault.text)}.",
         ),
     )
