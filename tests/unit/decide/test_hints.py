@@ -182,3 +182,59 @@ def test_no_namespace_has_more_than_its_share_and_none_goes_without(namespaces: 
 )
 def test_a_log_is_read_where_it_costs_less_than_it_gives(mode: str, vaults: int, watched: bool) -> None:
     assert is_watched(HintMode(mode), vaults) is watched
+
+
+def test_it_is_counted_what_the_entries_meant_and_told_which_of_them_gave_reason_to_look() -> None:
+    seen = SeenEntries()
+    seen.add(entry(id="before"))
+    change, later = entry(id="1"), entry(id="2", at=NOW + SECOND)
+    of_account = entry("Microsoft.Automation/automationAccounts/write", ACCOUNT_ID, id="3")
+    ours, failed = entry(id="4", request_id="ours"), entry(id="5", status="Failed")
+    entries = [entry(id="before"), change, ours, change, failed, of_account, later, ours]
+
+    hints, meanings = sort_entries(entries, seen, own)
+
+    assert hints == {A_VAULT: [change, later], AN_ACCOUNT: [of_account]}
+    assert meanings == {Meaning.CHANGE: 3, Meaning.OWN: 1, Meaning.OTHER: 1, Meaning.REPEATED: 3}
+    assert [each in seen for each in (change, later, of_account, ours, failed)] == [False, False, False, True, True]
+
+
+def test_what_is_seen_again_is_forgotten_later() -> None:
+    seen = SeenEntries(most=2)
+    first, second, third = (entry(id=str(number)) for number in range(3))
+    for each in (first, second, first, third):
+        seen.add(each)
+    assert [each in seen for each in (first, second, third)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("steps", "delays"),
+    [
+        ([(0, 5)], [5]),
+        ([(0, 5), (0, 0), (3, 0), (5, 0)], [5, 5, 2, 60]),  # it is about to be woken, and then just was
+        ([(0, 5), (6, 9)], [5, 59]),
+        ([(0, 0), (59, 9), (70, 3)], [0, 9, 58]),
+        ([(0, 0), (60, 0)], [0, 0]),
+        ([(0, 0), (61, 7)], [0, 7]),
+        ([(900, 0), (0, 0)], [0, 900]),  # a clock that went back
+        ([(901, 0), (0, 0)], [0, 0]),
+    ],
+)
+def test_who_is_about_to_be_woken_waits_for_that_and_who_just_was_for_a_minute(
+    steps: list[tuple[int, int]], delays: list[int]
+) -> None:
+    wakes = WakeTimes()
+    given = [wakes.delay("v", NOW + at * SECOND, at_random * SECOND) for at, at_random in steps]
+    assert given == [delay * SECOND for delay in delays]
+
+
+def test_vaults_that_were_woken_long_ago_are_forgotten_when_there_are_many() -> None:
+    wakes, later = WakeTimes(), NOW + 30 * SECOND
+    for number in range(20_000):
+        wakes.delay(f"v-{number}", NOW, timedelta())
+    wakes.delay("late", later, timedelta())
+    assert [wakes.delay(key, later, timedelta()) for key in ("v-0", "late")] == [30 * SECOND, 60 * SECOND]
+
+
+def test_by_default_sixty_vaults_of_a_namespace_are_woken_at_a_time() -> None:
+    assert within_share(range(100), lambda _: "team") == list(range(60))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vault_autoupdate.decide.runbook_schedule import (
     SOONEST,
+    Finding,
     Standing,
     Target,
     can_be_asked_for,
@@ -27,6 +28,7 @@ from vault_autoupdate.decide.runbook_schedule import (
     not_accepted,
     runs_on_time,
 )
+from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.schedule_writes import ScheduleWrites
 from vault_autoupdate.model.arm_id import parse_automation_account_id
 from vault_autoupdate.model.azure import RUNBOOK, ContainerMapping, Schedule, ScheduleLink
@@ -212,9 +214,16 @@ def test_what_azure_says_after_a_change_has_to_be_right() -> None:
     assert not_accepted(before, replace(before, enabled=False), NIGHTLY, NOW) == "it is disabled since"
     unsaid = "Azure does not say any more whether it is enabled"
     assert not_accepted(before, replace(before, enabled=None), NIGHTLY, NOW) == unsaid
-    assert "time zone" in not_accepted(before, replace(before, time_zone="UTC"), NIGHTLY, NOW)
+    elsewhere = replace(before, time_zone="UTC", interval=2)
+    assert not_accepted(before, elsewhere, NIGHTLY, NOW) == (
+        "its time zone, interval did not change: it runs every 2 days at 01:30 UTC"
+    )
     late = datetime(2026, 3, 28, 9, tzinfo=UTC)
-    assert "runs next" in not_accepted(before, replace(before, next_run=late), NIGHTLY, NOW)
+    assert not_accepted(before, replace(before, next_run=late), NIGHTLY, NOW) == (
+        "Azure says that it runs next at 2026-03-28T09:00:00Z"
+    )
+    unknown = replace(before, enabled=None)
+    assert not_accepted(unknown, unknown, NIGHTLY, NOW) == "", "it did not say so before either"
 
 
 def test_no_next_run_is_no_proof_of_anything() -> None:
@@ -235,6 +244,16 @@ def test_no_next_run_is_no_proof_of_anything() -> None:
         (replace(moved(NIGHTLY, NOW), interval=3), "every 3 days at 02:30 Europe/Berlin"),
         (replace(moved(NIGHTLY, NOW), time_zone="UTC+08:00"), "every day at 01:30 UTC (in time zone UTC+08:00)"),
         (Schedule("s"), "every time at an unknown time"),
+        (Schedule("s", frequency="Month", interval=2), "every 2 months at an unknown time"),
+        (Schedule("s", interval=2), "every 2 times at an unknown time"),
+        (Schedule("s", frequency="Week", week_days=frozenset({"monday"})), "every week on MON at an unknown time"),
+        (Schedule("s", frequency="Day", week_days=frozenset({"monday"})), "every day at an unknown time"),
+        (
+            Schedule("s", frequency="Week", interval=2, start=NOW, week_days=frozenset({"friday", "monday"})),
+            "every 2 weeks on MON, FRI at 12:00 UTC (in time zone not given)",
+        ),
+        (Schedule("s", frequency="x" * 300), f"every {'x' * 191}…"),
+        (Schedule("s", frequency="x" * 300, start=NOW, time_zone="UTC"), f"every {'x' * 191}…"),
     ],
 )
 def test_a_schedule_is_told_in_words(schedule: Schedule, said: str) -> None:
@@ -270,7 +289,59 @@ def test_only_schedules_of_mappings_in_scope_are_meant() -> None:
         mapping(8),
     ]
     found = find_targets(spec(), [*others, *meant], ACCOUNT, {mapping(8).key})
-    assert [target.name for target in found] == ["Schedule-1", "Schedule-2"]
+    assert found == [
+        Target(f"Schedule-{number}", meant[number - 1].path, frozenset({f"job-{number}"}), NIGHTLY) for number in (1, 2)
+    ]
+
+
+def test_a_mapping_that_names_a_schedule_and_no_job_schedule_is_meant_too() -> None:
+    (target,) = find_targets(spec(), [mapping(1, job_schedule_name="")], ACCOUNT, ())
+    assert target.job_schedules == frozenset()
+    assert target.key == "schedule-1"
+
+
+@pytest.mark.parametrize(
+    ("links", "named"),
+    [
+        ({"b": "Zebra", "a": "Cleanup"}, "Cleanup, Zebra"),
+        ({"a": "Cleanup", "b": "Cleanup"}, "Cleanup"),
+        ({"a": ""}, "a runbook without a name"),
+        ({"a": "x" * 300}, f"{'x' * 197}…"),
+    ],
+)
+def test_all_that_a_schedule_starts_besides_is_named(links: dict[str, str], named: str) -> None:
+    foreign = OWN | {key: ScheduleLink("schedule-1", runbook) for key, runbook in links.items()}
+    assert judge(TARGET, MIDNIGHT, foreign, ScheduleWrites(), NOW) == Finding(
+        TARGET,
+        Standing.SHARED,
+        "every day at 00:00 Etc/UTC",
+        f"It starts {named} as well: give that a schedule of its own.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "on", "expected"),
+    [
+        ("23:59", (Weekday.SUNDAY,), {Weekday.MONDAY}),
+        ("23:59", (Weekday.MONDAY, Weekday.WEDNESDAY), {Weekday.TUESDAY, Weekday.THURSDAY}),
+        ("00:00", (Weekday.SUNDAY,), {Weekday.SUNDAY}),
+    ],
+)
+def test_where_a_share_leads_past_midnight_the_days_move_on(at: str, on: Any, expected: set[Weekday]) -> None:
+    name = next(f"m{number}" for number in range(99) if 0.5 < fraction_of(f"m{number}") < 0.9)
+    wanted = declared_for(spec(time=at, spread="4m", days=on), name)
+    minutes = (
+        {"23:59": time(0, 1), "00:00": time(0, 2)}
+        if fraction_of(name) < 0.75
+        else {"23:59": time(0, 2), "00:00": time(0, 3)}
+    )
+    assert (wanted.time, set(wanted.days)) == (minutes[at], expected)
+
+
+def test_a_first_run_is_a_quarter_of_an_hour_ahead_at_least() -> None:
+    at = WallSchedule(time(12, 15), "UTC")
+    assert next_start(at, NOW) == NOW + SOONEST
+    assert next_start(at, NOW + timedelta(seconds=1)) == NOW + SOONEST + timedelta(days=1)
 
 
 def test_a_schedule_that_mappings_share_goes_by_the_first_of_them() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import VAULT_ID, resource
 from vault_autoupdate.decide.shards import Claim, ShardRules, SubscriptionTable
-from vault_autoupdate.decide.tenancy import TenancyRules
+from vault_autoupdate.decide.tenancy import Refusal, ResourceCredentials, TenancyRules
 from vault_autoupdate.model.arm_id import fold, parse_vault_id
 from vault_autoupdate.model.conditions import Reason
 from vault_autoupdate.model.resource import ResourceKey
@@ -78,35 +79,64 @@ def test_a_subscription_belongs_to_the_shard_of_its_oldest_resource_and_to_no_ot
         assert table.hands(subscription) == {each.in_hands_of for each in of_it if each.in_hands_of is not None}
 
 
-def test_the_resource_of_another_shard_is_told_whose_its_subscription_is_and_what_to_do() -> None:
+_NAMED = parse_vault_id(VAULT_ID).subscription
+
+
+@pytest.mark.parametrize(
+    ("holder", "own", "belongs", "label", "to"),
+    [
+        ("a", "", "shard a", "the label asr.vault-autoupdate.io/shard=a", "the main shard"),
+        ("", "b", "the main shard", "no label asr.vault-autoupdate.io/shard", "shard b"),
+        ("a", "b", "shard a", "the label asr.vault-autoupdate.io/shard=a", "shard b"),
+    ],
+)
+def test_the_resource_of_another_shard_is_told_whose_its_subscription_is_and_what_to_do(
+    holder: str, own: str, belongs: str, label: str, to: str
+) -> None:
     table = SubscriptionTable()
-    table.put(_claim("first", age=1, shard="a"))
-    table.put(_claim())
+    table.put(_claim("first", age=1, shard=holder))
+    table.put(_claim(shard=own))
 
-    refusal = ShardRules(TenancyRules(), table).refusal(resource())
+    refusal = ShardRules(TenancyRules(shard=own), table).refusal(resource())
 
-    assert refusal is not None
-    assert refusal.reason == Reason.SUBSCRIPTION_IN_OTHER_SHARD
-    assert refusal.message.startswith(
-        f"Nothing is done: subscription {parse_vault_id(VAULT_ID).subscription} belongs to shard a, as VaultAutoUpdate "
-        "team/first is the oldest resource in it."
+    assert refusal == Refusal(
+        Reason.SUBSCRIPTION_IN_OTHER_SHARD,
+        f"Nothing is done: subscription {_NAMED} belongs to {belongs}, as VaultAutoUpdate team/first is the oldest "
+        "resource in it. A subscription is never split among shards, since its request limits count for all of its "
+        f"vaults together. Give this resource {label}, or move all resources in it to {to}.",
     )
-    assert refusal.message.endswith(
-        "Give this resource the label asr.vault-autoupdate.io/shard=a, or move all resources in it to the main shard."
+    assert ShardRules(TenancyRules(shard=holder), table).refusal(resource()) is None
+
+
+@pytest.mark.parametrize(("shard", "words"), [("", "the main shard"), ("a", "shard a")])
+def test_while_another_shard_may_be_at_work_in_it_nothing_is_begun_in_a_subscription(shard: str, words: str) -> None:
+    rules = ShardRules(TenancyRules(shard=shard), contested={SUBSCRIPTION: 0.0})
+    rules.table.put(_claim(shard=shard))
+
+    assert rules.refusal(resource()) == Refusal(
+        Reason.SUBSCRIPTION_IN_OTHER_SHARD,
+        f"Nothing is done yet: subscription {_NAMED} has come to {words}, and the one that worked in it has to let go "
+        "of it first.",
     )
-    assert ShardRules(TenancyRules(shard="a"), table).refusal(resource()) is None
-
-
-def test_while_another_shard_may_be_at_work_in_it_nothing_is_begun_in_a_subscription() -> None:
-    rules = ShardRules(TenancyRules(), contested={SUBSCRIPTION: 0.0})
-    rules.table.put(_claim())
-
-    refusal = rules.refusal(resource())
-
-    assert refusal is not None
-    assert "has come to the main shard" in refusal.message
     rules.contested.clear()
     assert rules.refusal(resource()) is None
+
+
+def test_what_nobody_claims_is_nobodys_and_what_the_settings_refuse_is_told_first() -> None:
+    assert ShardRules(TenancyRules()).refusal(resource()) is None
+    required = TenancyRules(credentials=ResourceCredentials.REQUIRED)
+    table = SubscriptionTable()
+    table.put(_claim(shard="a"))
+    refusal = ShardRules(required, table).refusal(resource())
+    assert refusal == required.refusal(resource()) is not None
+
+
+def test_a_resource_that_comes_goes_and_comes_again_is_known_as_it_was() -> None:
+    table, first, second = SubscriptionTable(), _claim(shard="a"), _claim(age=3, subscription="other")
+
+    assert (table.get(first.key), table.put(first), table.get(first.key)) == (None, None, first)
+    assert (table.put(second), table.get(first.key), table.holder(SUBSCRIPTION)) == (first, second, None)
+    assert (table.drop(first.key), table.drop(first.key), table.subscriptions()) == (second, None, [])
 
 
 def test_ten_thousand_resources_of_one_subscription_cost_the_next_one_no_look_at_each() -> None:
