@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from vault_autoupdate.arm.wire.error_body import ErrorBody, read_error_body
+from vault_autoupdate.arm.wire.pause import pause_asked_for
 from vault_autoupdate.model import bounds
 from vault_autoupdate.model.errors import ArmError, Disposition
 from vault_autoupdate.model.text import clean
 
-_DENIED = re.compile(r"perform action '(?P<action>[^']{1,200})' over scope '(?P<scope>[^']{1,600})'")
-_DENY_ASSIGNMENT = re.compile(r"deny assignment with name '(?P<name>[^']{1,200})'", re.IGNORECASE)
-_NUMBER = re.compile(r"(?P<number>\d{1,12}(\.\d{1,9})?)(\s*((?P<ms>ms)|s))?", re.ASCII)
-_AGAIN_AFTER = re.compile(r"try again (after|in) '?(?P<seconds>\d{1,6})'? seconds", re.IGNORECASE | re.ASCII)
+_DENIED = re.compile(
+    r"not have (authorization|permission) to perform action(\(s\))? '(?P<action>[^']{1,200})' "
+    r"(over scope|on the linked scope\(s\)) '(?P<scope>[^']{1,600})'"
+)
+_DENY_ASSIGNMENT = re.compile(r"deny assignment with name '(?P<name>.{1,200}?)'( and Id\b|[\s.,;]*$)", re.IGNORECASE)
 _DESCRIPTION = re.compile(r'error_description="(?P<text>[^"]{1,2000})"', re.IGNORECASE)
-_LONGEST_PAUSE: Final = 3600.0
-"""Seconds. Nothing that ARM throttles is throttled for longer."""
 
-__all__ = ["classify", "error_in_success", "is_unknown_to_site_recovery", "retry_after"]
+__all__ = ["classify", "error_in_success", "is_unknown_to_site_recovery"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,7 @@ _UNKNOWN_TO_SITE_RECOVERY: Final = "SubscriptionIdNotRegisteredWithSrs|FabricArm
 _DENY_ASSIGNED: Final = (
     "A deny assignment refuses this, and no role helps against it: have {deny} leave this identity out, or removed."
 )
+_LOCKED: Final = "Remove the lock, or set spec.suspend: true while it must stay."
 _NETWORK: Final = (
     "The network is refused here, not the identity: let the operator's address in, or reach Azure by a private "
     "endpoint."
@@ -99,8 +97,8 @@ _TABLE: Final = (
     # What stays until somebody acts, whatever the status that it comes with. One try is enough for all of a vault.
     _rule(
         _REFUSED,
-        "(.*_)?(ReadOnlyDisabledSubscription|(ReadOnly|Disabled)Subscription|Subscription(Is)?(Disabled|Suspended|Expired)"
-        "|DisabledSubscription.*)",
+        "(.*_)?((ReadOnly)?DisabledSubscription.*|ReadOnlySubscription|SpendingLimit.*|Subscription(Is|In|Not)?"
+        "(Disabled|Suspended|Expired|PastDue|Warned|Cancell?ed|Deleted|Enabled|Active|ReadOnly)(State)?)",
         Disposition.SLOW,
         "The subscription is disabled: whoever pays for it enables it again (portal: Cost Management + Billing). Until "
         "then set spec.suspend: true, or leave it: it is looked at again at the interval.",
@@ -116,7 +114,7 @@ _TABLE: Final = (
     ),
     _rule(
         _REFUSED,
-        ".*(BeingDeleted|BeingRemoved|Deprovisioning|MarkedForDelet.*|SoftDeleted|InSoftDeletedState).*",
+        ".*(BeingDeleted|BeingRemoved|Deleting|DeletionInProgress|Deprovisioning|MarkedForDelet|SoftDelete).*",
         Disposition.SLOW,
         "Something that the vault lies in, or the vault itself, is being deleted: delete this resource too if that is "
         "meant.",
@@ -124,26 +122,28 @@ _TABLE: Final = (
     ),
     _rule(
         _REFUSED,
-        ".*(BeingMoved|MoveInProgress|BeingMigrated|MigrationInProgress).*",
+        ".*(BeingMoved|Move(Resources?)?(InProgress|Pending)|BeingMigrated|MigrationInProgress).*",
         Disposition.SLOW,
         "Wait for the move to end (Azure allows four hours for it); if the vault's id changes by it, name the new one "
         "in a new resource.",
         all_alike=True,
     ),
     _rule(
-        409,
+        (403, 409),
         ".*",
         Disposition.SLOW,
         "Wait for the deletion or the move to end; if the vault is gone for good, delete this resource.",
-        words=r"\b(being|is) (deleted|moved|migrated|deprovisioned)|deprovisioning state|until (the )?move",
+        words=r"\b(being|is) (deleted|moved|migrated|deprovisioned)|(deprovisioning|soft.?deleted?) state"
+        r"|until (the )?move",
         all_alike=True,
     ),
     _rule(
-        409,
+        (403, 409),
         ".*",
         Disposition.SLOW,
         "Have whoever pays for the subscription enable it again, or register what the message names.",
-        words=r"subscription\b.*\b(is|was|has been) (disabled|suspended)|marked as read.?only|not registered to use",
+        words=r"subscription\b.*\b(is|was|has been) (disabled|suspended|cancell?ed)|marked as read.?only"
+        r"|not registered to use",
         all_alike=True,
     ),
     _rule(
@@ -154,18 +154,51 @@ _TABLE: Final = (
         "azure.workload.identity/tenant-id) to the subscription's tenant.",
     ),
     _rule(
+        _REFUSED,
+        ".*",
+        Disposition.SLOW,
+        "Azure asks for multi-factor authentication: log in again with it (az logout, then az login). Identities of "
+        "workloads are not asked for it.",
+        words=r"\bMFA\b|multi-?factor|AADSTS500(74|76|79)\b",
+        all_alike=True,
+    ),
+    _rule(
+        (401, 403),
+        ".*",
+        Disposition.SLOW,
+        "A rule of Conditional Access keeps this identity out: ask the administrators of the tenant.",
+        words=r"conditional access|AADSTS(53\d{3,4}|50158)\b",
+        all_alike=True,
+    ),
+    _rule(
+        401,
+        ".*",
+        Disposition.SLOW,
+        "Azure's clock and the one here differ, or the identity endpoint gives out tokens that have ended: set "
+        "the machine's clock (NTP).",
+        words=r"not yet valid|\bnbf\b|expiry|has expired",
+    ),
+    _rule(
         401,
         ".*",
         Disposition.SLOW,
         "ARM refused the token, also a fresh one: check cloud, audience and the identity's tenant.",
     ),
-    _rule(
-        (403, 409),
-        ".*Locked",
-        Disposition.SLOW,
-        "Remove the lock, or set spec.suspend: true while it must stay.",
-    ),
+    # Of a lock on one mapping alone the others know nothing.
+    _rule((403, 409), ".*Locked", Disposition.SLOW, _LOCKED, words="locked: '[^']{1,300}/vaults/[^/']{1,100}/"),
+    _rule((403, 409), ".*Locked", Disposition.SLOW, _LOCKED, all_alike=True),
+    _rule((403, 409), ".*", Disposition.SLOW, _LOCKED, words=r"\b(read.?only|delete) lock\b", all_alike=True),
     # A 403 that no role mends, or one that does.
+    _rule(403, ".*DenyAssignment.*", Disposition.SLOW, _DENY_ASSIGNED, all_alike=True),
+    _rule(403, ".*", Disposition.SLOW, _DENY_ASSIGNED, words="deny assignment", all_alike=True),
+    _rule(
+        403,
+        "(Linked)?AuthorizationFailed",
+        Disposition.SLOW,
+        "The condition of a role assignment is not met: whoever made it has to change it, or assign the role without.",
+        words=r"\bcondition\b.*\bnot (fulfilled|met|satisfied)",
+        all_alike=True,
+    ),
     _rule(
         403,
         "(Linked)?AuthorizationFailed",
@@ -174,34 +207,15 @@ _TABLE: Final = (
     ),
     _rule(
         _REFUSED,
-        ".*",
-        Disposition.SLOW,
-        "Azure asks for multi-factor authentication: log in again with it (az logout, then az login). Identities of "
-        "workloads are not asked for it.",
-        words=r"\bMFA\b|multi-?factor",
-        all_alike=True,
-    ),
-    _rule(
-        _REFUSED,
         ".*DisallowedBy.*|.*PolicyViolation.*",
         Disposition.SLOW,
         "Azure Policy refuses this, and no role helps against it: have the vault exempted from {policy}.",
         all_alike=True,
     ),
-    _rule(403, ".*DenyAssignment.*", Disposition.SLOW, _DENY_ASSIGNED, all_alike=True),
-    _rule(403, ".*", Disposition.SLOW, _DENY_ASSIGNED, words="deny assignment", all_alike=True),
-    _rule(
-        (401, 403),
-        ".*",
-        Disposition.SLOW,
-        "A rule of Conditional Access keeps this identity out: ask the administrators of the tenant.",
-        words=r"conditional access|AADSTS53\d{3}\b",
-        all_alike=True,
-    ),
     _rule(
         403,
         ".*(Firewall|Public(Network)?Access|Private(Link|Endpoint)|NetworkSecurityPerimeter|ClientIp|IpAddress"
-        "|NetworkAcl|ByConnection).*",
+        "|NetworkAcl|NetworkAuthorization|ByConnection).*",
         Disposition.SLOW,
         _NETWORK,
         all_alike=True,
@@ -270,7 +284,7 @@ def classify(status: int, body: bytes, headers: Mapping[str, str]) -> ArmError:
         body: as it came; ARM's envelope, Site Recovery's older one, HTML, cut off, anything.
         headers: with names in lower case.
     """
-    return _error(status, read_error_body(body), headers)
+    return _error(status, read_error_body(body, headers.get("content-type", "")), headers)
 
 
 def error_in_success(document: object, status: int, body: bytes, headers: Mapping[str, str]) -> ArmError | None:
@@ -284,10 +298,19 @@ def error_in_success(document: object, status: int, body: bytes, headers: Mappin
         body: as it came.
         headers: with names in lower case.
     """
-    if not isinstance(document, dict) or any(document.get(name) is not None for name in ("value", "properties")):
+    if isinstance(document, dict) and _holds_what_was_asked_for(document):
         return None
-    said = read_error_body(body)
+    said = read_error_body(body) if isinstance(document, dict | list) else ErrorBody()
     return _error(status, said, headers) if said.is_error else None
+
+
+def _holds_what_was_asked_for(document: Mapping[str, object]) -> bool:
+    """Whether it is a page or a resource. An empty page beside an error would pass for a vault with nothing in it."""
+    value, properties = document.get("value"), document.get("properties")
+    error = document.get("error")
+    if isinstance(error, Mapping) and any(error.values()):
+        return bool(isinstance(value, list) and value) or bool(properties)
+    return isinstance(value, list) or properties is not None
 
 
 def is_unknown_to_site_recovery(error: ArmError) -> bool:
@@ -314,7 +337,7 @@ def _error(status: int, said: ErrorBody, headers: Mapping[str, str]) -> ArmError
         recommended_action=_action(
             said, message, rule, challenged="insufficient_claims" in headers.get("www-authenticate", "")
         ),
-        retry_after=_pause(headers, message),
+        retry_after=pause_asked_for(headers, message),
         codes=told.codes,
         activity_id=said.activity_id,
         all_alike=rule is not None and rule.all_alike,
@@ -345,46 +368,3 @@ def _said_elsewhere(headers: Mapping[str, str]) -> str:
     """What an answer without a body says in its headers."""
     described = _DESCRIPTION.search(headers.get("www-authenticate", ""))
     return clean(described["text"], bounds.READ_TEXT) if described else ""
-
-
-def _pause(headers: Mapping[str, str], message: str) -> float | None:
-    """Seconds that the server asks for in its headers, or else in words, as ARM does it too."""
-    asked = retry_after(headers)
-    if asked is None and (told := _AGAIN_AFTER.search(message)):
-        return min(float(told["seconds"]), _LONGEST_PAUSE)
-    return asked
-
-
-def _quota_resets_after(headers: Mapping[str, str]) -> float | None:
-    """Resource Graph's own header, ``hh:mm:ss``; whether its 429 has ``Retry-After`` as well is documented nowhere."""
-    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d)", headers.get("x-ms-user-quota-resets-after", ""), re.ASCII)
-    return None if match is None else min(int(match[1]) * 3600 + int(match[2]) * 60.0 + int(match[3]), _LONGEST_PAUSE)
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds from ``Retry-After`` or its millisecond variants, as azure-core reads them; None without a usable one.
-
-    A date (RFC 9110, 10.2.3) is taken as so long after the answer's own ``Date``, since the clocks of two machines
-    differ. A value beyond an hour counts as an hour: a mistaken header must not silence a vault for a year.
-
-    Args:
-        headers: with names in lower case.
-        now: the present, where the answer has no date of its own; None for this machine's clock.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("x-ms-retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if number := _NUMBER.fullmatch(text):
-            return min(float(number["number"]) * (1e-3 if number["ms"] else unit), _LONGEST_PAUSE)
-    if (until := _date(headers.get("retry-after", ""))) is None:
-        return _quota_resets_after(headers)
-    pause = (until - (_date(headers.get("date", "")) or now or datetime.now(UTC))).total_seconds()
-    return min(max(pause, 0.0), _LONGEST_PAUSE)
-
-
-def _date(text: str) -> datetime | None:
-    """A date of HTTP, in any of its three forms, or of ISO 8601."""
-    for read in (parsedate_to_datetime, datetime.fromisoformat):
-        with suppress(ValueError, TypeError, IndexError, OverflowError):
-            date = read(text.strip())
-            return date if date.tzinfo else date.replace(tzinfo=UTC)
-    return None
