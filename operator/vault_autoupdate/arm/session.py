@@ -23,7 +23,9 @@ from vault_autoupdate.arm.deadline import DeadlineSession
 from vault_autoupdate.arm.greeting import greet, way_to
 from vault_autoupdate.arm.identity.tokens import TokenSource
 from vault_autoupdate.arm.wire.challenge import claims_of
+from vault_autoupdate.arm.wire.error_body import read_error_body
 from vault_autoupdate.arm.wire.errors import classify, error_in_success
+from vault_autoupdate.model import bounds
 from vault_autoupdate.model.checkup import Greeting, Way
 from vault_autoupdate.model.errors import CredentialError, MalformedReply, NotLeading, Unreachable, UntrustedLink
 from vault_autoupdate.model.text import clean, whole_number
@@ -93,8 +95,10 @@ class ArmReply:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             kind = self.headers.get("content-type", "no content type")
+            said = clean(read_error_body(self.body, kind).message, bounds.SAID)
             raise MalformedReply(
-                f"ARM answered {self.status} with {len(self.body)} bytes ({clean(kind, 80)}) that are not JSON.",
+                f"ARM answered {self.status} with {len(self.body)} bytes ({clean(kind, 80)}) that are not JSON"
+                f"{f': {said}' if said else '.'}",
                 recommended_action="If this stays, look for a proxy that answers in ARM's place.",
             ) from error
 

@@ -65,6 +65,18 @@ async def test_subscriptions_of_all_pages_come_with_their_states(arm: ScriptedAr
     assert [call.method for call in arm.calls] == ["GET", "GET"]
 
 
+async def test_null_in_a_list_is_nothing_and_does_not_stop_a_search(arm: ScriptedArm, discovery: ArmDiscovery) -> None:
+    arm.answer_in_turn(
+        json_reply({"value": None, "nextLink": _url("/subscriptions?$skipToken=2")}),
+        json_reply({"value": [None, {"subscriptionId": "b", "state": None}]}),
+    )
+    assert await discovery.subscriptions(CONTEXT) == {"b": ""}
+
+    arm.answer_in_turn(json_reply({"value": [None, {"id": VAULT_ID, "location": None, "tags": {"a": None}}]}))
+    (found,) = await discovery.vaults(CONTEXT, VAULT.subscription)
+    assert (found.location, found.tags) == ("", {"a": ""})
+
+
 async def test_of_what_is_in_a_group_only_subscriptions_count(arm: ScriptedArm, discovery: ArmDiscovery) -> None:
     arm.answer_in_turn(
         _page(

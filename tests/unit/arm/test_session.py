@@ -545,6 +545,22 @@ def test_a_success_that_is_not_json_is_malformed(arm: ArmServer, session: ArmSes
         session.send(_get()).document()
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html><title>Log in</title><body>to the guest network</body></html>", ": Log in to the guest network"),
+        (b"<Error><Code>Busy</Code><Message>Try later.</Message></Error>", ": Busy Try later."),
+        (b"Service busy", ": Service busy"),
+        (b"\x1f\x8b\x08\x00\x00", "."),
+    ],
+)
+def test_what_came_in_place_of_json_is_shown(body: bytes, said: str) -> None:
+    with pytest.raises(MalformedReply) as refused:
+        ArmReply(200, {"content-type": "text/html"}, body).document()
+
+    assert refused.value.message.endswith(f"that are not JSON{said}")
+
+
 def test_an_error_page_of_a_proxy_is_told_by_its_status(arm: ArmServer, session: ArmSession) -> None:
     arm.answer = lambda exchange: exchange.reply(502, b"<html>Bad Gateway</html>", Content_Type="text/html")
     with pytest.raises(ArmError) as refused:

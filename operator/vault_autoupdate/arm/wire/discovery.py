@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from vault_autoupdate.arm.wire.documents import Document, Name, read
+from vault_autoupdate.arm.wire.documents import Document, Name, Page, Text, read
 from vault_autoupdate.decide.policy_discovery import GraphPage
 from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import InvalidResourceId, parse_automation_account_id, parse_vault_id
@@ -32,7 +32,7 @@ Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
 
 class _Subscription(Document):
     subscription_id: Name
-    state: Name = ""
+    state: Text = ""
 
 
 class _Descendant(Document):
@@ -42,16 +42,12 @@ class _Descendant(Document):
 
 class _Resource(Document):
     id: str
-    location: Name = ""
+    location: Text = ""
     tags: Tags = Field(default_factory=dict)
 
 
 class _Usage(Document):
-    protected_item_count: int = 0
-
-
-class _Page(Document):
-    value: list[Any]
+    protected_item_count: int | None = None
 
 
 class _Answer(Document):
@@ -72,21 +68,21 @@ class Rows:
 
 def subscriptions(document: object) -> list[tuple[str, str]]:
     """Ids of subscriptions, in lower case, with their states."""
-    page = read(_Page, document, "a page of subscriptions")
-    found = [read(_Subscription, item, "a subscription") for item in page.value]
+    page = _entries(document, "a page of subscriptions")
+    found = [read(_Subscription, item, "a subscription") for item in page]
     return [(each.subscription_id.casefold(), each.state) for each in found]
 
 
 def descendants(document: object) -> list[str]:
     """The subscriptions, in lower case, on a page of what is in a management group."""
-    page = read(_Page, document, "a page of what is in a management group")
-    found = [read(_Descendant, item, "something in a management group") for item in page.value]
+    page = _entries(document, "a page of what is in a management group")
+    found = [read(_Descendant, item, "something in a management group") for item in page]
     return [each.name.casefold() for each in found if each.type.casefold().endswith("/subscriptions")]
 
 
 def vaults(document: object) -> list[FoundVault]:
     """The vaults on a page."""
-    return [vault(item) for item in read(_Page, document, "a page of vaults").value]
+    return [vault(item) for item in _entries(document, "a page of vaults")]
 
 
 def vault(document: object) -> FoundVault:
@@ -100,7 +96,7 @@ def vault(document: object) -> FoundVault:
 
 def accounts(document: object) -> list[FoundAccount]:
     """The Automation accounts on a page."""
-    return [account(item) for item in read(_Page, document, "a page of Automation accounts").value]
+    return [account(item) for item in _entries(document, "a page of Automation accounts")]
 
 
 def account(document: object) -> FoundAccount:
@@ -114,8 +110,8 @@ def account(document: object) -> FoundAccount:
 
 def usages(document: object) -> bool:
     """Whether a vault replicates anything."""
-    page = read(_Page, document, "the usages of a vault")
-    return any(read(_Usage, item, "a usage").protected_item_count > 0 for item in page.value)
+    page = _entries(document, "the usages of a vault")
+    return any(read(_Usage, item, "a usage").protected_item_count for item in page)
 
 
 def graph_page(document: object, headers: Mapping[str, str]) -> Rows:
@@ -128,6 +124,11 @@ def graph_page(document: object, headers: Mapping[str, str]) -> Rows:
         is_limited=headers.get("x-ms-tenant-subscription-limit-hit", "").casefold() == "true",
     )
     return Rows(answer.data, page, answer.skip_token or None)
+
+
+def _entries(document: object, what: str) -> list[Any]:
+    """The entries of a page. Of what is there every one is read: a list that lacks one proves nothing."""
+    return [entry for entry in read(Page, document, what).value or () if entry is not None]
 
 
 def _no_id(text: str) -> MalformedReply:

@@ -15,6 +15,8 @@ from vault_autoupdate.model.errors import MalformedReply
 from vault_autoupdate.model.text import clean
 
 _FIRST_YEAR, _NEVER_YEAR = 2000, 9999
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 _CHECK_VERSION: Final = "If this stays, check VAULT_AUTOUPDATE_API_VERSION and any proxy."
 
 Text = Annotated[
@@ -24,10 +26,16 @@ Text = Annotated[
 ]
 """A text that may be missing or null. Each is made fit for people here, since any may come before their eyes."""
 Number = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
+InnerList = Annotated[
+    list[T],
+    BeforeValidator(lambda value: [each for each in value if each is not None] if type(value) is list else value),
+]
+"""A list inside an entry, of what is told beside it: null in it must not make the entry unreadable."""
 Name = Annotated[str, AfterValidator(lambda text: clean(text, bounds.READ_NAME))]
 
 __all__ = [
     "Document",
+    "InnerList",
     "Name",
     "Number",
     "Page",
@@ -54,14 +62,13 @@ class Page(Document):
     next_link: str | None = None
 
 
-M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
 _PROBLEMS: Final = {
     "missing": "is missing",
     "model_type": "is not an object",
     "model_attributes_type": "is not an object",
     "dict_type": "is not an object",
     "string_type": "is not a text",
+    "string_unicode": "is not a text",
     "list_type": "is not a list",
     "bool_type": "is neither true nor false",
     "bool_parsing": "is neither true nor false",

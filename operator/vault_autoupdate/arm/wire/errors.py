@@ -14,7 +14,7 @@ from vault_autoupdate.model.errors import ArmError, Disposition
 from vault_autoupdate.model.text import clean
 
 _DENIED = re.compile(
-    r"not have (authorization|permission) to perform action(\(s\))? '(?P<action>[^']{1,200})' "
+    r"perform action(\(s\))? '(?P<action>[^']{1,200})' "
     r"(over scope|on the linked scope\(s\)) '(?P<scope>[^']{1,600})'"
 )
 _DENY_ASSIGNMENT = re.compile(r"deny assignment with name '(?P<name>.{1,200}?)'( and Id\b|[\s.,;]*$)", re.IGNORECASE)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from vault_autoupdate.arm.wire.documents import (
     Document,
+    InnerList,
     Name,
     Number,
     Text,
@@ -70,7 +71,7 @@ class _MappingProperties(Document):
     state: Text = ""
     target_protection_container_id: Text = ""
     provider_specific_details: _ProviderDetails | None = None
-    health_error_details: list[_HealthError] | None = None
+    health_error_details: InnerList[_HealthError] | None = None
 
 
 class _Mapping(Document):
@@ -111,7 +112,7 @@ class _JobProperties(Document):
     target_instance_type: Text = ""
     scenario_name: Text = ""
     activity_id: Text = ""
-    errors: list[_JobErrorDetails] | None = None
+    errors: InnerList[_JobErrorDetails] | None = None
 
 
 class _Job(Document):
@@ -145,7 +146,7 @@ class _ItemDetails(Document):
     is_agent_upgrade_retry_threshold_exhausted: bool | None = None
     is_agent_reinstall_required: bool | None = None
     reasons_blocking_reinstall: Text = Field("", alias="reasonsBlockingReInstall")
-    reasons_blocking_reinstall_details: list[_CodedError] | None = None
+    reasons_blocking_reinstall_details: InnerList[_CodedError] | None = None
 
 
 class _ItemProperties(Document):

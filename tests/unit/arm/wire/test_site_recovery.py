@@ -88,6 +88,7 @@ def test_a_recorded_vault_that_is_disabled_as_azure_leaves_it_is_as_declared() -
         {"state": None, "providerSpecificDetails": None, "healthErrorDetails": None},
         {"providerSpecificDetails": {"instanceType": None}},
         {"providerSpecificDetails": {}, "healthErrorDetails": []},
+        {"healthErrorDetails": [None]},
     ],
 )
 def test_what_is_missing_or_null_reads_as_empty(properties: dict[str, Any]) -> None:
@@ -197,6 +198,7 @@ def test_no_more_blockers_are_kept_than_anybody_reads() -> None:
         {"agentVersion": None, "agentExpiryDate": None, "agentCertificateExpiryDate": None},
         {"isReplicationAgentUpdateRequired": None, "isAgentUpgradeInProgress": None},
         {"reasonsBlockingReInstall": None, "reasonsBlockingReinstallDetails": None},
+        {"reasonsBlockingReinstallDetails": [None]},
     ],
 )
 def test_what_an_item_does_not_say_is_not_known(details: dict[str, Any]) -> None:
@@ -270,7 +272,8 @@ def test_a_page_of_jobs() -> None:
 
 
 @pytest.mark.parametrize(
-    "properties", [{}, {"errors": None}, {"errors": [{}]}, {"errors": [{"serviceErrorDetails": None}]}]
+    "properties",
+    [{}, {"errors": None}, {"errors": [{}]}, {"errors": [None, {}]}, {"errors": [{"serviceErrorDetails": None}]}],
 )
 def test_a_job_that_says_nothing_is_read_all_the_same(properties: dict[str, Any]) -> None:
     job = wire.job(_job(state=None, startTime=None, **properties))
