@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TextIO
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Final
 
 import yaml
 from yaml.composer import ComposerError
@@ -19,11 +19,13 @@ _MOST_CHARACTERS: Final = 2_000_000
 _MOST_EXPANDED: Final = 4_000_000
 """Of a document, characters and values together, once its aliases are written out: 600 bytes can mean gigabytes."""
 _MOST_DIGITS: Final = 300
+_BYTE_ORDER_MARKS = re.compile("^\ufeff+", re.MULTILINE)
+"""A document may begin with one (YAML 1.2, 5.2), and files that were put together have several."""
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
-__all__ = ["InvalidManifest", "read_manifests"]
+__all__ = ["InvalidManifest", "read_documents", "read_manifests"]
 
 
 class InvalidManifest(ValueError):
@@ -34,13 +36,13 @@ class InvalidManifest(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-def read_manifests(file: TextIO) -> list[VaultAutoUpdate]:
+def read_manifests(file: IO[str]) -> list[VaultAutoUpdate]:
     """The resources in a file; documents of other kinds are passed over.
 
     Raises:
         InvalidManifest: it is no YAML, has none of ours, or something in one of them cannot be acted on.
     """
-    wanted = [each for each in _documents(file) if isinstance(each, Mapping) and each.get("kind") == KIND]
+    wanted = [each for each in read_documents(file) if each.get("kind") == KIND]
     if not wanted:
         raise InvalidManifest([f"no {KIND} in it"])
     resources, problems = list[VaultAutoUpdate](), list[str]()
@@ -55,17 +57,32 @@ def read_manifests(file: TextIO) -> list[VaultAutoUpdate]:
     return resources
 
 
-def _documents(file: TextIO) -> list[Any]:
+def read_documents(file: IO[str]) -> list[dict[Any, Any]]:
+    """The objects in a file, those of lists too, as ``kubectl get -o yaml`` prints several.
+
+    Raises:
+        InvalidManifest: it is no YAML, or more of it than any manifest has.
+    """
     try:
-        text = file.read(_MOST_CHARACTERS + 1)
+        text = _BYTE_ORDER_MARKS.sub("", file.read(_MOST_CHARACTERS + 1))
         documents = list(yaml.load_all(text, Loader=_Loader)) if len(text) <= _MOST_CHARACTERS else []
+        objects = list(_objects(documents))
     except RecursionError:
         raise InvalidManifest(["not YAML that could be meant: it is nested too deeply"]) from None
-    except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, AttributeError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidManifest([f"not UTF-8: {error.reason} at byte {error.start:,}"]) from error
+    except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, AttributeError, LookupError) as error:
         raise InvalidManifest([f"not YAML: {error}"]) from error
     if len(text) > _MOST_CHARACTERS:
         raise InvalidManifest([f"it has more than {_MOST_CHARACTERS:,} characters: split it"])
-    return documents
+    return objects
+
+
+def _objects(documents: Iterable[object]) -> Iterator[dict[Any, Any]]:
+    for document in documents:
+        if isinstance(document, dict):
+            items = document.get("items") if str(document.get("kind")).endswith("List") else None
+            yield from _objects(items) if isinstance(items, list) else (document,)
 
 
 def _names(resources: Iterable[VaultAutoUpdate]) -> list[str]:

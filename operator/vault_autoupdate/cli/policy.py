@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from http import HTTPStatus
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import click
-import yaml
 from rich.console import Console
 
 from vault_autoupdate.cli.common import (
@@ -23,6 +21,7 @@ from vault_autoupdate.cli.common import (
     settings_options,
 )
 from vault_autoupdate.cli.discover import tell_troubles, to_csv
+from vault_autoupdate.cli.manifest import InvalidManifest, read_documents
 from vault_autoupdate.cli.view import print_json, show_legend
 from vault_autoupdate.cluster.connection import ClusterUnreadable, connect
 from vault_autoupdate.cluster.listing import list_resources
@@ -32,7 +31,7 @@ from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child, Estate
 from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL, VaultAutoUpdatePolicy, parse_policy
-from vault_autoupdate.model.resource import KIND, InvalidSpec
+from vault_autoupdate.model.resource import KIND, InvalidSpec, parse_resource
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.report.policy_report import VaultRow, rows_of
 from vault_autoupdate.report.policy_restore import read_child
@@ -142,22 +141,29 @@ def _read(source: str, namespace: str) -> tuple[VaultAutoUpdatePolicy, dict[str,
         refuse([f"{source}: {problem}" for problem in error.problems])
     resources: dict[str, tuple[Child, ...]] = {}
     for document in documents:
-        if document.get("kind") == KIND:
-            document.setdefault("metadata", {}).setdefault("namespace", "default")
-            child = read_child(document)
-            if child is not None:
-                resources[child.vault_key] = (*resources.get(child.vault_key, ()), child)
+        if document.get("kind") == KIND and (child := _child(document)):
+            resources[child.vault_key] = (*resources.get(child.vault_key, ()), child)
     return declared, resources
+
+
+def _child(document: dict[str, Any]) -> Child | None:
+    """A resource, if it can be acted on: a file need not have what the API server would not take."""
+    try:
+        parse_resource({name: part for name, part in document.items() if name != "status"})
+    except InvalidSpec:
+        return None
+    document["metadata"].setdefault("namespace", "default")
+    return read_child(document)
 
 
 def _from_file(name: str) -> list[dict[str, Any]]:
     try:
         with click.open_file(name, encoding="utf-8") as file:
-            return list(_documents(file))
+            return read_documents(file)
     except OSError as error:
         refuse([f"{name}: {error.strerror}"])
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        refuse([f"{name}: not YAML: {error}"])
+    except InvalidManifest as error:
+        refuse(f"{name}: {problem}" for problem in error.problems)
 
 
 def _from_cluster(namespace: str, name: str) -> list[dict[str, Any]]:
@@ -182,13 +188,6 @@ async def _read_cluster(namespace: str, name: str) -> list[dict[str, Any]]:
                 raise
             resources = await list_resources(api, namespace)
         return [*wanted, *resources]
-
-
-def _documents(file: IO[str]) -> Iterator[dict[str, Any]]:
-    for document in yaml.safe_load_all(file):
-        if isinstance(document, dict):
-            items = document.get("items")
-            yield from items if document.get("kind") == "List" and isinstance(items, list) else [document]
 
 
 def _show(rows: list[VaultRow], *, everything: bool) -> None:

@@ -360,6 +360,8 @@ def _problem_of(entry: Any) -> str:
             return f"{where}: required"
         case "value_error":
             return f"{where}: {entry['ctx']['error']}"
+        case "model_type" | "dict_type":
+            return f"{where}: must be an object"
         case _:
             return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
 

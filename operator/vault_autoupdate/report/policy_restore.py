@@ -71,8 +71,11 @@ def _state_of(body: Mapping[str, Any], spec: Spec, ready: Mapping[str, Any]) -> 
 
 
 def _condition(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in (body.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == kind:
-            found: Mapping[str, Any] = condition
-            return found
-    return {}
+    status = body.get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    of_kind = (
+        condition
+        for condition in (conditions if isinstance(conditions, list) else ())
+        if isinstance(condition, Mapping) and condition.get("type") == kind
+    )
+    return next(of_kind, {})

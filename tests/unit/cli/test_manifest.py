@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import VAULT_ID, manifest
+from vault_autoupdate.cli.main import main
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
 from vault_autoupdate.model.text import is_printable
 
@@ -87,7 +89,11 @@ def test_aliases_that_are_of_use_stay() -> None:
         (_with("interval: !!timestamp 2001-99-99"), "not YAML"),
         (_with("interval: !!python/object:os.system x"), "could not determine a constructor"),
         (_with("interval: !!binary AAAA"), "spec.interval: "),
+        (_with("suspend: !!bool maybe"), "not YAML"),
+        (_with("suspend: !!int ''"), "not YAML"),
+        (_with("interval: !!float ''"), "not YAML"),
         (_with("? [a]\n  : b"), "not YAML"),
+        ("kind: VaultAutoUpdate\nmetadata: [a]\nspec: x", "metadata: must be an object\nspec: must be an object"),
         (_with("? {a: b}\n  : c"), "not YAML"),
         (_with("1: 2"), "spec"),
         (_with("autoUpdate: Disabled"), "the field 'autoUpdate' is there twice"),
@@ -102,6 +108,48 @@ def test_aliases_that_are_of_use_stay() -> None:
 )
 def test_what_is_no_manifest_is_refused_in_words(text: str, said: str) -> None:
     assert said in _problems(text)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": [manifest()]},
+        {"apiVersion": "asr.vault-autoupdate.io/v1alpha1", "kind": "VaultAutoUpdateList", "items": [manifest()]},
+        {"apiVersion": "v1", "kind": "List", "items": [None, "x", {"kind": "List", "items": [manifest()]}]},
+    ],
+)
+def test_a_list_is_read_as_kubectl_prints_and_takes_it(wrapped: dict[str, Any]) -> None:
+    assert [str(each.key) for each in _read(_yaml(wrapped))] == ["asr/dr"]
+
+
+def test_files_that_were_put_together_may_each_begin_with_a_byte_order_mark() -> None:
+    one, two = manifest(), manifest(vaultResourceId=f"{VAULT_ID}-2")
+    two["metadata"]["name"] = "two"
+
+    assert len(_read(f"\ufeff{_yaml(one)}---\n\ufeff{_yaml(two)}")) == 2
+
+
+@pytest.mark.parametrize("text", ["ä: 1".encode("latin-1"), _yaml(manifest()).encode("utf-16")])
+def test_a_file_in_another_encoding_is_refused_in_words(text: bytes) -> None:
+    with pytest.raises(InvalidManifest, match=r"^not UTF-8: invalid .* byte at byte 0$"):
+        read_manifests(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", ["plan", "report"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_bomb(9, "[x,x,x,x,x,x,x,x,x,x]", "[*,*,*,*,*,*,*,*,*,*]"), "its aliases stand for more"),
+        ("[" * 10_000, "nested too deeply"),
+        ("a: 1e400\nb: 2001-99-99\nc: !!timestamp 2001-99-99", "not YAML"),
+        ("x" * 2_000_001, "more than 2,000,000 characters"),
+        ("kind: List\nitems: [1, null, [], {kind: VaultAutoUpdate}, {kind: VaultAutoUpdate, metadata: []}]", "not 0"),
+    ],
+)
+def test_the_file_of_a_policy_is_read_within_the_same_bounds(command: str, text: str, said: str) -> None:
+    result = CliRunner().invoke(main, ["policy", command, "-"], input=text)
+
+    assert (result.exit_code, said in result.stderr) == (2, True)
 
 
 def test_names_of_fields_are_made_fit_for_a_terminal() -> None:

@@ -249,6 +249,16 @@ def test_a_resource_that_somebody_wants_as_it_is_has_not_failed(spec: dict[str, 
     assert child.state is ChildState.EXCUSED
 
 
+@pytest.mark.parametrize(
+    "status", ["x", [1], {"conditions": "x"}, {"conditions": {"a": 1}}, {"conditions": [None, 1, []]}]
+)
+def test_a_status_that_is_none_as_one_in_a_file_may_be_says_nothing(status: Any) -> None:
+    child = read_child(_body(status=status))
+
+    assert child is not None
+    assert child.state is ChildState.WORKING
+
+
 def test_all_of_a_resource_is_read_that_a_plan_goes_by() -> None:
     child = read_child(_body(status=_ready("True")))
 
