@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from vault_autoupdate.model.errors import (
@@ -15,7 +17,7 @@ from vault_autoupdate.model.errors import (
     UntrustedLink,
     concerns_all,
 )
-from vault_autoupdate.model.limits import Limit
+from vault_autoupdate.model.explanation import Explanation
 
 
 def _arm(status: int, *, all_alike: bool = False) -> ArmError:
@@ -60,5 +62,27 @@ def test_what_arm_has_answered_is_kept(disposition: Disposition) -> None:
     assert (_arm(500).codes, _arm(500).absent, _arm(500).reason) == (("Code",), False, "Code")
 
 
-def test_a_limit_is_written_as_it_is_read() -> None:
-    assert (str(Limit(200, 60)), str(Limit(10_000, 3600))) == ("200/1m", "10000/1h")
+def test_an_error_is_told_with_its_number_what_to_do_and_the_activity() -> None:
+    told: dict[str, Any] = {"possible_causes": "Why.", "recommended_action": "Do it."}
+    by_number = ArmError(400, "151130", "Wrong.", disposition=Disposition.SLOW, activity_id="a-1", **told)
+    by_name = ArmError(400, "BadRequest", "Wrong.", disposition=Disposition.SLOW)
+
+    assert str(by_number) == "151130: Wrong. Do it. Activity id a-1."
+    assert str(by_name) == "Wrong."
+    assert by_number.explanation == Explanation("151130", "Wrong.", "Why.", "Do it.", "a-1")
+    assert by_number.reason == "Http400", "a reason is a word"
+    assert Unreachable("m", **told).explanation == Explanation("ArmUnreachable", "m", "Why.", "Do it.")
+
+
+@pytest.mark.parametrize(("status", "alike"), [(400, False), (401, True), (403, True), (404, False), (409, False)])
+def test_a_login_that_is_refused_is_refused_to_all(status: int, *, alike: bool) -> None:
+    error = _arm(status)
+    assert (error.all_alike, error.activity_id, error.retry_after) == (alike, "", None)
+
+
+@pytest.mark.parametrize(
+    ("disposition", "will_pass"),
+    [(Disposition.RETRY, True), (Disposition.WAIT, True), (Disposition.SLOW, False), (Disposition.STALL, False)],
+)
+def test_what_will_pass_by_itself_is_tried_again_soon(disposition: Disposition, *, will_pass: bool) -> None:
+    assert ArmError(500, "X", "m", disposition=disposition).will_pass is will_pass

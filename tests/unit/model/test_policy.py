@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.unit.builders import ACCOUNT_ID, SUBSCRIPTION
-from vault_autoupdate.model.policy import PolicySpec, Source, parse_policy
+from vault_autoupdate.model.policy import APPROVE, PolicySpec, Source, VaultAutoUpdatePolicy, parse_policy
 from vault_autoupdate.model.quantity import Quantity, parse_quantity
-from vault_autoupdate.model.resource import AutoUpdate, InvalidSpec, Mode
+from vault_autoupdate.model.resource import REQUESTED_AT, SHARD_LABEL, AutoUpdate, InvalidSpec, Mode, ResourceKey
 from workbench.kube.resources import policy_manifest
 
 _AT_NIGHT = {"time": "02:30", "timeZone": "Europe/Amsterdam"}
@@ -123,3 +124,120 @@ def test_a_scope_declares_what_it_lists_and_does_not_exclude() -> None:
 
     assert (listed.declares(SUBSCRIPTION.upper()), listed.declares(other)) == (True, False)
     assert (group.declares(SUBSCRIPTION), group.declares(other)) == (True, False)
+
+
+_PATTERN = (
+    "is no pattern of names: write 1 to 90 letters, digits, periods, underscores, hyphens and parentheses, with * for "
+    "any text and ? for any one character"
+)
+_WAY = "spec.automationAccount.0"
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"exclude": {"names": [""]}}, f"spec.exclude.names.0: '' {_PATTERN}"),
+        ({"exclude": {"names": ["x" * 91]}}, f"spec.exclude.names.0: '{'x' * 90}' {_PATTERN}"),
+        (
+            {"vaultSelector": {"matchTags": {"": ["1"]}}},
+            "spec.vaultSelector.matchTags: the name of a tag has 1 to 512 characters",
+        ),
+        (
+            {"vaultSelector": {"matchTags": {"x" * 513: ["1"]}}},
+            "spec.vaultSelector.matchTags: the name of a tag has 1 to 512 characters",
+        ),
+        (
+            {"vaultSelector": {"matchTags": {"x" * 512: []}}},
+            f"spec.vaultSelector.matchTags: '{'x' * 80}' must have at least one value",
+        ),
+        (
+            {"vaultSelector": {"matchTags": {"a": ["1"], "A": ["2"]}}},
+            "spec.vaultSelector.matchTags: Azure takes names of tags that differ only in letter case for the same one",
+        ),
+        (
+            {"scope": {"subscriptions": ["x" * 99]}},
+            f"spec.scope.subscriptions.0: '{'x' * 80}' is not the GUID of a subscription",
+        ),
+        (
+            {"scope": {"managementGroups": [" " * 99]}},
+            (
+                f"spec.scope.managementGroups.0: '{' ' * 90}' cannot be a name (not the display name): letters, digits "
+                "and -_.() only"
+            ),
+        ),
+        (
+            {"automationAccount": [{}]},
+            f"{_WAY}: must have exactly one of vaultTag, accountTag, namePattern, resourceId and current",
+        ),
+        (
+            {"automationAccount": [{"vaultTag": "a", "namePattern": "a"}]},
+            f"{_WAY}: must have exactly one of vaultTag, accountTag, namePattern, resourceId and current",
+        ),
+        (
+            {"automationAccount": [{"current": True, "resourceGroup": "rg"}]},
+            f"{_WAY}: resourceGroup goes with namePattern alone",
+        ),
+        (
+            {"automationAccount": None},
+            "spec: automationAccount must have at least one way to the account where autoUpdate is Enabled",
+        ),
+        (
+            {"rules": [{"agentUpdates": _WINDOW}]},
+            "spec: agentUpdates goes with autoUpdate Disabled alone: else Site Recovery updates by itself",
+        ),
+        (
+            {"rules": [{"autoUpdate": "Disabled", "runbookSchedule": _AT_NIGHT}]},
+            "spec: runbookSchedule goes with autoUpdate Enabled alone: else Site Recovery has no schedule",
+        ),
+        (
+            {"limits": {"maxRemovals": "x" * 30}},
+            f"spec.limits.maxRemovals: '{'x' * 20}' is neither a whole number nor a percentage: write it like 2 or 5%",
+        ),
+    ],
+)
+def test_each_problem_says_what_to_write(spec: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidSpec) as refusal:
+        parse_policy(_body(**spec))
+
+    assert refusal.value.problems == [problem]
+
+
+def test_names_of_tags_and_patterns_at_their_bounds_are_taken() -> None:
+    spec = parse_policy(
+        _body(vaultSelector={"matchTags": {"x" * 512: ["1"], "a": ["1"]}, "names": ["x" * 90, "A-1_(.)*?"]})
+    ).spec
+    assert spec.vault_selector.names == ("x" * 90, "A-1_(.)*?")
+
+
+def test_all_that_the_api_server_says_of_a_policy_is_read() -> None:
+    body = _body()
+    body["metadata"] |= {
+        "name": "x" * 63,
+        "creationTimestamp": "2026-02-01T00:00:00Z",
+        "deletionTimestamp": "2026-03-01T00:00:00Z",
+        "annotations": {APPROVE: f" {'a' * 70}", REQUESTED_AT: "y" * 300},
+        "labels": {SHARD_LABEL: "a"},
+    }
+    read, bare = parse_policy(body), parse_policy(policy_manifest() | {"metadata": {"name": "p"}})
+
+    assert read == VaultAutoUpdatePolicy(
+        ResourceKey("platform", "x" * 63),
+        bare.spec,
+        uid="u",
+        generation=3,
+        created_at=datetime(2026, 2, 1, tzinfo=UTC),
+        deleting=True,
+        requested_at=f"{'y' * 253}…",
+        approved="a" * 63,
+        shard="a",
+    )
+    assert bare == VaultAutoUpdatePolicy(ResourceKey("default", "p"), bare.spec)
+
+
+def test_more_than_one_rule_is_looked_at() -> None:
+    rules = [{"mode": "Audit"}, {"autoUpdate": "Disabled", "agentUpdates": _WINDOW}, {"runbookSchedule": _AT_NIGHT}]
+    spec = parse_policy(_body(rules=rules)).spec
+
+    assert [spec.setting_of(rule).value for rule in (None, *spec.rules)] == [
+        "Enabled", "Enabled", "Disabled", "Enabled",
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vault_autoupdate.model.resource import InvalidSpec
-from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec, Weekday
+from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec, WallSchedule, Weekday
 from workbench.core import resource
 
 NIGHTLY = {"time": "02:30", "timeZone": "Europe/Berlin"}
@@ -81,3 +81,28 @@ def test_the_right_to_move_schedules_is_no_part_of_the_role_and_has_one_of_its_o
     assert not [
         action for action in roles["azure-schedule-role.json"] if action.endswith(("delete", "jobSchedules/write"))
     ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"days": ["SUN", "SAT"]}, {"spread": "1h30m"}, {"days": ["MON"], "spread": "24h"}],
+)
+def test_a_schedule_is_written_as_it_is_read(fields: dict[str, Any]) -> None:
+    found = declared(**fields)
+
+    assert found.as_manifest() == NIGHTLY | fields
+    assert declared(**found.as_manifest()) == found
+    assert found.wall == WallSchedule(time(2, 30), "Europe/Berlin", frozenset(found.days or ()))
+
+
+def test_days_are_those_of_azure_and_of_the_calendar() -> None:
+    assert [day.number for day in Weekday] == list(range(7))
+    assert Weekday.MONDAY.azure_name == "Monday"
+
+
+def test_a_time_that_was_read_is_taken_as_it_is() -> None:
+    assert declared(time=time(3, 15)).time == time(3, 15)
+    for text in ("00:00", "23:59"):
+        assert f"{declared(time=text).time:%H:%M}" == text
+    with pytest.raises(InvalidSpec, match=r'write hours and minutes in quotes, from "00:00" to "23:59"$'):
+        declared(time="25:00")
