@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.decide.policy_builders import SUBSCRIPTIONS, account_of, vault_of
-from vault_autoupdate.decide.policy_account import choose_account
+from vault_autoupdate.decide.policy_account import AccountChoice, choose_account
+from vault_autoupdate.model.arm_id import parse_automation_account_id
 from vault_autoupdate.model.policy import AccountWay
 
 _TWO = (account_of("aa-one", purpose="asr"), account_of("aa-two"))
@@ -87,5 +88,29 @@ def test_a_way_that_needs_no_list_is_followed_after_one_that_could_not_be_read()
 
 def test_an_account_that_the_namespace_may_not_name_is_not_chosen() -> None:
     assert _chosen({"namePattern": "aa-one"}, allows=lambda text: "two" in text) == (
+        "namePattern: leads to an account that this namespace may not name"
+    )
+
+
+def test_the_first_spelling_of_one_account_counts_and_what_is_still_to_be_read_is_told() -> None:
+    one, vault = account_of("aa-one").id, vault_of()
+    ways = [AccountWay.model_validate(way) for way in ({"namePattern": "aa-*"}, {"current": True})]
+
+    def choose(current: dict[str, tuple[str, ...]]) -> AccountChoice:
+        return choose_account(ways, vault, _TWO, current, lambda _: True)
+
+    spelled = one.text.upper().replace("/SUBSCRIPTIONS", "/subscriptions")
+    assert choose({vault.key: (spelled, one.text)}) == AccountChoice(parse_automation_account_id(spelled))
+    assert choose({}) == AccountChoice(
+        why="namePattern: leads to 2; its mappings were not read yet", wants_current=True
+    )
+    assert choose({vault.key: ("odd", _ELSEWHERE)}) == AccountChoice(
+        why="namePattern: leads to 2; current: leads to none"
+    )
+    assert choose_account([], vault, _TWO, {}, lambda _: True) == AccountChoice()
+
+
+def test_of_several_accounts_one_that_may_not_be_named_is_not_told_of() -> None:
+    assert _chosen({"namePattern": "aa-*"}, allows=lambda text: "two" in text) == (
         "namePattern: leads to an account that this namespace may not name"
     )

@@ -21,9 +21,9 @@ from tests.unit.decide.policy_builders import (
     vault_of,
 )
 from vault_autoupdate.decide.policy_evidence import Evidence, Finding
-from vault_autoupdate.decide.policy_limits import Tally
+from vault_autoupdate.decide.policy_limits import Gate, Tally
 from vault_autoupdate.decide.policy_plan import make_plan
-from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan, Removal
 from vault_autoupdate.model.estate import ChildState, Look, Trouble, Verdict
 from vault_autoupdate.model.resource import ResourceKey
 
@@ -530,3 +530,101 @@ def test_resources_follow_their_policy_to_its_shard_whatever_the_limits_say_and_
     assert plan.differing == ()
     audit = replace(policy_of(limits=limits, mode="Audit"), shard="a")
     assert _plan(audit, estate_of(vaults), *children).moving == ()
+
+
+def test_it_is_said_why_the_vault_of_a_resource_is_not_selected() -> None:
+    lost, excluded, other, known = (vault_of(number) for number in range(4))
+    far = vault_of(9, "0000000f-0000-4000-8000-000000000000")
+    policy = policy_of(exclude={"vaults": [excluded.id.text]}, vaultSelector={"names": ["dr-9"]})
+    children = [child_of(vault, policy) for vault in (lost, excluded, other, known, far)]
+    facts = {"evidence": {known.key: Evidence(Finding.GONE, NOW, NOW, "the vault was deleted")}}
+
+    assert _plan(policy, estate_of([excluded, other]), *children, **facts).orphaned == {
+        lost.key: "it is not among the vaults that were found and meant",
+        excluded.key: "excluded by its id",
+        other.key: "it is not among the vaults that were found and meant",
+        known.key: "the vault was deleted",
+        far.key: "its subscription is no longer in scope, or no longer seen there",
+    }
+
+
+def test_of_many_that_have_left_those_longest_not_looked_at_are_looked_at_first() -> None:
+    policy = policy_of()
+    vaults = [vault_of(number) for number in range(1000, 1103)]
+    evidence = {
+        vault.key: Evidence(Finding.GONE, ago(hours=9), ago(hours=hours), "")
+        for vault, hours in zip(vaults[:3], (1, 3, 2), strict=True)
+    }
+    looked = {vaults[5].key: Look(NOW, Verdict.UNREACHABLE)}
+    children = [child_of(vault, policy) for vault in vaults]
+
+    plan = _plan(policy, estate_of([]), *children, evidence=evidence)
+    after = _plan(policy, estate_of([]), *children, evidence=evidence, looks=looked)
+
+    assert [each.key for each in plan.look_at] == [each.key for each in vaults[3:]]
+    assert [each.key for each in after.look_at] == [each.key for each in vaults[3:] if each is not vaults[5]]
+    few = _plan(policy, estate_of([]), *children[:4], evidence=evidence)
+    assert [each.key for each in few.look_at] == [vaults[number].key for number in (3, 1, 2, 0)]
+
+
+def test_mappings_are_read_of_fifty_vaults_at_a_time() -> None:
+    vaults = [vault_of(number) for number in range(60)]
+    policy = policy_of(automationAccount=[{"current": True}])
+
+    assert len(_plan(policy, estate_of(vaults)).read_mappings) == 50
+
+
+def test_new_resources_are_made_wave_by_wave_in_the_order_of_their_ids() -> None:
+    vaults = [vault_of(3, ring="b"), vault_of(2, ring="a"), vault_of(1, ring="b"), vault_of(4, ring="a")]
+    policy = policy_of(limits={"waves": {"tag": "ring", "order": ["a", "b"]}, "maxNew": 3})
+    children = [child_of(vault_of(9, ring="a"), policy)]
+
+    made = _plan(policy, estate_of(vaults), *children).create
+
+    assert [each.vault for each in made] == [vaults[1], vaults[3]]
+    assert [each.wave for each in _plan(policy, estate_of(vaults)).missing] == [1, 0, 1, 0]
+    plain = policy_of(limits={"maxNew": 3})
+    assert [each.vault for each in _plan(plain, estate_of(vaults)).create] == [vaults[2], vaults[1], vaults[0]]
+
+
+def test_what_leaves_is_told_with_its_proof_and_only_where_the_subscription_is_in_good_order() -> None:
+    gone, policy = vault_of(), policy_of(**_RELEASE)
+    child, elsewhere = child_of(gone, policy), policy_of(scope={"subscriptions": list(SUBSCRIPTIONS[1:])}, **_RELEASE)
+    rest = frozenset(SUBSCRIPTIONS[1:])
+    moved = child_of(gone, elsewhere)
+
+    assert _plan(policy, estate_of([]), child, **_gone(gone)).leaving == (Removal(child, "the vault was deleted"),)
+    assert _plan(policy, estate_of([], disabled=frozenset({gone.subscription})), child, **_gone(gone)).leaving == ()
+    assert _plan(policy, estate_of([], expected=rest, read=rest), child, **_gone(gone)).leaving == ()
+    out = _plan(elsewhere, estate_of([], expected=rest, read=rest), moved, **_gone(gone))
+    assert out.leaving == out.remove == (Removal(moved, "the vault was deleted"),)
+
+
+def test_a_policy_that_is_being_deleted_writes_nothing() -> None:
+    assert _plan(replace(policy_of(), deleting=True), estate_of([vault_of()])).create == ()
+
+
+def test_what_is_approved_is_done_and_waits_no_longer() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    children = [child_of(vault, policy_of()) for vault in vaults]
+
+    def plan(approve: str = "") -> PolicyPlan:
+        template = {"autoUpdate": "Enabled", "interval": "2h"}
+        policy = policy_of(template=template, limits={"maxNewPerHour": 2}, approve=approve)
+        return _plan(policy, estate_of(vaults), *children)
+
+    waiting = plan()
+    approved = plan(waiting.hash)
+    assert (waiting.changes, waiting.removals) == (Gate(is_open=False, limit=2, wanted=3), Gate(is_open=True))
+    assert (approved.changes, approved.hash) == (Gate(is_open=True, approved=True, limit=2, wanted=3), "")
+
+
+def test_of_a_wave_that_waits_for_a_resource_on_its_way_older_than_a_day_no_room_is_kept() -> None:
+    vaults = [vault_of(number) for number in range(4)]
+    policy = policy_of(limits={"maxNew": 2})
+
+    def made(**child: Any) -> int:
+        working = child_of(vaults[0], policy, state=ChildState.WORKING, ready_since=None, **child)
+        return len(_plan(policy, estate_of(vaults), working).create)
+
+    assert (made(created_at=ago(hours=23)), made(created_at=ago(hours=24))) == (1, 2)

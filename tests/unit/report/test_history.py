@@ -68,3 +68,25 @@ def test_it_is_told_since_when_a_resource_is_not_ready_whatever_it_is_instead() 
     history.status_is(failing, NOW + 3 * MINUTE)
     assert history.not_ready_since == NOW + MINUTE
     assert history.not_ready_for(NOW + 3 * MINUTE) == 120
+
+
+def test_a_resource_is_not_ready_since_its_condition_says_so_or_since_now() -> None:
+    assert ReadyHistory.first_seen(_status("False"), LONG_AGO, NOW).not_ready_since == LOOKED
+    assert ReadyHistory.first_seen({}, LONG_AGO, NOW).not_ready_since == NOW
+    assert ReadyHistory.first_seen(_status("True"), LONG_AGO, NOW).not_ready_since is None
+    other = {"type": "Stalled", "status": "True", "lastTransitionTime": format_time(LONG_AGO)}
+    assert ReadyHistory.first_seen({"conditions": [other, "odd"]}, LONG_AGO, NOW).not_ready_since == NOW
+    both = {"conditions": [other, *_status("False")["conditions"]]}
+    assert ReadyHistory.first_seen(both, LONG_AGO, NOW).not_ready_since == LOOKED
+
+
+def test_a_resource_that_nobody_tells_the_age_of_is_as_old_as_it_is_known() -> None:
+    assert ReadyHistory.first_seen({}, None, NOW).known_since == NOW
+    assert ReadyHistory.first_seen({}, LONG_AGO, NOW).known_since == LONG_AGO
+
+
+def test_suspending_ends_the_wait_and_a_clock_that_went_back_makes_none() -> None:
+    history = ReadyHistory.first_seen({}, NOW, NOW)
+    assert history.not_ready_for(NOW - HOUR) == 0.0
+    history.status_is(_status("Unknown", "Suspended"), NOW + HOUR)
+    assert (history.not_ready_since, history.not_ready_for(NOW + 2 * HOUR)) == (None, 0.0)

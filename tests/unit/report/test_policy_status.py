@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,14 +22,14 @@ from tests.unit.decide.policy_builders import (
 from vault_autoupdate.decide.policy_evidence import Evidence, Finding
 from vault_autoupdate.decide.policy_limits import Tally
 from vault_autoupdate.decide.policy_plan import make_plan
-from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan
+from vault_autoupdate.decide.policy_steps import Facts, PolicyPlan, Removal
 from vault_autoupdate.model import bounds
 from vault_autoupdate.model.estate import Child, ChildState, Estate, Trouble
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy
-from vault_autoupdate.model.resource import LONG_AGO, ObjectRef, ResourceKey, Spec
+from vault_autoupdate.model.resource import LONG_AGO, SHARD_LABEL, ObjectRef, ResourceKey, Spec
 from vault_autoupdate.report.policy_readiness import PolicyStanding, standing_of_policy
 from vault_autoupdate.report.policy_restore import read_child, read_tally
-from vault_autoupdate.report.policy_status import build_policy_status, counts_of
+from vault_autoupdate.report.policy_status import build_policy_status, counts_of, samples_of
 from vault_autoupdate.report.readiness import Readiness
 
 
@@ -288,3 +289,155 @@ def test_all_of_a_resource_is_read_that_a_plan_goes_by() -> None:
 
 def test_a_resource_that_cannot_be_acted_on_has_no_vault() -> None:
     assert read_child(_body(spec={"vaultResourceId": "x"})) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "state"),
+    [
+        ({"suspend": True}, _ready("False", "X", 1), ChildState.EXCUSED),
+        ({"suspend": True}, {}, ChildState.EXCUSED),
+        ({"suspend": True}, _ready("True"), ChildState.READY),
+        ({"suspend": True}, _ready("False", "X", 2, "Stalled"), ChildState.EXCUSED),
+        ({"mode": "Audit"}, _ready("False", "MappingsFailed"), ChildState.FAILED),
+        ({"mode": "Enforce"}, _ready("False", "DriftDetected"), ChildState.FAILED),
+        ({}, _ready("Unknown", "X", 2, "Stalled"), ChildState.FAILED),
+        ({}, _ready("False", "X", 2, "Stalled", "Reconciling"), ChildState.FAILED),
+        ({}, {"conditions": None}, ChildState.WORKING),
+        ({}, None, ChildState.WORKING),
+    ],
+)
+def test_who_waits_who_has_failed_and_who_is_as_somebody_wants_it(
+    spec: dict[str, Any], status: dict[str, Any] | None, state: ChildState
+) -> None:
+    child = read_child(_body(spec=_body()["spec"] | spec, status=status))
+
+    assert child is not None
+    assert child.state is state
+
+
+def test_a_condition_that_does_not_hold_is_as_good_as_none() -> None:
+    ready = _ready("False", "X")
+    ready["conditions"] += [{"type": kind, "status": "False"} for kind in ("Stalled", "Reconciling")]
+    waiting = _ready("Unknown", "X")
+    waiting["conditions"] += [{"type": "Stalled", "status": "False"}]
+
+    children = [read_child(_body(status=status)) for status in (ready, waiting)]
+
+    assert [child and child.state for child in children] == [ChildState.FAILED, ChildState.WORKING]
+
+
+def test_a_resource_says_which_shard_it_is_of_and_what_is_not_told_is_empty() -> None:
+    body = _body(metadata=_body()["metadata"] | {"labels": {SHARD_LABEL: "a"}, "annotations": None})
+    child = read_child(body)
+
+    assert child is not None
+    assert (child.shard, child.policy, child.policy_uid, child.stamped_mode, child.adopt) == ("a", "", "", "", False)
+    handed = _body()["metadata"] | {"annotations": {"asr.vault-autoupdate.io/adopt": "yes"}}
+    not_handed = read_child(_body(metadata=handed))
+    assert not_handed is not None
+    assert not not_handed.adopt
+
+
+@pytest.mark.parametrize(
+    ("value", "tally"),
+    [
+        ({"latest": "2026-03-01T12:00:00Z", "count": 1}, Tally(NOW, 1)),
+        ({"latest": "2026-03-01T12:00:00Z", "count": 0}, Tally()),
+        ({"latest": "2026-03-01T12:00:00Z", "count": -1}, Tally()),
+        ({"latest": "2026-03-01T12:00:00Z"}, Tally()),
+        ({"count": 1}, Tally()),
+        ([], Tally()),
+    ],
+)
+def test_a_tally_is_read_whole_or_not_at_all(value: object, tally: Tally) -> None:
+    assert read_tally(value) == tally
+
+
+def test_a_transition_is_timed_when_the_status_flips_and_only_then() -> None:
+    ready = Readiness("False", "X", "m", reconciling=True)
+    first = build_policy_status({}, PolicyStanding(ready), ago(hours=2), generation=1)
+    again = Readiness("False", "Y", "n", stalled=True)
+    second = build_policy_status(first, PolicyStanding(again, complete=ready), ago(hours=1), generation=2)
+    third = build_policy_status(second, PolicyStanding(Readiness("True", "Z", "o")), NOW, generation=3)
+
+    def told(status: dict[str, Any]) -> list[tuple[str, ...]]:
+        fields = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
+        return [tuple(str(each[field]) for field in fields) for each in status["conditions"]]
+
+    two, one, now = (f"2026-03-01T{hour}:00:00Z" for hour in ("10", "11", "12"))
+    assert told(first) == [("Ready", "False", "X", "m", "1", two), ("Reconciling", "True", "X", "m", "1", two)]
+    assert told(second) == [
+        ("Ready", "False", "Y", "n", "2", two),
+        ("Stalled", "True", "Y", "n", "2", one),
+        ("DiscoveryComplete", "False", "X", "m", "2", one),
+    ]
+    assert told(third) == [("Ready", "True", "Z", "o", "3", now)]
+    assert third["observedGeneration"] == 3
+
+
+def test_what_is_not_said_anew_stays_as_it_was() -> None:
+    before = {"lastHandledReconcileAt": "before", "coverage": "1/2", "removals": {"latest": "x", "count": 1}}
+    standing = PolicyStanding(Readiness("True", "X", "m"))
+    estate, policy = estate_of([]), policy_of()
+
+    for facts in ({}, {"estate": estate}, {"plan": _plan(policy, estate)}, {"removed": Tally()}):
+        status = build_policy_status(before, standing, NOW, generation=1, **facts)
+        assert {name: status[name] for name in before} == before
+    assert before == {"lastHandledReconcileAt": "before", "coverage": "1/2", "removals": {"latest": "x", "count": 1}}
+    complete = build_policy_status(before, standing, NOW, generation=1, estate=estate, plan=_plan(policy, estate))
+    assert "lastCompleteAt" not in complete["discovery"]
+
+
+def test_what_waits_for_approval_is_named_and_counted() -> None:
+    policy = policy_of(template={"autoUpdate": "Enabled", "interval": "2h"}, limits={"maxNewPerHour": 1})
+    vaults = [vault_of(number) for number in range(3)]
+    estate = replace(estate_of(vaults), disabled=frozenset({SUBSCRIPTIONS[2]}))
+    plan = _plan(policy, estate, *(child_of(vault, policy_of()) for vault in vaults[:2]))
+    leaving = replace(plan, leaving=(Removal(child_of(vaults[0], policy), "gone"),))
+    standing = standing_of_policy(policy, estate, plan, {})
+
+    status = build_policy_status({}, standing, NOW, generation=1, estate=estate, plan=leaving)
+
+    assert plan.hash
+    assert status["pending"] == {"create": 1, "update": 2, "remove": 1, "planHash": plan.hash}
+    assert status["discovery"]["subscriptions"] == {"expected": 3, "read": 3, "unreachable": 0, "disabled": 1}
+
+
+def test_of_each_trouble_so_many_are_shown_in_order_and_texts_are_cut() -> None:
+    long = "x" * 2000
+    estate = estate_of([], unreachable={key: Trouble(long, "y") for key in reversed(SUBSCRIPTIONS)})
+    keys = [f"v{number}" for number in (3, 1, 2)]
+    other = child_of(vault_of(), policy_of(name="other", uid="o"))
+    plan = replace(
+        _plan(policy_of(), estate_of([])),
+        without_account={**dict.fromkeys(keys, "why"), long: long},
+        conflicting={key: ResourceKey("platform", "other") for key in keys},
+        foreign=dict.fromkeys(keys, other),
+        orphaned=dict.fromkeys(keys, "lost"),
+    )
+
+    found = list(samples_of(estate, plan, {"v1": Evidence(Finding.GONE, ago(hours=1), NOW, "")}, most=2))
+
+    assert [(each["kind"], each["name"]) for each in found] == [
+        ("Unreachable", SUBSCRIPTIONS[0]), ("Unreachable", SUBSCRIPTIONS[1]),
+        *((kind, name) for kind in ("WithoutAccount", "Conflicting", "Foreign", "Orphaned") for name in ("v1", "v2")),
+    ]  # fmt: skip
+    assert [each.get("since") for each in found[-2:]] == ["2026-03-01T11:00:00Z", None]
+    assert len(found[0]["why"].encode()) == 400
+    assert all(set(each) <= {"kind", "name", "why", "since"} for each in found)
+    long_one = next(each for each in samples_of(estate, plan, {}) if each["name"].startswith("xx"))
+    assert (len(long_one["name"].encode()), len(long_one["why"].encode())) == (512, 400)
+
+
+def test_a_resource_that_somebody_wants_as_it_is_counts_as_ready_and_an_idle_vault_by_itself() -> None:
+    policy = policy_of(vaultSelector={"replication": "Present"})
+    vaults = [replace(vault_of(number), replicates=number > 0) for number in range(4)]
+    states = (ChildState.EXCUSED, ChildState.WORKING, ChildState.FAILED)
+    estate = estate_of(vaults)
+    children = [child_of(vault, policy, state=state) for vault, state in zip(vaults[1:], states, strict=True)]
+
+    counts = counts_of(estate, _plan(policy, estate, *children))
+
+    assert {name: count for name, count in counts.items() if count} == {
+        "found": 4, "selected": 3, "managed": 3, "withoutReplication": 1, "ready": 1, "notReady": 2,
+    }  # fmt: skip
