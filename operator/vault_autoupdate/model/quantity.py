@@ -35,7 +35,7 @@ def parse_quantity(value: object) -> Quantity:
     """
     if isinstance(value, Quantity):
         return value
-    match = None if isinstance(value, bool) else _TEXT.fullmatch(str(value))
+    match = _TEXT.fullmatch(str(value))
     if not match or (match[2] and int(match[1]) > 100):
         raise ValueError(f"{str(value)[:20]!r} is neither a whole number nor a percentage: write it like 2 or 5%")
     return Quantity(int(match[1]), is_percent=bool(match[2]))

@@ -83,7 +83,9 @@ def test_a_name_that_cannot_be_a_label_is_refused() -> None:
     body = _body()
     body["metadata"]["name"] = 64 * "x"
 
-    with pytest.raises(InvalidSpec, match="at most 63 characters"):
+    with pytest.raises(
+        InvalidSpec, match=r"^metadata\.name: at most 63 characters, since children carry it as a label$"
+    ):
         parse_policy(body)
 
 
@@ -98,7 +100,7 @@ def test_windows_go_with_disabled() -> None:
 
 @pytest.mark.parametrize(
     ("text", "total", "allowed"),
-    [(2, 100, 2), ("2", 1, 2), ("5%", 100, 5), ("5%", 199, 9), ("5%", 3, 1), ("0%", 100, 0), (0, 5, 0)],
+    [(2, 100, 2), ("2", 1, 2), ("5%", 100, 5), ("5%", 199, 9), ("5%", 3, 1), ("0%", 100, 0), ("100%", 7, 7), (0, 5, 0)],
 )
 def test_a_share_is_rounded_down_but_is_at_least_one(text: object, total: int, allowed: int) -> None:
     assert parse_quantity(text).of(total) == allowed

@@ -100,25 +100,40 @@ def test_a_resource_that_somebody_wrote_by_hand_is_left_to_them() -> None:
 
 
 def test_a_vault_of_another_policy_names_it() -> None:
-    row = _row(policy_of(), child_of(vault_of(), policy_of(name="other", uid="other-uid")))
-
-    assert (row.standing, row.resource) == ("Conflicting", "")
-    assert row.why.startswith("it belongs to policy ")
-    assert "other" in row.why
+    assert _row(policy_of(), child_of(vault_of(), policy_of(name="other", uid="other-uid"))) == VaultRow(
+        vault_of().id.text, "westeurope", "Conflicting", "it belongs to policy platform/other"
+    )
 
 
 def test_a_vault_of_an_earlier_policy_of_the_name_says_what_to_do() -> None:
-    row = _row(policy_of(), child_of(vault_of(), policy_of(uid="before")))
-
-    assert row.standing == "Conflicting"
-    assert row.why == "its resource is of an earlier policy of this name: set asr.vault-autoupdate.io/adopt=true on it"
+    assert _row(policy_of(), child_of(vault_of(), policy_of(uid="before"))) == VaultRow(
+        vault_of().id.text,
+        "westeurope",
+        "Conflicting",
+        "its resource is of an earlier policy of this name: set asr.vault-autoupdate.io/adopt=true on it",
+    )
 
 
 def test_a_vault_without_an_account_says_why() -> None:
-    row = _row(policy_of(automationAccount=[{"namePattern": "x"}]))
+    assert _row(policy_of(automationAccount=[{"namePattern": "x"}])) == VaultRow(
+        vault_of().id.text, "westeurope", "WithoutAccount", "namePattern: leads to none"
+    )
 
-    assert (row.standing, row.vault, row.location) == ("WithoutAccount", vault_of().id.text, "westeurope")
-    assert row.why
+
+def test_a_vault_that_replicates_nothing_says_so() -> None:
+    assert _row(policy_of(vaultSelector={"replication": "Present"})) == VaultRow(
+        vault_of().id.text, "westeurope", "WithoutReplication", "it replicates nothing, as far as is known"
+    )
+
+
+def test_a_vault_whose_auto_update_is_to_be_off_has_no_account() -> None:
+    policy = policy_of(template={"autoUpdate": "Disabled"})
+    off = child_of(vault_of(), policy, spec={"autoUpdate": "Disabled"} | _NO_ACCOUNT)
+    name = off.ref.key.name
+
+    place = vault_of().id.text, "westeurope"
+    assert _row(policy) == VaultRow(*place, "Missing", "it has no resource yet", name, "Disabled", "")
+    assert _row(policy, off) == VaultRow(*place, "Managed", "", name, "Disabled", "")
 
 
 @pytest.mark.parametrize(
@@ -133,27 +148,47 @@ def test_a_vault_that_is_not_meant_is_told_all_the_same(selector: dict[str, Any]
 
 
 def test_a_vault_that_is_excluded_says_by_what() -> None:
-    row = _row(policy_of(exclude={"vaults": [vault_of().id.text]}))
-
-    assert (row.vault, row.location, row.standing) == (vault_of().id.text, "westeurope", "Excluded")
-    assert row.why
+    assert _row(policy_of(exclude={"vaults": [vault_of().id.text]})) == VaultRow(
+        vault_of().id.text, "westeurope", "Excluded", "excluded by its id"
+    )
 
 
 def test_the_resource_of_a_vault_that_is_gone_leaves_with_proof_and_else_stays() -> None:
     policy = policy_of(onUnmatched="Release")
     child, other = child_of(vault_of(1), policy), child_of(vault_of(2), policy)
     estate = estate_of([vault_of(2)])
+    lost = "it is not among the vaults that were found and meant"
 
     unproved, managed = rows_of(estate, _plan(policy, estate, child, other))
 
-    assert (unproved.vault, unproved.standing, unproved.location) == (vault_of(1).id.text, "Orphaned", "")
-    assert unproved.resource == child.ref.key.name
-    assert unproved.why
-    assert managed.standing == "Managed"
+    assert unproved == VaultRow(vault_of(1).id.text, "", "Orphaned", lost, child.ref.key.name)
+    assert (managed.vault, managed.standing) == (vault_of(2).id.text, "Managed")
 
     evidence = {child.vault_key: Evidence(EvidenceOf.GONE, ago(days=30), NOW, "the vault was deleted")}
     proved, _ = rows_of(estate, _plan(policy, estate, child, other, evidence=evidence))
-    assert proved == replace(unproved, standing="Leaves", why=proved.why)
+    assert proved == replace(unproved, standing="Leaves", why="the vault was deleted")
+
+
+def test_rows_are_told_in_the_order_of_their_ids_each_vault_once() -> None:
+    vaults = [vault_of(number) for number in (3, 1, 2)]
+    estate, policy = estate_of(vaults), policy_of()
+
+    rows = rows_of(estate, _plan(policy, estate, child_of(vaults[0], policy), child_of(vault_of(0), policy)))
+
+    assert [(row.vault, row.standing) for row in rows] == [
+        (vault_of(number).id.text, standing)
+        for number, standing in ((0, "Orphaned"), (1, "Missing"), (2, "Missing"), (3, "Managed"))
+    ]
+
+
+def test_what_is_excluded_or_idle_is_told_of_where_others_may_not_be_named() -> None:
+    allowed, excluded, idle, theirs = (vault_of(number) for number in range(4))
+    policy = policy_of(vaultSelector={"replication": "Present"}, exclude={"vaults": [excluded.id.text]})
+    estate = estate_of([replace(allowed, replicates=True), excluded, idle, theirs])
+
+    rows = rows_of(estate, _plan(policy, estate, allows=lambda text: text != theirs.id.text))
+
+    assert [row.standing for row in rows] == ["Missing", "Excluded", "WithoutReplication"]
 
 
 def test_what_the_namespace_may_not_name_is_not_told_of() -> None:
