@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -28,6 +29,17 @@ settings.register_profile(
     report_multiple_bugs=False,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
+
+
+_LONGEST_NAME: Final = 60
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A long text is named by its beginning: the whole name of each test goes to and fro between the processes."""
+    text = val.decode("latin-1") if isinstance(val, bytes) else val
+    if not isinstance(text, str) or len(text) <= _LONGEST_NAME:
+        return None
+    return f"{text[:_LONGEST_NAME]}... of {len(text)}"
 
 
 def pytest_collection_finish() -> None:

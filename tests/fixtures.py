@@ -1,15 +1,23 @@
-"""What the conftest files of tests on a real API server have in common."""
+"""What the conftest files of several folders have in common."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
 
-__all__ = ["namespace_name", "require_control_plane"]
+__all__ = ["namespace_name", "require_control_plane", "tests_below"]
+
+
+def tests_below(folder: Path, items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """Those of ``items`` whose file is in ``folder`` or below it."""
+    beginning = f"{folder}{os.sep}"
+    return (item for item in items if str(item.path).startswith(beginning))
 
 
 def require_control_plane() -> None:

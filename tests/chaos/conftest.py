@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.fixtures import require_control_plane
+from tests.fixtures import require_control_plane, tests_below
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 
@@ -18,8 +18,8 @@ _HERE: Final = Path(__file__).parent
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what needs the control plane in one worker."""
-    for item in items:
-        if item.path.is_relative_to(_HERE) and "plane" in getattr(item, "fixturenames", ()):
+    for item in tests_below(_HERE, items):
+        if "plane" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)
             if config.pluginmanager.hasplugin("xdist"):
                 item.add_marker(pytest.mark.xdist_group("chaos"))

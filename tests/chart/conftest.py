@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.fixtures import namespace_name, require_control_plane
+from tests.fixtures import namespace_name, require_control_plane, tests_below
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
 from workbench.kube.resources import CRD_FILE, install_definition, load_definition
@@ -21,8 +21,8 @@ _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane."""
-    for item in items:
-        if item.path.is_relative_to(_HERE) and "control_plane" in getattr(item, "fixturenames", ()):
+    for item in tests_below(_HERE, items):
+        if "control_plane" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)
             if config.pluginmanager.hasplugin("xdist"):
                 item.add_marker(pytest.mark.xdist_group("chart"))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from workbench.kube.binaries import HOW_TO_ENABLE, find_binaries
+from tests.fixtures import namespace_name, require_control_plane, tests_below
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
 from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
@@ -22,24 +20,22 @@ _HERE: Final = Path(__file__).parent
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the control plane; ``--dist loadgroup`` then keeps it in one worker, with one control plane.
 
-    In two groups, each with a control plane: the tests of the operator mostly wait, the others mostly calculate, and
-    one after the other they would take longer than all else beside them.
+    In three groups, each with a control plane. The tests of the operator mostly wait, the others mostly calculate: one
+    after the other they would take longer than all else beside them. The files of the operator are dealt out to two.
     """
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.cluster)
-            if config.pluginmanager.hasplugin("xdist"):
-                of_operator = item.path.is_relative_to(_HERE / "operator")
-                item.add_marker(pytest.mark.xdist_group("operator" if of_operator else "cluster"))
+    own = list(tests_below(_HERE, items))
+    files = sorted({item.path for item in tests_below(_HERE / "operator", own)})
+    groups = {file: f"operator-{number % 2}" for number, file in enumerate(files)}
+    for item in own:
+        item.add_marker(pytest.mark.cluster)
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(groups.get(item.path, "cluster")))
 
 
 @pytest.fixture(scope="package")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A running etcd and kube-apiserver with the resource definition installed."""
-    if find_binaries() is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"no kube-apiserver and etcd, and in CI this test must not be skipped: {HOW_TO_ENABLE}")
-        pytest.skip(f"needs a real kube-apiserver: {HOW_TO_ENABLE}")
+    require_control_plane()
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
         install_definition(running.rest, CRD_FILE)
         install_definition(running.rest, POLICY_CRD_FILE)
@@ -49,8 +45,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 @pytest.fixture
 def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> str:
     """A new namespace, named after the test."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
-    return control_plane.create_namespace(f"{name}-{os.urandom(3).hex()}")
+    return control_plane.create_namespace(namespace_name(request))
 
 
 @pytest.fixture

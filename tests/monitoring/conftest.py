@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.fixtures import tests_below
 from workbench.prometheus.monitored import Monitored, monitored, run_scenario
 from workbench.prometheus.server import require_program
 
@@ -17,8 +18,8 @@ _HERE: Final = Path(__file__).parent
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, also when only this folder is run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what looks at the scenario in one worker, so that it runs once; the first test waits for all of it."""
-    for item in items:
-        if item.path.is_relative_to(_HERE) and "scenario" in getattr(item, "fixturenames", ()):
+    for item in tests_below(_HERE, items):
+        if "scenario" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(300))
             if config.pluginmanager.hasplugin("xdist"):
                 item.add_marker(pytest.mark.xdist_group("monitoring"))

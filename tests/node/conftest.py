@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.fixtures import namespace_name
+from tests.fixtures import namespace_name, tests_below
 from tests.node.installation import Installation, Simulated, simulated
 from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 from workbench.node.node import Node
@@ -21,12 +21,11 @@ _HERE: Final = Path(__file__).parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the node; ``--dist loadgroup`` then keeps it in one worker."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.node)
-            item.add_marker(pytest.mark.timeout(400))
-            if config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("node"))
+    for item in tests_below(_HERE, items):
+        item.add_marker(pytest.mark.node)
+        item.add_marker(pytest.mark.timeout(400))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group("node"))
 
 
 def _give_up(reason: str) -> None:

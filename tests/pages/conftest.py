@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CLIENT_ID
-from tests.fixtures import require_control_plane
+from tests.fixtures import require_control_plane, tests_below
 from tests.pages.reading import PAGES, blocks, commands, filled
 from tests.pages.recorder import Call, record
 from workbench.kube.control_plane import ControlPlane
@@ -28,12 +28,11 @@ RESOURCES: Final = ("dr-weu", "first", "weu")
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep these tests in one worker: what they share is made once."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            if "cluster" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.cluster)
-            if config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("pages"))
+    for item in tests_below(_HERE, items):
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group("pages"))
 
 
 class Pages:
