@@ -47,7 +47,7 @@ class RoleStanding(StrEnum):
     ENOUGH = "Enough"
     """It is Owner or Contributor: enough, as far as Microsoft says."""
     NOT_JUDGED = "NotJudged"
-    """It has another role, and nobody says whether that is enough."""
+    """It has another role, or something may be denied to it, and nobody says whether that is enough."""
     TOO_WEAK = "TooWeak"
     """It may read, and nothing else."""
     DENIED = "Denied"
@@ -188,14 +188,16 @@ def _judge_presence(
         roles=tuple(dict.fromkeys(_in_words(each, facts, vault) for each in counting)),
         note=_note(counting, facts),
     )
-    denial = _denial_of(facts.denials, vault, report.principal_id)
-    if denial is not None:
-        return replace(report, standing=RoleStanding.DENIED, note=clean(denial.name, bounds.NAMED))
+    certain, possible = _denials_of(facts, vault, report.principal_id)
+    if certain is not None:
+        return replace(report, standing=RoleStanding.DENIED, note=clean(certain.name, bounds.NAMED))
+    if possible is not None:
+        report = replace(report, note=f"{report.note} {_perhaps(possible)}".strip())
     ids = {each.role_id for each in counting}
-    if ids & BUILT_IN.keys():
+    if ids & BUILT_IN.keys() and possible is None:
         return replace(report, standing=RoleStanding.ENOUGH)
-    known = [facts.roles.get(each) for each in ids]
-    only_reads = all(role is not None and not _may_change(role) for role in known)
+    known = [facts.roles.get(each) for each in ids - BUILT_IN.keys()]
+    only_reads = not ids & BUILT_IN.keys() and all(role is not None and not _may_change(role) for role in known)
     return replace(report, standing=RoleStanding.TOO_WEAK if only_reads else RoleStanding.NOT_JUDGED)
 
 
@@ -258,18 +260,42 @@ def _note(assignments: Iterable[RoleAssignment], facts: RoleFacts) -> str:
     return " ".join(notes)
 
 
-def _denial_of(denials: Iterable[DenyAssignment], vault: ArmId, principal_id: str) -> DenyAssignment | None:
-    """The first deny assignment that keeps the principal from changing the vault. Who is in a group is not known."""
-    return next(
-        (
-            each
-            for each in denials
-            if principal_id not in each.excluded
-            and {principal_id, EVERYBODY} & each.principals
-            and (fold(each.scope) == vault.key if each.only_there else _is_above(each.scope, vault))
-            and any(_allows(permission, _CHANGES_OF_VAULT) for permission in each.permissions)
-        ),
-        None,
+def _denials_of(
+    facts: RoleFacts, vault: ArmId, principal_id: str
+) -> tuple[DenyAssignment | None, DenyAssignment | None]:
+    """The first deny assignment that keeps the principal from changing the vault, and the first that may.
+
+    Of groups only those are known by which it has a role. It may be in any other that is denied, or excluded.
+    """
+    own = {principal_id, *_groups_of(facts, principal_id)}
+    certain = possible = None
+    for each in facts.denials:
+        if not _denies_changes(each, vault) or own & each.excluded:
+            continue
+        unknown = each.groups - own
+        is_meant = bool((own | {EVERYBODY}) & each.principals)
+        if is_meant and not unknown & each.excluded:
+            certain = certain or each
+        elif is_meant or unknown & each.principals:
+            possible = possible or each
+    return certain, possible
+
+
+def _groups_of(facts: RoleFacts, principal_id: str) -> set[str]:
+    """The groups by which the principal has a role: none, if the list has what is of others too."""
+    others = (each for each in facts.assignments if not each.is_of_group and each.principal_id != principal_id)
+    return set() if any(others) else {each.principal_id for each in facts.assignments if each.is_of_group}
+
+
+def _denies_changes(denial: DenyAssignment, vault: ArmId) -> bool:
+    is_for_vault = fold(denial.scope) == vault.key if denial.only_there else _is_above(denial.scope, vault)
+    return is_for_vault and any(_allows(permission, _CHANGES_OF_VAULT) for permission in denial.permissions)
+
+
+def _perhaps(denial: DenyAssignment) -> str:
+    return (
+        f"Deny assignment {clean(denial.name, bounds.NAMED)} may keep it from changing the vault: whether it is in a "
+        "group that is denied, or excluded, is not known."
     )
 
 

@@ -67,6 +67,8 @@ class DenyAssignment:
     """Principal ids, in lower case, groups among them."""
     excluded: frozenset[str] = frozenset()
     """To whom it is not denied."""
+    groups: frozenset[str] = frozenset()
+    """Those of both that are groups."""
     permissions: tuple[Permission, ...] = ()
     only_there: bool = False
     """Whether it leaves alone what is below the scope."""

@@ -378,6 +378,57 @@ def test_without_an_identity_before_or_now_nothing_is_called_former() -> None:
         assert (report.former_principal_id, report.missing_since) == ("", NOW)
 
 
+BY_GROUP: Final = given_role(OWNER, principal_id=ANOTHER, principal_type="Group")
+
+
+def denied_to_group(**changes: Any) -> DenyAssignment:
+    return denied(**{"principals": frozenset({ANOTHER}), "groups": frozenset({ANOTHER}), **changes})
+
+
+@pytest.mark.parametrize(
+    ("assignments", "denial", "standing", "is_doubted"),
+    [
+        pytest.param((BY_GROUP,), denied_to_group(), RoleStanding.DENIED, False, id="its group"),
+        pytest.param((given_role(OWNER),), denied_to_group(), RoleStanding.NOT_JUDGED, True, id="a group"),
+        pytest.param(
+            (BY_GROUP, given_role(OWN_ROLE, principal_id=OWN_ROLE)),
+            denied_to_group(),
+            RoleStanding.NOT_JUDGED,
+            True,
+            id="its group, in a list that has what is of others",
+        ),
+        pytest.param(
+            (BY_GROUP,),
+            denied(excluded=frozenset({ANOTHER}), groups=frozenset({ANOTHER})),
+            RoleStanding.ENOUGH,
+            False,
+            id="everybody but its group",
+        ),
+        pytest.param(
+            (given_role(OWNER),),
+            denied(excluded=frozenset({ANOTHER}), groups=frozenset({ANOTHER})),
+            RoleStanding.NOT_JUDGED,
+            True,
+            id="everybody but a group",
+        ),
+        pytest.param(
+            (given_role(OWNER),),
+            denied(excluded=frozenset({ANOTHER})),
+            RoleStanding.DENIED,
+            False,
+            id="everybody but a user",
+        ),
+    ],
+)
+def test_what_is_denied_to_a_group_or_to_all_but_a_group_is_claimed_only_where_it_is_certain(
+    assignments: tuple[RoleAssignment, ...], denial: DenyAssignment, standing: RoleStanding, is_doubted: bool
+) -> None:
+    report = judge(replace(facts(*assignments), denials=(denial,)))
+
+    assert report.standing is standing
+    assert ("Deny assignment stack may keep it" in report.note) is is_doubted
+
+
 # In the report of the account.
 
 

@@ -60,6 +60,7 @@ class _Role(Document):
 
 class _Principal(Document):
     id: Text = ""
+    type: Text = ""
 
 
 class _DenialProperties(Document):
@@ -113,11 +114,13 @@ def _guid(text: str) -> str:
 
 def _denial(entry: object) -> DenyAssignment:
     wire = _read(_Denial, entry, "a deny assignment").properties
+    named = (*(wire.principals or ()), *(wire.exclude_principals or ()))
     return DenyAssignment(
         name=clean(wire.deny_assignment_name, bounds.NAMED),
         scope=wire.scope,
         principals=frozenset(fold(each.id) for each in wire.principals or ()),
         excluded=frozenset(fold(each.id) for each in wire.exclude_principals or ()),
+        groups=frozenset(fold(each.id) for each in named if "group" in fold(each.type)),
         permissions=_permissions(wire.permissions or ()),
         only_there=bool(wire.do_not_apply_to_child_scopes),
     )
