@@ -86,8 +86,8 @@ class ScheduleBook:
         """Give a mapping that is being enabled its schedule and job schedule, as `Schedules.after_repair` says."""
         before, way = mapping.auto_update, self.behaviour.after_repair
         new = f"{mapping.name}_{guid(vault.rng)}"
-        if self.behaviour.shared_by == "vault":
-            new = shared_name(vault)
+        if self.behaviour.shared_by != "mapping":
+            new = self._shared_name(vault, wanted.account or "")
         account = self._accounts.find(wanted.account)
         known = self.find(account, before.schedule) if account is not None and before.schedule else None
         same_account = (before.account or "").lower() == (wanted.account or "").lower()
@@ -102,11 +102,12 @@ class ScheduleBook:
         return replace(wanted, schedule=new, job_schedule=guid(vault.rng))
 
     def share(self, vault: Vault) -> None:
-        """Let all mappings of a new vault name one schedule, where that is how it is."""
-        if self.behaviour.shared_by == "vault":
+        """Let mappings of a new vault name one schedule, where that is how it is."""
+        if self.behaviour.shared_by != "mapping":
             for mapping in vault.ordered:
                 if mapping.auto_update.schedule is not None:
-                    mapping.auto_update = replace(mapping.auto_update, schedule=shared_name(vault))
+                    name = self._shared_name(vault, mapping.auto_update.account or "")
+                    mapping.auto_update = replace(mapping.auto_update, schedule=name)
                     mapping.changed()
 
     def run(self, account: Account) -> None:
@@ -138,11 +139,11 @@ class ScheduleBook:
         bindings = self._accounts.bindings(account, self._vaults())
         return [each.mapping for each in bindings if (each.schedule or "").lower() == key]
 
+    def _shared_name(self, vault: Vault, account: str) -> str:
+        """Name of the schedule that all mappings of a vault, or of an account, have together."""
+        owner = account if self.behaviour.shared_by == "account" else vault.id
+        return f"{owner.rpartition('/')[2].lower()}_{uuid5(NAMESPACE_URL, owner.lower())}"
+
     def _reset(self, known: Schedule, now: datetime) -> Schedule:
         fresh = default_schedule(known.name, self.behaviour.default_zone, now)
         return replace(fresh, created=known.created, is_enabled=known.is_enabled)
-
-
-def shared_name(vault: Vault) -> str:
-    """Name of the schedule that all mappings of a vault have together."""
-    return f"{vault.spec.name}_{uuid5(NAMESPACE_URL, vault.id.lower())}"

@@ -14,7 +14,7 @@ from vault_autoupdate.decide.state import VaultState
 from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.report.document import build_status
 from vault_autoupdate.report.restore import restore
-from workbench.core import ACCOUNT, Azure, resource
+from workbench.core import ACCOUNT, SUBSCRIPTION, VAULT, Azure, resource
 
 NIGHTLY: dict[str, Any] = {"time": "02:30", "timeZone": "Europe/Berlin"}
 THREE: dict[str, Any] = {"mix": {"enabled_compliant": 3}}
@@ -228,6 +228,31 @@ async def test_the_fleet_of_an_account_is_spread_over_the_declared_hour(azure: A
     again = VaultState()
     await arm.reconcile(wanted({**NIGHTLY, "spread": "1h"}), again)
     assert len(writes(arm)) == 60, "the same after a restart"
+
+
+async def test_a_schedule_for_which_two_resources_declare_another_time_is_left_alone_and_both_say_so(
+    azure: AzureFactory,
+) -> None:
+    vault = {"subscription": SUBSCRIPTION, "resource_group": "rg-dr", "automation_account": ACCOUNT, **THREE}
+    arm = azure(vaults=[vault | {"name": "one"}, vault | {"name": "two"}], schedules={"shared_by": "account"})
+    first, second = (
+        wanted(at, vaultResourceId=VAULT.replace("/dr", f"/{name}"))
+        for at, name in ((NIGHTLY, "one"), (NIGHTLY | {"time": "04:30"}, "two"))
+    )
+    states = VaultState(), VaultState()
+    said = []
+    for each, state in [(first, states[0]), (second, states[1])] * 3:
+        state.schedules.look.due = None
+        outcome = await arm.reconcile(each, state)
+        assert outcome.readiness.ready == "True"
+        status = build_status(each, state, outcome.readiness, {}, utc_now())
+        said.append(next(cond["reason"] for cond in status["conditions"] if cond["type"] == "RunbookScheduleInSync"))
+        arm.control.reset_schedule(ACCOUNT, "*")
+
+    assert said == ["InSync", *["ScheduleDeclaredTwice"] * 5]
+    assert writes(arm) == ["PUT schedules"], "by who looked first, before anything of the other was known"
+    message = findings(states[0])[0].message
+    assert "04:30 Europe/Berlin" in message, message
 
 
 async def test_a_mapping_at_work_is_left_alone(azure: AzureFactory) -> None:

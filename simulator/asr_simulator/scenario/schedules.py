@@ -29,8 +29,8 @@ class Schedules(Section):
     """Simulated seconds after which Site Recovery sets an edited schedule back; null: never (both unknown)."""
     edit_is_unhealthy: bool = False
     """Whether an edited schedule is a health error of its mapping. Microsoft's page says that it may be edited."""
-    shared_by: Literal["mapping", "vault"] = "mapping"
-    """Who has a schedule: each mapping its own, or all of a vault one together (both unknown)."""
+    shared_by: Literal["mapping", "vault", "account"] = "mapping"
+    """Who has a schedule: each mapping its own, or all of a vault, or of an account, one together (all unknown)."""
     default_zone: str = "Etc/UTC"
     """Time zone of the schedules that Site Recovery makes (unknown)."""
     week_to_day: Literal["cleared", "kept"] = "cleared"
