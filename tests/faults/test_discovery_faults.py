@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -12,35 +13,20 @@ from asr_simulator import SimulatorThread
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child
-from vault_autoupdate.model.policy import parse_policy
+from vault_autoupdate.model.policy import VaultAutoUpdatePolicy, parse_policy
 from vault_autoupdate.model.resource import ObjectRef
 from vault_autoupdate.report.policy_readiness import standing_of_policy
 from vault_autoupdate.report.policy_restore import read_child
 from workbench.core import Azure, open_azure
-from workbench.faults.matrix import FAULTS, LISTENER
+from workbench.faults.discovery import DISCOVERY_CELLS, DiscoveryCall
+from workbench.faults.matrix import LISTENER
 from workbench.faults.model import Simulated
 from workbench.kube.resources import policy_manifest
-from workbench.policy_site import tenant
+from workbench.policy_site import tenant, vault_spec
 
-ROUTES: Final = ("subscriptions", "descendants", "vaults", "automation_accounts", "resource_graph")
-_OUTLASTS: Final = frozenset({"429-with-a-date", "429-with-an-absurd-retry-after"})
-"""Azure's wish to be left alone goes on when the fault has ended."""
-_THROTTLED: Final = "vaults"
-"""A wish to be left alone takes five seconds, and is the same for all that share a client: one stands for all."""
-_HAS_NO_PAGES: Final = "resource_graph"
-"""It pages by tokens, and not by links."""
-CELLS: Final = [
-    pytest.param(route, fault.injection, id=f"{route}-{fault.name}")
-    for route in ROUTES
-    for fault in FAULTS
-    if isinstance(fault.injection, Simulated)
-    and fault.name not in _OUTLASTS
-    and (fault.injection.kind != "throttle" or route == _THROTTLED)
-    and not fault.injection.is_slow
-    and not (fault.injection.kind.startswith("next_link") and route == _HAS_NO_PAGES)
-]
-"""Slow answers are left out: for these calls they end in the same time-out as a reset, only later."""
+CELLS: Final = [pytest.param(call, fault.injection, id=f"{call}-{fault.name}") for call, fault in DISCOVERY_CELLS]
 _VAULTS: Final = 6
+"""That replicate; there is one more."""
 
 
 class _Cluster:
@@ -73,7 +59,9 @@ def _parameters(fault: Simulated) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[SimulatorThread]:
-    with SimulatorThread(tenant(vaults=2)) as running:
+    """Two vaults in each subscription that replicate, and one that does not yet."""
+    specs = [vault_spec(subscription, number, items_per_mapping=1) for subscription in range(3) for number in range(2)]
+    with SimulatorThread(tenant(specs=[*specs, vault_spec(0, 9, mix=None)])) as running:
         yield running
 
 
@@ -86,47 +74,70 @@ def azure(sim: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azu
     sim.control.clear_faults()
 
 
-@pytest.mark.parametrize(("route", "fault"), CELLS)
-def test_a_fault_that_lasts_removes_nothing_is_told_and_passes(azure: Azure, route: str, fault: Simulated) -> None:
-    policy = parse_policy(
-        policy_manifest(
-            scope={"managementGroups": ["mg"]},
-            automationAccount=[{"namePattern": "aa-*"}],
-            mode="Enforce",
-            onUnmatched="Release",
-            limits={"maxRemovals": "100%"},
-            discovery={"source": "Auto" if route == "resource_graph" else "List"},
-        )
-    )
-    state, cluster = PolicyState(), _Cluster()
-    core = azure.core.policies
+def _policy(call: DiscoveryCall, **changes: Any) -> VaultAutoUpdatePolicy:
+    """A policy whose discovery makes the call, and that would remove whatever it may."""
+    fields = {
+        "scope": {"managementGroups": ["mg"]},
+        "automationAccount": [{"namePattern": "aa-*"}],
+        "mode": "Enforce",
+        "onUnmatched": "Release",
+        "limits": {"maxRemovals": "100%"},
+        "vaultSelector": {"replication": "Present" if call is DiscoveryCall.GET_USAGES else "Any"},
+        "discovery": {"source": "Auto" if call is DiscoveryCall.QUERY_GRAPH else "List"},
+    }
+    return parse_policy(policy_manifest(**(fields | changes)))
 
-    async def run() -> str:
-        context = await core.discover(policy, state, None)
-        around = Surroundings(
-            {key: (child,) for key, child in cluster.children.items()}, {}, lambda _: True, frozenset()
-        )
-        await core.plan(policy, state, lambda: around, context, fresh=True)
+
+class _Discoveries:
+    """Passes over a policy, and the resources that it makes."""
+
+    def __init__(self, azure: Azure, policy: VaultAutoUpdatePolicy) -> None:
+        self.policy = policy
+        self.cluster = _Cluster()
+        self.time = datetime(2026, 3, 1, tzinfo=UTC)
+        self._state = PolicyState()
+        self._core = azure.core.policies
+        self._core._now = self._core._reader._now = lambda: self.time
+
+    async def run(self) -> str:
+        """One pass, two hours after the last one; returns what is said of the discovery."""
+        self.time += timedelta(hours=2)
+        state = self._state
+        context = await self._core.discover(self.policy, state, None)
+        resources = {key: (child,) for key, child in self.cluster.children.items()}
+        around = Surroundings(resources, {}, lambda _: True, frozenset())
+        await self._core.plan(self.policy, state, lambda: around, context, fresh=True)
 
         async def save() -> None:
             pass
 
-        await core.apply(policy, state, cluster, save, lambda: True)
+        await self._core.apply(self.policy, state, self.cluster, save, lambda: True)
         assert state.estate is not None
-        standing = standing_of_policy(policy, state.estate, state.plan, {})
+        standing = standing_of_policy(self.policy, state.estate, state.plan, {})
         assert standing.complete is not None
         return standing.complete.reason
 
+
+@pytest.mark.parametrize(("call", "fault"), CELLS)
+def test_a_fault_that_lasts_removes_nothing_is_told_and_passes(
+    azure: Azure, call: DiscoveryCall, fault: Simulated
+) -> None:
+    discoveries = _Discoveries(azure, _policy(call))
+
     async def runs() -> list[str]:
-        first = await run()
-        azure.control.add_fault(fault.kind, route=route, forever=True, **_parameters(fault))
-        told = await run()
+        first = await discoveries.run()
+        if call is DiscoveryCall.LOOK_AT_VAULT:
+            discoveries.policy = _policy(call, exclude={"names": ["dr-0-*"]})
+        azure.control.add_fault(fault.kind, route=call.route, forever=True, **_parameters(fault))
+        told = [await discoveries.run(), await discoveries.run()]
         azure.control.clear_faults()
-        return [first, told, await run()]
+        return [first, *told, await discoveries.run()]
 
-    first, told, last = asyncio.run(runs())
+    before = len(azure.requests(kind=call.route))
+    first, *told, last = asyncio.run(runs())
 
+    assert len(azure.requests(kind=call.route)) >= before + 2, "the call was made"
     assert (first, last) == ("Complete", "Complete")
-    assert (cluster.undone, len(cluster.children)) == ([], _VAULTS)
-    if route in {"subscriptions", "descendants", "vaults"}:
-        assert told != "Complete"
+    meant = _VAULTS if call is DiscoveryCall.GET_USAGES else _VAULTS + 1
+    assert (discoveries.cluster.undone, len(discoveries.cluster.children)) == ([], meant)
+    assert ("Complete" not in told) is call.decides_what_is_there

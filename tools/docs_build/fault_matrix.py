@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.docs_build.pages import between
+from workbench.faults.discovery import DISCOVERY_CELLS, DiscoveryCall, left_out
 from workbench.faults.matrix import AGENT_CELLS, CELLS, FAULTS, SCHEDULE_CELLS, excuse, told
 from workbench.faults.model import AgentCall, Call, Cell, Expected, Fault, Group, ScheduleCall, Simulated
 
@@ -50,6 +51,15 @@ _AGENT_COLUMNS: Final = {
     "agents": (AgentCall.LIST_ITEMS,),
     "account": tuple(call for call in AgentCall if call.is_about_account),
     "update": (AgentCall.UPDATE_AGENT,),
+}
+_DISCOVERY_PURPOSES: Final = {
+    DiscoveryCall.LIST_SUBSCRIPTIONS: "the subscriptions that the identity sees, and their states",
+    DiscoveryCall.LIST_DESCENDANTS: "those in a management group",
+    DiscoveryCall.LIST_VAULTS: "the vaults of one",
+    DiscoveryCall.LIST_ACCOUNTS: "its Automation accounts",
+    DiscoveryCall.QUERY_GRAPH: "all of that at once, from Resource Graph",
+    DiscoveryCall.LOOK_AT_VAULT: "one vault, before its resource may go or auto-update is switched off",
+    DiscoveryCall.GET_USAGES: "whether a vault replicates anything",
 }
 _TEXT: Final = """
 {calls} calls and {faults} faults: {cells} cells, each tested with a fault that strikes once and with one that lasts; the other
@@ -140,6 +150,30 @@ lasts and then is gone. In every cell
 - the condition `RunbookScheduleInSync` is never `True` while a schedule runs at another time;
 - nothing but the named schedules is written, each at most twice in 24 hours, also when answers are lost;
 - when the fault is gone, all run at their time without a restart, at the latest when the limit allows it.
+
+### Discovery
+
+The {discovery_calls} calls by which policies find vaults meet them too: {discovery_cells} cells, each with a fault that lasts for two
+discoveries and then is gone. The policy may remove whatever it has proof for. In every cell
+
+- no resource is removed or changed;
+- while {deciding} fails, `DiscoveryComplete` is `False` with the reason; where Resource Graph fails, lists are read
+  instead; without accounts no resource is made that needs one, and without a sight of what is replicated none for a vault of which
+  that is asked;
+- when the fault is gone, the next discovery is complete.
+
+| call | what for |
+| --- | --- |
+{discovery_purposes}
+
+Not tried:
+
+| why | cells |
+| --- | --- |
+{discovery_left_out}
+
+The activity log, which is read for hints and for who did it, is beside all of this: whatever it answers, drift is repaired, and nobody
+is named by guess ([drift](drift.md)).
 """
 
 
@@ -171,6 +205,11 @@ def section() -> str:
         schedule_calls=len(ScheduleCall),
         schedule_names=", ".join(f"`{call}`" for call in ScheduleCall),
         schedule_cells=len(SCHEDULE_CELLS),
+        discovery_calls=len(DiscoveryCall),
+        discovery_cells=len(DISCOVERY_CELLS),
+        deciding=" or ".join(f"`{call}`" for call in DiscoveryCall if call.decides_what_is_there),
+        discovery_purposes="\n".join(f"| `{call}` | {what} |" for call, what in _DISCOVERY_PURPOSES.items()),
+        discovery_left_out="\n".join(_discovery_left_out()),
     )
 
 
@@ -220,6 +259,15 @@ def _excuses() -> Iterator[str]:
                 reasons.setdefault(reason, []).append(f"`{call}`")
         for reason, calls in reasons.items():
             yield f"| {fault.title} | {', '.join(calls)} | {reason} |"
+
+
+def _discovery_left_out() -> Iterator[str]:
+    reasons: dict[str, int] = {}
+    for call in DiscoveryCall:
+        for fault in FAULTS:
+            if why := left_out(call, fault):
+                reasons[why] = reasons.get(why, 0) + 1
+    return (f"| {why} | {count} |" for why, count in reasons.items())
 
 
 def _agent_rows() -> Iterator[str]:
