@@ -18,6 +18,8 @@ from vault_autoupdate.model.runbook_schedule import WallSchedule, Weekday
 
 _ACTION: Final = "If this stays, look for a proxy that answers in ARM's place, or remove spec.runbookSchedule."
 _WEEKLY: Final = "week"
+_NEVER: Final = "9999-12-31T23:59:59.9999999+00:00"
+"""As Azure tells it of a schedule without an end."""
 _Whole = Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)]
 """The interval is of any type in Microsoft's model."""
 _AsRead = Annotated[str, StringConstraints(max_length=4096)]
@@ -98,10 +100,12 @@ def schedule_body(read: Schedule, wanted: WallSchedule, start: datetime) -> dict
     Only the list that belongs to the frequency is sent: where another one is empty, Azure refuses it now and then.
     ``isEnabled`` is not among what may be sent, in any published version since 2015-10-31.
     """
+    # What has ended, or would before it begins, would never run.
+    expiry = _NEVER if read.expires_at is not None and read.expires_at <= start else read.expiry
     properties: dict[str, object] = {
         **({"description": read.description} if read.description is not None else {}),
         "startTime": start.isoformat(timespec="seconds"),
-        **({"expiryTime": read.expiry} if read.expiry is not None else {}),
+        **({"expiryTime": expiry} if expiry is not None else {}),
         "interval": 1,
         "frequency": "Week" if wanted.days else "Day",
         "timeZone": wanted.time_zone,
