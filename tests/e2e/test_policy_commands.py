@@ -133,6 +133,27 @@ def test_policy_report_lists_every_vault_and_why(sim: SimulatorThread, tmp_path:
     assert rows[4]["why"] == "excluded by its name, which matches dr-2-*"
 
 
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("since: 2026-13-45", "must hold exactly one VaultAutoUpdatePolicy, not 0"),
+        ("kind: List\nitems: [1, null]", "must hold exactly one VaultAutoUpdatePolicy, not 0"),
+        ("a: 1\na: 2", "the field 'a' is there twice"),
+        ("a: &a [x, *a]", "an alias is a part of what it stands for"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_and_says_why(
+    sim: SimulatorThread, tmp_path: Path, document: str, problem: str
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(document)
+
+    result = run("policy", "plan", file, sim=sim)
+
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert problem in result.stderr
+
+
 def test_a_file_without_a_policy_is_refused(sim: SimulatorThread, tmp_path: Path) -> None:
     file = tmp_path / "empty.yaml"
     file.write_text("kind: List\nitems: []\n")
