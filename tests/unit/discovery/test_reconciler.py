@@ -183,6 +183,25 @@ def test_who_does_not_lead_any_more_stops() -> None:
         bench.run()
 
 
+def test_two_processes_that_take_each_other_for_gone_do_together_what_one_of_them_does() -> None:
+    policy = policy_of(**_RELEASE, template={"autoUpdate": "Enabled", "interval": "2h"})
+    gone, drifted = child_of(vault_of(1), policy), child_of(vault_of(2), policy, spec={"interval": "1h"})
+    meant = [vault_of(2), *(vault_of(number) for number in range(3, 50))]
+
+    def process(evidence: Mapping[str, Evidence]) -> set[str]:
+        bench = Bench(policy, Reader(estate_of(meant)), (gone, drifted))
+        bench.state.evidence |= evidence
+        bench.run()
+        return set(bench.cluster.done)
+
+    leaving = Evidence(Finding.GONE, NOW - timedelta(hours=2), NOW - timedelta(hours=1), "gone")
+    before, after = process({gone.vault_key: leaving}), process({})
+
+    assert len(before) == policy.spec.limits.max_new + 2
+    assert before - after == {f"remove {gone.ref.key.name}"}, "who is new has no proof"
+    assert after <= before, "by the same names, of which the API server takes each once"
+
+
 def test_what_is_not_wanted_any_more_is_not_gone_through_with() -> None:
     bench = Bench(policy_of(), Reader(estate_of([vault_of(number) for number in range(20)])), wanted=3)
 
