@@ -63,6 +63,65 @@ def test_every_object_of_a_namespace_says_which(name: str) -> None:
         assert metadata["labels"]["app.kubernetes.io/instance"] == "vau"
 
 
+_MONITORED: Final[dict[str, Any]] = {
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"},
+        "prometheusRule": {"enabled": True, "renderMode": "alwaysRender"},
+        "dashboard": {"enabled": True},
+    },
+    "podDisruptionBudget": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+}
+_NOT_WORDS: Final = ["123", "1e3", "0x10", "0755", "true", "null", "off", "1.5"]
+"""Names that Kubernetes takes, and that YAML takes for something else."""
+_SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+@pytest.mark.parametrize(
+    ("release", "values"),
+    [
+        *((name, {}) for name in _NOT_WORDS),
+        *(("vau", {"fullnameOverride": name, "nameOverride": name}) for name in _NOT_WORDS),
+        ("a.b", {}),
+        ("x" * 53, {"nameOverride": "n" * 63}),
+        ("vau", {"nameOverride": f"{'n' * 62}.b"}),
+        ("vau", {"fullnameOverride": f"{'n' * 51}.b"}),
+        ("vau", {"serviceAccount": {"name": "123"}, "priorityClassName": "1e3", "watchNamespaces": ["123", "true"]}),
+        ("vau", auth("clientSecret", secret={"name": "123", "clientSecretKey": "1", "clientIdKey": "true"})),
+        ("vau", auth("clientCertificate", secret={"name": "null", "certificateKey": "1e3"})),
+        ("vau", {"tls": {"caBundle": {"configMap": "123", "key": "1"}}, "imagePullSecrets": [{"name": "1"}]}),
+        (
+            "vau",
+            {"metrics": {"tls": {"secret": "1"}, "auth": {"secret": "2", "key": "3"}, "dashboard": {"namespace": "1"}}},
+        ),
+        ("vau", {"shard": "1", "leaderElection": {"leaseName": "123"}}),
+    ],
+)
+def test_names_that_kubernetes_takes_come_out_as_such_whatever_they_look_like(
+    release: str, values: dict[str, Any]
+) -> None:
+    rendered = render(helm.merged(_MONITORED, values), release=release)
+    items = [*rendered, *rendered.hooks]
+    assert [problem for item in items for problem in problems(item, MINORS[-1])] == []
+    for item in items:
+        metadata = item["metadata"]
+        assert isinstance(metadata["name"], str)
+        assert all(isinstance(label, str) and _LABEL.fullmatch(label) for label in metadata["labels"].values())
+        assert item["kind"] != "Service" or _SERVICE.fullmatch(metadata["name"])
+    template = rendered.one("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert template["app.kubernetes.io/instance"] == release
+    for service in [*rendered.of("Service"), *rendered.hooks.of("Service")]:
+        assert service["spec"]["selector"].items() <= template.items()
+
+
+def test_alerts_of_a_release_whose_service_cannot_have_its_name_ask_for_both() -> None:
+    rules = render(_MONITORED, release="1.5").one("PrometheusRule")["spec"]["groups"]
+    expressions = " ".join(rule["expr"] for group in rules for rule in group["rules"])
+    name = "1.5-vault-autoupdate"
+    assert f'job=~"({NAMESPACE}/)?({name}|vau-1-5-vault-autoupdate)(-metrics)?"' in expressions
+
+
 class TestSettings:
     @pytest.mark.parametrize("name", VALUE_SETS)
     def test_operator_accepts_them(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,8 @@ NO_IDENTITY: dict[str, Any] = {"azure": {"auth": {"clientId": ""}}}
         ({"dnsPolicy": "Cluster"}, "/dnsPolicy"),
         ({"openshift": "auto"}, "/openshift"),
         ({"extraEnv": [{"value": "x"}]}, "/extraEnv"),
+        ({"extraEnv": [{"name": "X", "value": 5}]}, "/extraEnv/0/value"),
+        ({"extraEnv": [{"name": "X", "value": True}]}, "/extraEnv/0/value"),
         ({"tests": {"image": "busybox"}}, "image"),
     ],
 )

@@ -1,24 +1,30 @@
 {{- define "vault-autoupdate.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-." }}
 {{- end }}
 
 {{/* The name of most objects: the release's, and the chart's unless the release is named after it. */}}
 {{- define "vault-autoupdate.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 52 | trimAll "-." }}
 {{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- .Release.Name | trunc 52 | trimAll "-." }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimAll "-." }}
 {{- end }}
 {{- end }}
 {{- end }}
 
+{{/* The same for Services, which have stricter names: no periods, and a letter at the beginning. */}}
+{{- define "vault-autoupdate.serviceName" -}}
+{{- $name := include "vault-autoupdate.fullname" . | replace "." "-" }}
+{{- regexMatch "^[a-z]" $name | ternary $name (printf "vau-%s" $name) | trunc 52 | trimAll "-" }}
+{{- end }}
+
 {{- define "vault-autoupdate.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "vault-autoupdate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "vault-autoupdate.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Maps of words put one over the other, each key once. Takes a list of maps; what is empty is left out. */}}
@@ -84,7 +90,7 @@ all what something looks for. Takes root, own (a map from the values) and fixed 
 {{- $names = append $names (kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name")) }}
 {{- end }}
 {{- range $names | uniq }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -325,13 +331,13 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{/* An environment variable from a value or, if a key is given, from the credential's Secret. */}}
 {{- define "vault-autoupdate.secretEnv" -}}
 {{- if .key }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   valueFrom:
     secretKeyRef:
-      name: {{ .secret }}
-      key: {{ .key }}
+      name: {{ .secret | quote }}
+      key: {{ .key | quote }}
 {{- else if .value }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   value: {{ .value | quote }}
 {{- end }}
 {{- end }}
@@ -341,7 +347,7 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{- $auth := .Values.azure.auth }}
 {{- $secret := $auth.secret }}
 - name: VAULT_AUTOUPDATE_CREDENTIAL
-  value: {{ get (dict "workloadIdentity" "workload-identity" "managedIdentity" "managed-identity" "clientSecret" "client-secret" "clientCertificate" "client-certificate") $auth.mode }}
+  value: {{ get (dict "workloadIdentity" "workload-identity" "managedIdentity" "managed-identity" "clientSecret" "client-secret" "clientCertificate" "client-certificate") $auth.mode | quote }}
 {{- if eq $auth.mode "managedIdentity" }}
 {{- with $auth.clientId }}
 - name: AZURE_CLIENT_ID
@@ -510,35 +516,35 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{- if eq .mode "clientCertificate" }}
 - name: azure-certificate
   secret:
-    secretName: {{ .secret.name }}
+    secretName: {{ .secret.name | quote }}
     defaultMode: 0440
     items:
-      - key: {{ .secret.certificateKey }}
-        path: {{ .secret.certificateKey }}
+      - key: {{ .secret.certificateKey | quote }}
+        path: {{ .secret.certificateKey | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.tls.caBundle }}
 {{- if .configMap }}
 - name: ca-bundle
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: ca.crt
 {{- else if .secret }}
 - name: ca-bundle
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: ca.crt
 {{- end }}
 {{- end }}
 {{- with .Values.metrics.tls.secret }}
 - name: metrics-tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
     items:
       - key: tls.crt
@@ -550,11 +556,11 @@ VAULT_AUTOUPDATE_METRICS_TOKEN_FILE: metrics.auth.secret
 {{- if .secret }}
 - name: metrics-auth
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ .key }}
-        path: {{ .key }}
+      - key: {{ .key | quote }}
+        path: {{ .key | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
