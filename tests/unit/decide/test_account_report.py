@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.builders import ACCOUNT, ACCOUNT_ID, HOUR, NOW, OTHER_ACCOUNT_ID, disabled, mapping
 from tests.unit.strategies import HOSTILE_TEXTS, TIMES
 from vault_autoupdate.decide.account_report import AccountReport, Problem, absent_artifacts, build_account_report
+from vault_autoupdate.decide.role_report import RoleReport, RoleStanding
 from vault_autoupdate.model.azure import (
     RUNBOOK,
     Account,
@@ -437,6 +438,54 @@ def test_nothing_is_called_right_that_is_not_there(
 
     assert (value.status, value.reason) == ("True", "Healthy")
     assert value.message == f"Automation account aa-dr can update the agents: its {said}"
+
+
+_JUDGED = "Automation account aa-dr can update the agents: its state, identity, schedules and last run are right."
+_ENOUGH = _JUDGED.replace("identity,", "identity, role,")
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        (None, _JUDGED),
+        (
+            RoleReport(RoleStanding.ENOUGH, roles=("Owner on the vault",)),
+            f"{_ENOUGH} Its identity is Owner on the vault.",
+        ),
+        (RoleReport(RoleStanding.ENOUGH), _ENOUGH),
+        (
+            RoleReport(RoleStanding.ENOUGH, roles=("Owner on the vault", "Reader on the group"), note="By a group."),
+            f"{_ENOUGH} Its identity is Owner on the vault, Reader on the group. By a group.",
+        ),
+        (
+            RoleReport(RoleStanding.NOT_JUDGED, roles=("Our role on the vault",)),
+            f"{_JUDGED} Its identity is Our role on the vault; nobody says whether that is enough.",
+        ),
+        (
+            RoleReport(RoleStanding.NOT_JUDGED, roles=("Our role on the vault",), note="By a group."),
+            f"{_JUDGED} Its identity is Our role on the vault; nobody says whether that is enough. By a group.",
+        ),
+        (RoleReport(RoleStanding.UNKNOWN, note="It may not be read."), f"{_JUDGED} It may not be read."),
+    ],
+)
+def test_the_role_is_called_right_where_it_is_enough_and_named_in_any_case(role: RoleReport | None, said: str) -> None:
+    report = replace(_report(), role=role)
+
+    assert account_healthy(report, None) == ConditionValue("AutomationAccountHealthy", "True", "Healthy", said)
+
+
+def test_where_it_is_not_clear_whether_there_is_a_role_that_is_the_condition_and_a_problem_comes_before_it() -> None:
+    role = RoleReport(RoleStanding.NOT_SEEN, unclear=Explanation("RoleNotSeen", "It is not seen.", "", "Look again."))
+    kind = "AutomationAccountHealthy"
+
+    assert account_healthy(replace(_report(), role=role, healthy=None), None) == ConditionValue(
+        kind, "Unknown", "RoleNotSeen", "It is not seen. Look again."
+    )
+    problems = (Problem("Worst", "x" * 2000),)
+    worst = account_healthy(replace(_report(), role=role, healthy=False, problems=problems), None)
+    assert (worst.type, worst.status, worst.reason, len(worst.message.encode())) == (kind, "False", "Worst", 1000)
+    named = account_healthy(replace(_report(), name="x" * 2000), None)
+    assert len(named.message.encode()) == 1000
 
 
 def test_the_worst_problem_is_the_reason_and_all_are_explained() -> None:

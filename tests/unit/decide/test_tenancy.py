@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -264,3 +265,62 @@ def test_mistakes_are_told_one_after_the_other() -> None:
         parse_vault_scopes('{"A": [], "b": "/"}')
     with pytest.raises(ValueError, match=r"^not JSON \(Expecting value: line 1 column 7 .*\): write for example "):
         parse_vault_scopes('{"a": }')
+
+
+_FORMS = (
+    "write /subscriptions/<guid>, /subscriptions/<guid>/resourceGroups/<group>, the id of a vault or of an Automation "
+    "account, or / for everything"
+)
+_EXAMPLE = '{"team-a": ["/subscriptions/<guid>/resourceGroups/<group>"]}'
+_LONG = "X" * 300
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'{{"{_LONG}": []}}', f"'{'X' * 77}…' is neither a namespace nor a pattern of one (* is for any letters)"),
+        (f'{{"{"x" * 63}": ["{_LONG}"]}}', f"'{'x' * 63}': '{'X' * 197}…' is not a scope: {_FORMS}"),
+        ('{"a": ["/", 1]}', f"'a': must be a list of scopes: {_FORMS}"),
+        (
+            f'{{"a": 1, "{"b" * 63}": "/"}}',
+            (f"'a': must be a list of scopes: {_FORMS}; '{'b' * 63}': must be a list of scopes: {_FORMS}"),
+        ),
+        ('{"a": [], "b": [], "a": []}', "'a' is there more than once"),
+        ("[]", f"must be a JSON object, for example {_EXAMPLE}"),
+        (
+            "{",
+            (
+                "not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)): write for "
+                f"example {_EXAMPLE}"
+            ),
+        ),
+    ],
+)
+def test_each_mistake_of_the_setting_is_told_in_one_sentence_of_bounded_length(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        parse_vault_scopes(text)
+
+
+def test_long_names_that_are_there_twice_or_have_no_list_are_cut() -> None:
+    with pytest.raises(ValueError, match="more than once") as refused:
+        parse_vault_scopes(f'{{"{_LONG}": 1, "{_LONG}": 1}}')
+
+    cut = f"'{'X' * 77}…'"
+    assert str(refused.value) == (
+        f"{cut} is there more than once; {cut} is neither a namespace nor a pattern of one (* is for any letters); "
+        f"{cut}: must be a list of scopes: {_FORMS}"
+    )
+
+
+def test_what_was_read_is_taken_as_it_is() -> None:
+    scopes = _scopes(asr=["/"])
+    assert parse_vault_scopes(scopes) is scopes
+
+
+def test_of_a_namespace_that_several_entries_fit_all_scopes_are_told_and_no_others() -> None:
+    refusal = _refusal(_scopes(**{"x": ["/"], "as*": [f"/subscriptions/{OTHER}"], "asr": []}))
+
+    assert refusal is not None
+    assert refusal.message.endswith(
+        f"; by its entries for 'as*', 'asr', this namespace may name only what is in /subscriptions/{OTHER}."
+    )

@@ -69,6 +69,8 @@ def test_an_error_is_told_with_its_number_what_to_do_and_the_activity() -> None:
 
     assert str(by_number) == "151130: Wrong. Do it. Activity id a-1."
     assert str(by_name) == "Wrong."
+    assert by_name.explanation == Explanation("BadRequest", "Wrong.")
+    assert (by_name.all_alike, by_name.absent, by_name.codes) == (False, False, ("BadRequest",))
     assert by_number.explanation == Explanation("151130", "Wrong.", "Why.", "Do it.", "a-1")
     assert by_number.reason == "Http400", "a reason is a word"
     assert Unreachable("m", **told).explanation == Explanation("ArmUnreachable", "m", "Why.", "Do it.")

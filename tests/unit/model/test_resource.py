@@ -14,6 +14,7 @@ from tests.unit.schema import SPEC
 from vault_autoupdate.model.durations import parse_duration
 from vault_autoupdate.model.resource import (
     LONG_AGO,
+    POLICY_LABEL,
     REQUESTED_AT,
     UPDATE_AGENTS_NOW,
     AutoUpdate,
@@ -421,3 +422,59 @@ def test_a_credential_has_the_name_of_an_object(name: str) -> None:
         with pytest.raises(InvalidSpec, match=f"spec.credential.{field}"):
             resource(credential={field: name})
         assert resource(credential={field: "azure-login.v2"}).spec.credential is not None
+
+
+_NO_PATTERN = (
+    "is no pattern of machine names: write 1 to 64 letters, digits, periods, underscores and hyphens, with * for any "
+    "text and ? for any one character"
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"agentUpdates": _updates(order=["a b"])}, f"spec.agentUpdates.order.0: 'a b' {_NO_PATTERN}"),
+        ({"agentUpdates": _updates(order=["x" * 70])}, f"spec.agentUpdates.order.0: '{'x' * 64}' {_NO_PATTERN}"),
+        (
+            {"credential": {}},
+            (
+                "spec.credential: must name exactly one of secretName and serviceAccountName; without spec.credential "
+                "the operator's own identity is used"
+            ),
+        ),
+        ({"interval": "168h1s"}, "spec.interval: 168h1s is out of bounds: at least 5m, at most 168h"),
+        (
+            {"interval": "x" * 70},
+            f"spec.interval: '{'x' * 64}' is not a duration: write it like 90s, 0.5s, 15m or 1h30m",
+        ),
+        (
+            {"runbookSchedule": {"time": "02:30", "timeZone": "UTC"}},
+            (
+                "spec.runbookSchedule: Site Recovery has no schedule when autoUpdate is Disabled: set autoUpdate to "
+                "Enabled, or remove runbookSchedule and say with agentUpdates when the operator updates the agents"
+            ),
+        ),
+        ({"x" * 2000: 1}, f"spec.{'x' * 992}…"),
+    ],
+)
+def test_a_problem_is_told_in_a_whole_sentence_of_bounded_length(spec: dict[str, Any], problem: str) -> None:
+    assert _problems(manifest(autoUpdate="Disabled", automationAccountResourceId=None, **spec)) == [problem]
+
+
+def test_an_account_of_another_subscription_is_told_of_whom_site_recovery_accepts() -> None:
+    account = ACCOUNT_ID.replace(SUBSCRIPTION, OTHER_SUBSCRIPTION)
+
+    assert _problems(manifest(automationAccountResourceId=account)) == [
+        (
+            "spec.automationAccountResourceId: must be in the vault's subscription "
+            f"({SUBSCRIPTION}): Site Recovery accepts no other"
+        )
+    ]
+
+
+def test_a_resource_of_a_policy_says_so_by_its_label() -> None:
+    body = manifest()
+    body["metadata"]["labels"] = {POLICY_LABEL: "estate", "other": "x"}
+
+    assert parse_resource(body).policy == "estate"
+    assert resource().policy == ""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import HOUR, MINUTE
 from tests.unit.strategies import HOSTILE_TEXTS, SLOW
+from vault_autoupdate.model.durations import format_duration
 from vault_autoupdate.model.windows import Window, WindowSchedule
 
 BERLIN: Final = "Europe/Berlin"
@@ -379,10 +380,44 @@ def test_what_is_no_name_of_a_time_zone_is_refused_with_what_to_write(zone: str)
             use(_at("2026-03-01T12:00"))
 
 
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [("Berlin", "'Berlin'"), ("E" * 64, f"'{'E' * 64}'"), ("E" * 65, f"'{'E' * 61}…'"), ("a\nb", "'a b'")],
+)
+def test_what_is_no_name_of_a_time_zone_is_shown_in_one_line_of_bounded_length(zone: str, shown: str) -> None:
+    with pytest.raises(ValueError, match="is not a time zone") as refused:
+        _nightly(zone=zone).check()
+
+    assert str(refused.value) == (
+        f"{shown} is not a time zone: write a name from the IANA time zone database, like Europe/Berlin, "
+        "America/New_York or UTC"
+    )
+
+
+def test_all_that_may_stand_in_a_schedule_is_told_with_what_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="cannot be read") as refused:
+        _nightly("60 2 * * *").check()
+
+    assert str(refused.value) == (
+        "the schedule '60 2 * * *' cannot be read (bad minute): write minute (0-59), hour (0-23), day of month (1-31 "
+        "or L), month (1-12 or JAN-DEC) and day of week (0-7 or SUN-SAT), as *, 5, 1-5, 1,15 or */2, and only days "
+        "that there are; for example 0 2 * * SAT"
+    )
+    with pytest.raises(ValueError, match="never comes") as refused:
+        _nightly("0 2 LW * */7").check()
+    assert str(refused.value) == (
+        "the schedule '0 2 LW * */7' never comes: write days that there are, for example 0 2 L * *"
+    )
+
+
 @pytest.mark.parametrize("duration", [timedelta(), 15 * MINUTE - timedelta(seconds=1), DAY + timedelta(seconds=1)])
 def test_a_duration_out_of_bounds_is_refused_with_the_bounds(duration: timedelta) -> None:
-    with pytest.raises(ValueError, match="out of bounds: write a duration of at least 15m and at most 24h"):
+    with pytest.raises(ValueError, match="out of bounds") as refused:
         _nightly(duration=duration).check()
+
+    assert str(refused.value) == (
+        f"a window of {format_duration(duration)} is out of bounds: write a duration of at least 15m and at most 24h"
+    )
 
 
 @pytest.mark.parametrize("duration", [15 * MINUTE, DAY])
