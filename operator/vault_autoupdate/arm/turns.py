@@ -13,7 +13,7 @@ A namespace is found, put in its place and taken in constant time, whatever wait
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -43,9 +43,9 @@ class _Namespace(Generic[T]):
         """Per key: calls that it has said to come, in the queue or not; the pace follows their sum."""
         self._calls: dict[str, int] = {}
         """Per key: how many calls were let through since it came anew."""
-        self._fresh: OrderedDict[str, deque[T]] = OrderedDict()
+        self._fresh: OrderedDict[str, list[T]] = OrderedDict()
         """Keys in their first turn; they go before the others."""
-        self._queues: OrderedDict[str, deque[T]] = OrderedDict()
+        self._queues: OrderedDict[str, list[T]] = OrderedDict()
         """The other keys, in the order of their turns."""
 
     def enter(self, key: str, call: T) -> None:
@@ -55,7 +55,7 @@ class _Namespace(Generic[T]):
         else:
             calls = self._calls.get(key, 0)
             group = self._fresh if calls < TURN else self._queues
-            group[key] = deque([call])
+            group[key] = [call]  # a deque takes ten times as much, and few have more than one call waiting
             if 0 < calls < TURN:
                 group.move_to_end(key, last=False)  # its turn goes on: it has said that more come
         self.waiting += 1
@@ -65,7 +65,7 @@ class _Namespace(Generic[T]):
         """Take the call whose turn it is out of its queue."""
         group = self._fresh or self._queues
         key, queue = next(iter(group.items()))
-        call = queue.popleft()
+        call = queue.pop(0)
         self.waiting -= 1
         self._count(key)
         if not queue:
@@ -98,7 +98,7 @@ class _Namespace(Generic[T]):
             self._calls.pop(key, None)
         self.backlog += self.expected.get(key, queued)
 
-    def _queue_of(self, key: str) -> deque[T] | None:
+    def _queue_of(self, key: str) -> list[T] | None:
         return self._fresh.get(key) or self._queues.get(key)
 
     def _count(self, key: str) -> None:
@@ -109,7 +109,7 @@ class _Namespace(Generic[T]):
             self.expected[key] -= 1
             self.backlog -= 1
 
-    def _forget(self, group: OrderedDict[str, deque[T]], key: str) -> None:
+    def _forget(self, group: OrderedDict[str, list[T]], key: str) -> None:
         del group[key]
         if key not in self.expected:
             self._calls.pop(key, None)

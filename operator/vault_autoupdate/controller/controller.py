@@ -348,7 +348,7 @@ class Controller:
         looking = Looking(tracked, resource, self._publisher, self._paused_for, self._now)
 
         async def report(current: Readiness) -> None:
-            await end_looking()
+            await end()
             self._check_present(tracked)
             tracked.history.looked_at(began, self._now())  # a pass begins with a look, and shows nothing before
             # A run has to stand in the status before its first change: a process after this one has to know of it.
@@ -361,7 +361,7 @@ class Controller:
             else:
                 await self._publisher.tell_progress(tracked, current)
 
-        async with say_later(looking.tell, _LOOKING_SECONDS, every=_LOOKING_SECONDS) as end_looking:
+        async with say_later(looking.tell, _LOOKING_SECONDS, every=_LOOKING_SECONDS, wanted=looking.has_news) as end:
             return await self._reconciler.reconcile(
                 resource, state, report, superseded, partial(log_in, tracked, resource, self._tokens_of)
             )

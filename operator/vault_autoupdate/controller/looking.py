@@ -43,26 +43,25 @@ class Looking:
         """Take note of what was said before this look says anything itself."""
         self.is_new = self.tracked.status.get("observedGeneration") != self.tracked.generation
 
+    def has_news(self) -> bool:
+        """Whether there is something to say now."""
+        if not self.is_new and self.tracked.requested_at is None:
+            return False
+        return (self.is_new and not self.said) or self._another_pause() is not None
+
     async def tell(self) -> None:
         """Say that the vault is being read, and of each pause once until when that waits."""
-        if not self.is_new and self.tracked.requested_at is None:
+        if not self.has_news():
             return
-        is_another = self._meets_another_pause()
+        self.told_until = self._another_pause() or self.told_until
         note = readiness.pause_until(self.told_until) if self.told_until else ""
-        if self.is_new and (is_another or not self.said):
-            stands = readiness.looking(self.resource)
-        elif not self.is_new and is_another:
-            stands = readiness.told_before(self.tracked.status)
-        else:
-            return
+        stands = readiness.looking(self.resource) if self.is_new else readiness.told_before(self.tracked.status)
         self.said = True
         await self.publisher.tell_progress(self.tracked, readiness.with_note(stands, note), emit=False)
 
-    def _meets_another_pause(self) -> bool:
-        """Whether there is a pause that was not told; its end is taken note of."""
+    def _another_pause(self) -> datetime | None:
+        """The end of the pause that there is, if it was not told."""
         pause = self.paused_for(self.resource, self.tracked.state.location)  # which the look itself may have learned
         until = self.now() + pause
-        if not pause or (self.told_until and abs(until - self.told_until) < _SAME_PAUSE):
-            return False
-        self.told_until = until
-        return True
+        is_known = self.told_until is not None and abs(until - self.told_until) < _SAME_PAUSE
+        return until if pause and not is_known else None

@@ -35,7 +35,7 @@ def note_drift(context: ReconcileContext, undone: Iterable[Decision], last_look:
         return
     state, differing = context.state, ((each.id, each.reason) for each in undone)
     state.drift = changed(context.now(), last_look, differing, run_before=state.run.id if state.run else "")
-    context.drift_found.set()
+    context.ask_who()
 
 
 def until_asked_again(context: ReconcileContext) -> timedelta | None:
@@ -52,35 +52,65 @@ async def asking_who(context: ReconcileContext) -> AsyncIterator[None]:
 
     What a superseded pass has not learned, the next one asks.
     """
-    state = context.state
+    state, asker = context.state, _Asker(context)
     state.drift = state.drift and state.drift.as_wanted(context.resource.spec.drift.attribution)
-    asking = asyncio.create_task(_ask_when_due(context))
+    context.ask_who = asker.wake
+    if until_asked_again(context) is not None:
+        asker.wake()
     try:
         yield
     except BaseException:
-        asking.cancel()
+        asker.give_up()
         raise
     finally:
-        context.ends = True
-        context.drift_found.set()
-        if context.superseded.is_set():
-            asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
+        await asker.end()
 
 
-async def _ask_when_due(context: ReconcileContext) -> None:
-    while True:
-        wait = until_asked_again(context)
-        if wait == timedelta():
-            await _ask(context)
-        elif context.ends:
+class _Asker:
+    """Asks the log in a task of its own, which there is once there is something to ask: in few passes there is."""
+
+    def __init__(self, context: ReconcileContext) -> None:
+        self._context = context
+        self._asking: asyncio.Task[None] | None = None
+        self._woken: asyncio.Event | None = None
+        self._ends = False
+        """Whether the log is to be asked no further, but for what is due already."""
+
+    def wake(self) -> None:
+        """There is something to ask."""
+        if self._woken is None:
+            self._woken = asyncio.Event()
+            self._asking = asyncio.create_task(self._ask_when_due(self._woken))
+        self._woken.set()
+
+    def give_up(self) -> None:
+        """Learn nothing more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def end(self) -> None:
+        """Ask what is due, and no more."""
+        self._ends = True
+        if self._asking is None:
             return
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait is None else wait.total_seconds()):
-                    await context.drift_found.wait()
-            context.drift_found.clear()
+        self.wake()
+        if self._context.superseded.is_set():
+            self.give_up()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._asking
+
+    async def _ask_when_due(self, woken: asyncio.Event) -> None:
+        while True:
+            wait = until_asked_again(self._context)
+            if wait == timedelta():
+                await _ask(self._context)
+            elif self._ends:
+                return
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if wait is None else wait.total_seconds()):
+                        await woken.wait()
+                woken.clear()
 
 
 async def _ask(context: ReconcileContext) -> None:

@@ -134,10 +134,8 @@ class ReconcileContext:
     tokens: TokenSource | None = field(default=None, repr=False)
     """The identity that the resource brings along; None for the process's own."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    drift_found: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is something to ask the activity log about, and when the pass `ends`."""
-    ends: bool = False
-    """Whether the log is to be asked no further, but for what is due already."""
+    ask_who: Callable[[], None] = lambda: None
+    """Is called when there is something to ask the activity log about."""
     troubles: dict[str, str] = field(default_factory=dict)
     """What cannot be done for the moment, and why, in words."""
     unidentified: list[Job] = field(default_factory=list)
