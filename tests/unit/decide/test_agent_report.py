@@ -368,6 +368,30 @@ def test_why_an_agent_has_to_be_installed_anew_is_told_in_site_recoverys_words()
     )
 
 
+def test_texts_about_a_machine_are_cut_to_what_the_report_holds() -> None:
+    long = "x" * 2000
+    blockers = (Explanation(), Explanation(long, long, long, long), Explanation("2", "b", "b", "b"))
+    machine = _machine(long, reinstall_required=True, agent_version=long, blockers=blockers)
+    worst = _report(machine, mappings=(mapping(long, target_container_id=WEST),)).worst[0]
+
+    texts = (worst.machine, worst.mapping, worst.version)
+    assert [len(text.encode()) for text in texts] == [120, 400, 64]
+    told = worst.explanation
+    said = (told.code, told.message, told.possible_causes, told.recommended_action)
+    assert [len(text.encode()) for text in said] == [120, 400, 400, 400]
+
+
+def test_an_agent_that_has_to_be_installed_anew_for_no_known_reason_says_how() -> None:
+    worst = _report(_machine(reinstall_required=True)).worst[0]
+
+    assert worst.explanation == Explanation(
+        message="The agent has to be installed anew.",
+        recommended_action=(
+            "Reinstall the agent from the machine's page among the vault's replicated items in the portal."
+        ),
+    )
+
+
 # The condition.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -193,3 +194,75 @@ def test_who_switches_it_off_or_wants_ids_only_gets_the_name_out_of_the_status()
     assert without is not None
     assert without.mappings[0].change is not None
     assert without.mappings[0].change.caller == ""
+
+
+def test_what_one_entry_of_a_call_lacks_another_one_tells() -> None:
+    nobody: dict[str, Any] = {"caller": "", "object_id": "", "application_id": ""}
+    by_id = nobody | {"object_id": "o-1"}
+
+    assert found(entry("Accepted", ago=12 * MINUTE, **nobody), entry(ago=10 * MINUTE)) == Change(
+        NOW - 12 * MINUTE, WRITE, "c1", "ann@example.com", "o-1", "a-1"
+    )
+    assert found(entry("Accepted", ago=12 * MINUTE, **nobody), entry(ago=10 * MINUTE, **by_id)) == Change(
+        NOW - 12 * MINUTE, WRITE, "c1", object_id="o-1"
+    )
+    assert found(entry(**nobody)) == Change(NOW - 10 * MINUTE, WRITE, "c1")
+
+
+@pytest.mark.parametrize("ago", [timedelta(), 60 * MINUTE])
+def test_a_change_at_the_very_moment_of_a_look_lies_between_the_two(ago: timedelta) -> None:
+    assert found(entry(ago=ago)) is not None
+
+
+def test_a_call_is_known_by_its_correlation_id_in_any_letter_case_and_without_one_each_entry_is_a_call() -> None:
+    assert found(entry("Accepted", call="C1"), entry("Failed", call="c1")) is None
+    alone = entry("Accepted", call="", id="1", ago=9 * MINUTE), entry("Failed", call="", id="2")
+    assert found(*alone) == Change(NOW - 9 * MINUTE, WRITE, "", "ann@example.com", "o-1", "a-1")
+
+
+def test_all_other_calls_in_that_time_are_counted() -> None:
+    calls = [entry(call=f"c{number}", ago=number * MINUTE) for number in range(1, 5)]
+    assert found(*calls) == Change(NOW - MINUTE, WRITE, "c1", "ann@example.com", "o-1", "a-1", others=3)
+
+
+def test_where_it_is_not_known_since_when_nobody_is_named_and_nobody_asked() -> None:
+    drift = replace(DRIFT, since=None)
+
+    assert change_by([entry()], MAPPING, drift, is_own=lambda _: False, attribution=DriftAttribution.CALLER) is None
+    assert (drift.next_look, drift.standing) == (None, Standing.NOT_IN_LOG)
+
+
+def test_a_look_that_failed_is_one_look_less_and_a_problem_that_passes_is_not_kept() -> None:
+    problem = Explanation("AuthorizationFailed")
+
+    assert DRIFT.not_looked(problem, will_pass=True) == replace(DRIFT, looks=1)
+    assert DRIFT.not_looked(problem, will_pass=False) == replace(DRIFT, looks=1, problem=problem)
+
+
+def test_once_all_are_named_only_the_last_look_is_left_and_of_some_all() -> None:
+    two = changed(NOW, NOW - MINUTE, [(mapping_id_of(name), "differs") for name in "ab"], run_before="r")
+
+    assert (two.run_before, two.looked([CHANGE, CHANGE]).looks, two.looked([CHANGE, None]).looks) == ("r", 3, 1)
+    assert replace(two, looks=3).looked([CHANGE, CHANGE]).looks == 4
+    assert two.looked([None, CHANGE]).standing is Standing.NAMED
+
+
+@pytest.mark.parametrize(
+    ("after", "named", "looks"),
+    [(0, False, 0), (2, False, 1), (6, False, 2), (19, True, 2), (20, False, 3), (20, True, 4), (-5, False, 0)],
+)
+def test_after_a_restart_one_look_of_those_that_are_over_is_made_once_more(
+    after: int, looks: int, *, named: bool
+) -> None:
+    drift = DRIFT.looked([CHANGE]) if named else DRIFT
+    assert drift.resumed(NOW + after * MINUTE, is_over=False).looks == looks
+
+
+def test_of_whom_only_the_id_is_wanted_all_but_the_name_stays() -> None:
+    two = changed(NOW, NOW - MINUTE, [(mapping_id_of(name), "differs") for name in "ab"])
+    by_id = replace(CHANGE, caller="", object_id="o-1")
+
+    assert two.looked([None, CHANGE]).as_wanted(DriftAttribution.OBJECT_ID) == two.looked(
+        [None, replace(CHANGE, caller="")]
+    )
+    assert two.looked([None, by_id]).as_wanted(DriftAttribution.OBJECT_ID) == two.looked([None, by_id])
