@@ -113,7 +113,7 @@ def _ready(
     return Readiness(
         ConditionStatus.TRUE,
         PolicyReason.COVERED,
-        f"Every vault that is meant is covered: {plural(selected, 'vault')}.",
+        f"Every vault that is meant is covered: {plural(selected, 'vault')}.{_left_over(len(plan.orphaned))}",
     )
 
 
@@ -179,6 +179,12 @@ def _nothing_readable(estate: Estate) -> str:
         f"{trouble.action if trouble else 'Check spec.scope and the roles of the identity.'}",
         bounds.MESSAGE,
     )
+
+
+def _left_over(orphaned: int) -> str:
+    """That there are resources whose vault was not found, or is not meant: perhaps a list did not have all."""
+    one, many = "resource is for a vault that was", "resources are for vaults that were"
+    return f" {_part(orphaned, one, many)} not found, or not meant." if orphaned else ""
 
 
 def _part(count: int, one: str, many: str) -> str:

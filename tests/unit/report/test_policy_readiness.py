@@ -144,6 +144,23 @@ def test_what_is_ready_or_as_somebody_wants_it_is_covered(state: ChildState) -> 
     assert ready == Readiness("True", "Covered", "Every vault that is meant is covered: 2 vaults.")
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (1, "1 resource is for a vault that was not found, or not meant."),
+        (2, "2 resources are for vaults that were not found, or not meant."),
+    ],
+)
+def test_that_all_vaults_are_covered_since_none_was_found_does_not_hide_the_resources_that_there_are(
+    left: int, said: str
+) -> None:
+    policy = policy_of()
+
+    ready = _standing(policy, estate_of([]), *(child_of(vault_of(number), policy) for number in range(left))).ready
+
+    assert ready == Readiness("True", "Covered", f"Every vault that is meant is covered: 0 vaults. {said}")
+
+
 def test_all_that_is_not_covered_is_told_together() -> None:
     policy = policy_of()
     vaults = [vault_of(number) for number in range(8)]
