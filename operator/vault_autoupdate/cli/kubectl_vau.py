@@ -39,13 +39,22 @@ from vault_autoupdate.cluster.resources import change_resource, list_events, rea
 from vault_autoupdate.decide.plan import Action
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import AzureError
-from vault_autoupdate.model.resource import REQUESTED_AT, InvalidSpec, ResourceKey, VaultAutoUpdate, parse_resource
+from vault_autoupdate.model.resource import (
+    KIND,
+    PLURAL,
+    REQUESTED_AT,
+    InvalidSpec,
+    ResourceKey,
+    VaultAutoUpdate,
+    parse_resource,
+)
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.settings import Settings
 
 _PERIOD: Final = 1.0
 _PATIENCE: Final = 600.0
 """Seconds for which ``--wait`` waits."""
+_KINDS: Final = frozenset({"vau", KIND.lower(), PLURAL})
 _NO_FILES: Final = 4
 """What kubectl is told by a completion: offer no files (cobra's ShellCompDirectiveNoFileComp)."""
 
@@ -63,8 +72,15 @@ class _Place:
     namespace: str
 
     def key(self, name: str) -> ResourceKey:
-        """A resource of the namespace; ``vau/NAME`` is taken as kubectl takes it."""
-        return ResourceKey(self.namespace, name.rpartition("/")[2])
+        """A resource of the namespace; ``vau/NAME`` is taken as kubectl takes it.
+
+        Raises:
+            click.UsageError: it begins with something else, such as a namespace: another resource would be meant.
+        """
+        kind, _, own = name.rpartition("/")
+        if kind and kind.lower().partition(".")[0] not in _KINDS:
+            raise click.UsageError(f"{name}: there is no kind {kind!r} here; a namespace is named with -n")
+        return ResourceKey(self.namespace, own)
 
 
 def _place_options(command: F) -> F:
@@ -128,10 +144,11 @@ def plan(
     Exit code 0: nothing to do. 2: there are changes. 1: something could not be read.
     """
     settings, place = load(flags), _place(kubeconfig, context, namespace)
+    key = place.key(name) if name else None
 
     async def read(api: Connection) -> list[dict[str, Any]]:
-        if name:
-            return [await read_resource(api, place.key(name))]
+        if key:
+            return [await read_resource(api, key)]
         return await list_resources(api, "" if all_namespaces else place.namespace)
 
     resources = [resource for each in _in_cluster(place, read) if (resource := _parsed(each))]

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from urllib.request import getproxies_environment
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client import rest
 from kubernetes.aio.client.exceptions import ApiException
@@ -33,6 +34,10 @@ NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 """What the client raises when no answer came."""
 TIMEOUT: Final = 30.0
 """Seconds for one request."""
+_NO_KUBECONFIG: Final = (
+    config.ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, yaml.YAMLError
+)  # fmt: skip
+"""What the client raises for a kubeconfig that is missing, or is not what it should be."""
 _GOOD: Final = range(200, 300)
 _DEFINITION_PAUSE: Final = 3.0
 _LOGIN_PAUSE: Final = 1.0
@@ -203,8 +208,19 @@ async def connect(
     Raises:
         ClusterUnreadable: neither tells of a cluster.
     """
-    async with Connection(await _find_cluster(kubeconfig), observer, kubeconfig) as api:
+    found = await _find_cluster(kubeconfig)
+    try:
+        api = Connection(found, observer, kubeconfig)
+    except (OSError, ValueError) as error:  # of its certificates
+        raise _no_cluster(error) from error
+    async with api:
         yield api
+
+
+def _no_cluster(error: Exception) -> ClusterUnreadable:
+    plain = isinstance(error, config.ConfigException | OSError)
+    what = str(error) if plain else f"it cannot be read: {in_short(error)}"
+    return ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(what, bounds.SAID)}")
 
 
 async def _find_cluster(kubeconfig: Kubeconfig) -> client.Configuration:
@@ -224,8 +240,8 @@ async def _load_kubeconfig(configuration: client.Configuration, kubeconfig: Kube
     file, context = kubeconfig.file or None, kubeconfig.context or None
     try:
         loader = await config.load_kube_config(file, context, configuration)  # type: ignore[no-untyped-call]  # as above
-    except (config.ConfigException, OSError) as error:
-        raise ClusterUnreadable(f"no cluster to talk to (KUBECONFIG): {clean(error, bounds.SAID)}") from error
+    except _NO_KUBECONFIG as error:
+        raise _no_cluster(error) from error
     # The client only logs that a plugin failed, and would go on as nobody.
     if "exec" in (loader._user or ()) and not (configuration.api_key or configuration.cert_file):  # noqa: SLF001 - nothing else tells
         raise ClusterUnreadable("the exec plugin of the kubeconfig gave no credential; its message is logged above")
@@ -235,10 +251,10 @@ def namespace_of(kubeconfig: Kubeconfig) -> str:
     """The namespace that kubectl would work in; ``default`` where the kubeconfig names none, or there is none."""
     try:
         contexts, current = config.list_kube_config_contexts(kubeconfig.file or None)  # type: ignore[no-untyped-call]  # as above
-    except (config.ConfigException, OSError):
+        chosen = next((each for each in contexts if each["name"] == kubeconfig.context), current)
+        return str(chosen["context"].get("namespace") or "default")
+    except _NO_KUBECONFIG:
         return "default"
-    chosen = next((each for each in contexts if each["name"] == kubeconfig.context), current)
-    return str(chosen["context"].get("namespace") or "default")
 
 
 def _transport(configuration: client.Configuration) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
 from vault_autoupdate.cluster import connection
-from vault_autoupdate.cluster.connection import ClusterUnreadable, connect
+from vault_autoupdate.cluster.connection import ClusterUnreadable, connect, namespace_of
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.model.errors import NotWritten
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
@@ -54,6 +54,15 @@ async def guarded() -> AsyncIterator[tuple[Guarded, str]]:
     application.router.add_route("*", "/{path:.*}", server.answer)
     async with TestServer(application) as running:
         yield server, str(running.make_url(""))
+
+
+def _kubeconfig(cluster: dict[str, str], user: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9", **cluster}}],
+        "users": [{"name": "u", "user": user or {}}],
+    }
 
 
 class Kubeconfig:
@@ -174,6 +183,34 @@ async def test_a_plugin_that_fails_is_an_error_and_nobody_goes_on_as_nobody(
     with pytest.raises(ClusterUnreadable, match="exec plugin"):
         async with connect():
             raise AssertionError("there is nothing to log in with")
+
+
+_BAD_CERTIFICATE = {"client-certificate-data": "AAAA", "client-key-data": "AAAA"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"x: [",
+        b"[1, 2]",
+        b"a text",
+        b"contexts: {a: b}",
+        b"apiVersion: v1",
+        "clusters: ä".encode("utf-16"),
+        yaml.safe_dump(_kubeconfig({"certificate-authority-data": "!"})).encode(),
+        yaml.safe_dump(_kubeconfig({"certificate-authority": "/not/there"})).encode(),
+        yaml.safe_dump(_kubeconfig({}, _BAD_CERTIFICATE)).encode(),
+    ],
+)
+async def test_a_kubeconfig_that_is_none_is_told_in_words(text: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_bytes(text)
+    chosen = connection.Kubeconfig(str(file))
+    with pytest.raises(ClusterUnreadable, match=r"^no cluster to talk to \(KUBECONFIG\): "):
+        async with connect(kubeconfig=chosen):
+            pass
+
+    assert namespace_of(chosen) == "default"
 
 
 async def test_a_certificate_of_a_plugin_that_has_ended_is_replaced_and_connections_are_made_anew(
