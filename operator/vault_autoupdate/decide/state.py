@@ -88,7 +88,7 @@ class VaultState:
     """By mapping key: how to name it to people."""
     samples: dict[str, str] = field(default_factory=dict)
     """By mapping key: why it differs, for the first few that do."""
-    given_up: set[str] = field(default_factory=set)
+    given_up: frozenset[str] = frozenset()
     """Jobs (folded names) that ran longer than they may; they are not adopted again."""
     run: Run | None = None
     interrupted: bool = False
@@ -214,7 +214,7 @@ class VaultState:
             return
         reason = FailureReason.JOB_FAILED
         if verdict is Verdict.TIMED_OUT:
-            self.given_up.add(operation.job_key)
+            self.given_up |= {operation.job_key}
             reason = FailureReason.TIMED_OUT
         attempt = self.attempts.get(key) or started(None, now, policy)
         attempt = failed(attempt, reason, explanation, now, policy, job_id=operation.job_id)

@@ -7,8 +7,9 @@ gets ids that begin with ``/Subscriptions/`` back. Every comparison of ids goes 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
@@ -123,8 +124,9 @@ def parse_vault_id(text: str) -> ArmId:
     )
 
 
+@lru_cache(maxsize=1024)
 def parse_automation_account_id(text: str) -> ArmId:
-    """Parse the id of an Automation account.
+    """Parse the id of an Automation account, which many vaults have in common: so they share what is kept of it.
 
     Raises:
         InvalidResourceId: with a message that says what is wrong and what to write.
@@ -199,6 +201,6 @@ def _parse(text: str, *, what: str, provider: str, example: str) -> ArmId:
         raise refuse(f"must be of type {example.split('/providers/')[1].rsplit('/', 1)[0]}")
     if not (is_resource_name(tokens[3]) and is_resource_name(tokens[7])):
         raise refuse("must have names of up to 90 letters, digits and -_.() that do not end with a period")
-    return ArmId(
-        text=text, subscription=tokens[1], resource_group=tokens[3], provider="/".join(tokens[5:7]), name=tokens[7]
-    )
+    # What thousands of ids have in common is kept once.
+    subscription, group, namespace_and_type = map(sys.intern, (tokens[1], tokens[3], "/".join(tokens[5:7])))
+    return ArmId(text, subscription, group, namespace_and_type, name=tokens[7])

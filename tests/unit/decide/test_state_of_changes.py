@@ -85,7 +85,7 @@ def test_a_job_that_succeeded_leaves_its_mapping_as_declared() -> None:
     ],
 )
 def test_a_job_that_failed_or_takes_too_long_has_its_mapping_wait_and_the_latter_is_not_tracked_again(
-    verdict: Verdict, reason: FailureReason, given_up: set[str]
+    verdict: Verdict, reason: FailureReason, given_up: frozenset[str]
 ) -> None:
     state = VaultState(operations={ALPHA.key: _operation()}, attempts={ALPHA.key: attempt(3)})
 

@@ -99,6 +99,15 @@ def test_an_automation_account_id_is_checked_alike() -> None:
         parse_automation_account_id(VAULT_ID)
 
 
+def test_what_thousands_of_ids_have_in_common_is_kept_once() -> None:
+    one, another = parse_vault_id(f"{VAULT_ID}-1"), parse_vault_id(f"{VAULT_ID}-2")
+    assert one.subscription is another.subscription
+    assert one.resource_group is another.resource_group
+    assert one.provider is another.provider
+    text = "".join([ACCOUNT_ID[:10], ACCOUNT_ID[10:]])
+    assert parse_automation_account_id(text) is parse_automation_account_id(ACCOUNT_ID)
+
+
 def test_the_parts_of_an_id() -> None:
     vault = parse_vault_id(VAULT_ID)
 
