@@ -25,7 +25,7 @@ _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
-__all__ = ["InvalidManifest", "read_documents", "read_manifests"]
+__all__ = ["InvalidManifest", "not_utf_8", "read_documents", "read_manifests"]
 
 
 class InvalidManifest(ValueError):
@@ -70,12 +70,17 @@ def read_documents(file: IO[str]) -> list[dict[Any, Any]]:
     except RecursionError:
         raise InvalidManifest(["not YAML that could be meant: it is nested too deeply"]) from None
     except UnicodeDecodeError as error:
-        raise InvalidManifest([f"not UTF-8: {error.reason} at byte {error.start:,}"]) from error
+        raise InvalidManifest([not_utf_8(error)]) from error
     except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, AttributeError, LookupError) as error:
         raise InvalidManifest([f"not YAML: {error}"]) from error
     if len(text) > _MOST_CHARACTERS:
         raise InvalidManifest([f"it has more than {_MOST_CHARACTERS:,} characters: split it"])
     return objects
+
+
+def not_utf_8(error: UnicodeDecodeError) -> str:
+    """What is wrong with a file in another encoding, as some shells write what a command prints."""
+    return f"not UTF-8: {error.reason} at byte {error.start:,}; convert it, with iconv for example"
 
 
 def _objects(documents: Iterable[object]) -> Iterator[dict[Any, Any]]:

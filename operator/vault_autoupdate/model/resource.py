@@ -353,6 +353,7 @@ def _problem_of(entry: Any) -> str:
     is_default = entry["type"] == "value_error"
     # A default that does not do is named as its field is in Python; other fields as they are in the manifest.
     where = ".".join(to_camel(part) if part in Spec.model_fields and is_default else str(part) for part in entry["loc"])
+    where = where or "the document"
     match entry["type"]:
         case "extra_forbidden":
             return f"{where}: unknown field"
@@ -362,6 +363,8 @@ def _problem_of(entry: Any) -> str:
             return f"{where}: {entry['ctx']['error']}"
         case "model_type" | "dict_type":
             return f"{where}: must be an object"
+        case "list_type":
+            return f"{where}: must be a list"
         case _:
             return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
 

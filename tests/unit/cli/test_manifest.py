@@ -131,7 +131,9 @@ def test_files_that_were_put_together_may_each_begin_with_a_byte_order_mark() ->
 
 @pytest.mark.parametrize("text", ["ä: 1".encode("latin-1"), _yaml(manifest()).encode("utf-16")])
 def test_a_file_in_another_encoding_is_refused_in_words(text: bytes) -> None:
-    with pytest.raises(InvalidManifest, match=r"^not UTF-8: invalid .* byte at byte 0$"):
+    with pytest.raises(
+        InvalidManifest, match=r"^not UTF-8: invalid .* byte at byte 0; convert it, with iconv for example$"
+    ):
         read_manifests(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
 
 

@@ -33,7 +33,13 @@ def test_what_each_mapping_had_is_read() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({}, "list"),
+        ({}, "the document: must be a list"),
+        ([1], "0: must be an object"),
+        (
+            [{**PLAN, "mappings": [ONE, {**ONE, "mapping": "F/c/m", "autoUpdate": "Disabled"}]}],
+            "F/c/m: is there 2 times",
+        ),
+        ([PLAN, {**PLAN, "resource": "default/other"}], "default/other: f/c/m: is there 2 times"),
         ([{**PLAN, "vaultResourceId": "dr"}], "must start with /subscriptions"),
         ([{**PLAN, "resource": "../dr"}], "resource"),
         ([{**PLAN, "mappings": [{"mapping": "f/c/m", "action": "patch", "reason": ""}]}], "autoUpdate: required"),
@@ -46,9 +52,25 @@ def test_what_cannot_be_meant_is_refused_with_its_place(document: object, said: 
     assert any(said in problem for problem in _problems(json.dumps(document)))
 
 
-@pytest.mark.parametrize("text", ["", "[", "null", "[" * 100_000])
-def test_what_is_no_json_is_refused(text: str) -> None:
-    assert _problems(text)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not JSON: "),
+        ("[", "not JSON: "),
+        ("null", "it is empty"),
+        ("[" * 100_000, "nested too deeply"),
+        (f"[{'9' * 5000}]", "a number of thousands of digits"),
+    ],
+)
+def test_what_is_no_json_is_refused(text: str, said: str) -> None:
+    assert said in _problems(text)[0]
+
+
+def test_a_file_that_a_shell_has_written_in_its_own_encoding_is_read_or_refused_in_words() -> None:
+    text = json.dumps([PLAN])
+    assert read_snapshots(io.StringIO(f"\ufeff{text}"))
+    with pytest.raises(InvalidManifest, match=r"^not UTF-8: .*iconv"):
+        read_snapshots(io.TextIOWrapper(io.BytesIO(text.encode("utf-16")), encoding="utf-8"))
 
 
 _VALUES: st.SearchStrategy[object] = st.recursive(
