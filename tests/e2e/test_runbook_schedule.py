@@ -218,16 +218,20 @@ def findings(state: VaultState) -> Any:
     return state.schedules.look.report.findings
 
 
-async def test_the_fleet_of_an_account_is_spread_over_the_declared_hour(azure: AzureFactory) -> None:
-    arm, state = azure(mix={"enabled_compliant": 60}), VaultState()
+@pytest.mark.parametrize("behaviour", [each for each in BEHAVIOURS if "shared_by" not in each], ids=str)
+async def test_the_fleet_of_an_account_is_spread_over_the_declared_hour(
+    azure: AzureFactory, behaviour: dict[str, Any]
+) -> None:
+    fleet = 30 if behaviour else 200
+    arm, state = azure(mix={"enabled_compliant": fleet}, schedules=behaviour), VaultState()
     await arm.reconcile(wanted({**NIGHTLY, "spread": "1h"}), state)
     times = wall_times(arm)
-    assert len(times) == 60
+    assert len(times) == fleet
     assert all("02:30" <= each < "03:30" for each in times)
-    assert max(times.count(each) for each in times) <= 6
+    assert max(times.count(each) for each in times) <= 12
     again = VaultState()
     await arm.reconcile(wanted({**NIGHTLY, "spread": "1h"}), again)
-    assert len(writes(arm)) == 60, "the same after a restart"
+    assert writes(arm) == ["PUT schedules"] * fleet, "the same after a restart, and nothing else"
 
 
 async def test_a_schedule_for_which_two_resources_declare_another_time_is_left_alone_and_both_say_so(
