@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
 from vault_autoupdate.arm.identity.tokens import TokenSource
+from vault_autoupdate.decide.policy_selection import select
 from vault_autoupdate.decide.schedule import fraction_of
 from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.discovery.reconciler import ChildWriter, PolicyReconciler, Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.errors import AzureError, NotLeading, NotWritten, ObjectGone
-from vault_autoupdate.model.estate import Child
+from vault_autoupdate.model.estate import Child, Estate
 from vault_autoupdate.model.policy import VaultAutoUpdatePolicy, parse_policy
 from vault_autoupdate.model.resource import CredentialSource, InvalidSpec, Mode, ObjectRef, ResourceKey
 from vault_autoupdate.report.policy_readiness import (
@@ -223,7 +224,7 @@ class PolicyController:
         else:
             context = self._reconciler.context(policy, tracked.tokens)
         began = time.monotonic()
-        await self._reconciler.plan(policy, state, partial(self._around, policy), context, fresh=is_fresh)
+        await self._reconciler.plan(policy, state, partial(self._around, policy, state), context, fresh=is_fresh)
         tracked.plan_due = time.monotonic() + max(_SETTLE, _PLAN_SHARE * (time.monotonic() - began))
         if not is_wanted():
             return 0.0  # it is not what it was when this plan was made
@@ -263,14 +264,20 @@ class PolicyController:
                 self.on_resource_delete(key, before[key].ref.uid)
         self._listed_at = time.monotonic()
 
-    def _around(self, policy: VaultAutoUpdatePolicy) -> Surroundings:
+    def _around(self, policy: VaultAutoUpdatePolicy, state: PolicyState) -> Surroundings:
         rivals: dict[str, ResourceKey] = {}
         for other in self.policies.values():
             if other.policy is not None and _is_older(other.policy, policy):
-                rivals |= dict.fromkeys(other.state.plan.selection.selected, other.ref.key)
+                rivals |= dict.fromkeys(self._meant_by(other, other.policy, state.estate), other.ref.key)
         others = frozenset(self._uids.values()) - {policy.uid}
         allows = partial(self._rules.scopes.allows, policy.key.namespace)
         return Surroundings(dict(self._by_vault), rivals, allows, others)
+
+    def _meant_by(self, other: TrackedPolicy, policy: VaultAutoUpdatePolicy, estate: Estate | None) -> Iterable[str]:
+        """Vaults that another policy means: until it has looked itself, as it would say of those in ``estate``."""
+        if other.state.estate is not None or estate is None:
+            return other.state.plan.selection.selected
+        return select(policy.spec, estate, partial(self._rules.scopes.allows, policy.key.namespace)).selected
 
     async def _publish_plan(
         self, tracked: TrackedPolicy, policy: VaultAutoUpdatePolicy, *, handled: str | None, is_fresh: bool = True

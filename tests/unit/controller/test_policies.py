@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.builders import NOW, VAULT_ID
-from tests.unit.decide.policy_builders import SUBSCRIPTIONS, estate_of
+from tests.unit.decide.policy_builders import SUBSCRIPTIONS, estate_of, vault_of
 from vault_autoupdate.controller import policies
 from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.decide.policy_steps import PolicyPlan
@@ -34,6 +34,8 @@ class Reconciler:
     resources: list[int] = field(default_factory=list)
     others: frozenset[str] = frozenset()
     """Uids of other policies."""
+    rivals: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By policy: vaults that an older one means, with its name."""
     estate: Any = field(default_factory=lambda: estate_of([]))
     meanwhile: Callable[[], None] = lambda: None
     """What happens while it writes."""
@@ -51,6 +53,7 @@ class Reconciler:
         self.planned += 1
         self.resources.append(sum(map(len, around().resources.values())))
         self.others = around().policies
+        self.rivals[policy.key.name] = {vault: key.name for vault, key in around().rivals.items()}
         return state.plan
 
     async def apply(self, policy: Any, state: Any, children: Any, save: Any, is_wanted: Callable[[], bool]) -> int:
@@ -109,10 +112,13 @@ class Stage:
         if self.login:
             raise self.login
 
-    def see(self, name: str = KEY.name, *, annotations: Mapping[str, str] | None = None, **spec: Any) -> None:
+    def see(
+        self, name: str = KEY.name, *, annotations: Mapping[str, str] | None = None, hour: int = 0, **spec: Any
+    ) -> None:
         fields: dict[str, Any] = {"scope": {"subscriptions": list(SUBSCRIPTIONS)}} | spec
         body = policy_manifest(name, namespace=KEY.namespace, **fields)
         body["metadata"] |= {"uid": f"uid-{name}", "generation": 1, "annotations": dict(annotations or {})}
+        body["metadata"]["creationTimestamp"] = f"2026-01-01T{hour:02}:00:00Z"
         if self.cluster.statuses and name == KEY.name:
             body["status"] = self.cluster.statuses[-1]
         self.controller.on_policy_change(body)
@@ -196,6 +202,22 @@ async def test_whoever_is_told_of_other_policies_is_told_of_those_of_other_shard
     stage.see(annotations={REQUESTED_AT: "1"})
     await stage.controller.work(KEY)
     assert stage.reconciler.others == {"uid-other"}
+
+
+async def test_a_younger_policy_that_comes_first_after_a_start_leaves_the_older_one_what_that_means() -> None:
+    stage, gold, silver = Stage(), vault_of(1, dr="gold"), vault_of(2, dr="silver")
+    stage.reconciler.estate = estate_of([gold, silver])
+    stage.see(hour=2, mode="Enforce")
+    stage.see("older", hour=1, mode="Enforce", vaultSelector={"matchTags": {"dr": ["gold"]}})
+    stage.see("looks-only", hour=0, mode="Audit")
+
+    await stage.controller.work(KEY)
+    await stage.controller.work(ResourceKey(KEY.namespace, "older"))
+
+    assert stage.reconciler.rivals == {"estate": {gold.key: "older"}, "older": {}}
+    stage.see(annotations={REQUESTED_AT: "1"}, hour=2, mode="Enforce")
+    await stage.controller.work(KEY)
+    assert stage.reconciler.rivals["estate"] == {}, "by now it has looked, and says what it means"
 
 
 async def test_before_the_first_plan_all_resources_are_known() -> None:
