@@ -211,13 +211,32 @@ def test_what_waits_for_its_next_repair_tells_what_ails_it_in_azures_words(categ
     assert decide(ENABLE, disabled(health_errors=(error,)), running=None, attempt=attempt(), now=NOW).unhealthy is None
 
 
+_WHO_ELSE = (
+    "Look at the job in the vault's Site Recovery jobs, and for what else may set this: Azure Policy, Terraform, a "
+    "script, another operator."
+)
+_MIGRATE = (
+    "Site Recovery keeps the retired Run As account: in the vault, Site Recovery infrastructure > Extension update "
+    "settings > Migrate; or set autoUpdate to Disabled, wait, and to Enabled again."
+)
+_MAY_IT = "Check that Site Recovery may use the declared account for this vault, and for what else may set it."
+_RUN_AS = "authentication is RunAsAccount, declared SystemAssignedIdentity"
+_OTHER = "automation account is rg-dr/aa-other, declared rg-dr/aa-dr"
+
+
 @pytest.mark.parametrize(
     ("goal", "seen", "what", "action"),
     [
-        (ENABLE, disabled(), "auto-update is Disabled, declared Enabled", "Azure Policy"),
-        (DISABLE, mapping(), "auto-update is Enabled, declared Disabled", "Look at the job"),
-        (ENABLE, mapping(authentication_type="RunAsAccount"), "authentication is RunAsAccount", "Migrate"),
-        (ENABLE, mapping(automation_account_id=OTHER_ACCOUNT_ID), "automation account is rg-dr/aa-other", "account"),
+        (ENABLE, disabled(), "auto-update is Disabled, declared Enabled", _WHO_ELSE),
+        (DISABLE, mapping(), "auto-update is Enabled, declared Disabled", _WHO_ELSE),
+        (ENABLE, mapping(authentication_type="RunAsAccount"), _RUN_AS, _MIGRATE),
+        (ENABLE, mapping(automation_account_id=OTHER_ACCOUNT_ID), _OTHER, _MAY_IT),
+        (
+            ENABLE,
+            mapping(automation_account_id="", authentication_type="RunAsAccount"),
+            f"automation account is not set, declared rg-dr/aa-dr; {_RUN_AS}",
+            _MIGRATE,
+        ),
     ],
 )
 def test_what_differs_still_after_it_was_changed_says_what_and_what_may_help(
@@ -225,9 +244,7 @@ def test_what_differs_still_after_it_was_changed_says_what_and_what_may_help(
 ) -> None:
     waiting = decide(goal, seen, running=None, attempt=attempt(), now=NOW)
 
-    assert waiting.differs is not None
-    assert waiting.differs.message.startswith(f"Accepted, and still {what}")
-    assert action in waiting.differs.recommended_action
+    assert waiting.differs == Explanation(message=f"Accepted, and still {what}.", recommended_action=action)
     assert decide(goal, seen, running=None, attempt=None, now=NOW).differs is None
 
 
