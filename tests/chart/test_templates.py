@@ -842,12 +842,12 @@ class TestPolicies:
     @pytest.mark.parametrize(
         ("values", "verbs"),
         [
-            ({}, ["create", "patch"]),
-            ({"policies": {"release": True}}, ["create", "patch", "delete"]),
+            ({}, ["create", "patch", "shard"]),  # it takes back what comes back to the main shard
+            ({"policies": {"release": True}}, ["create", "patch", "delete", "shard"]),
             ({"shard": "emea"}, ["create", "patch", "shard"]),
         ],
     )
-    def test_resources_can_be_deleted_and_labelled_only_where_that_is_wanted(
+    def test_resources_can_be_labelled_and_deleted_only_where_that_is_wanted(
         self, values: dict[str, Any], verbs: list[str]
     ) -> None:
         rendered = render(helm.merged({"policies": {"enabled": True}}, values))

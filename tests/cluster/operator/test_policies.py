@@ -217,7 +217,7 @@ def test_sigterm_does_not_wait_for_a_discovery_that_hangs(site: PolicySite) -> N
     assert site.operator.stop() == 0
 
 
-def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its_resources_along(
+def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its_resources_along_and_back(
     site: PolicySite, tmp_path: Path
 ) -> None:
     site.apply(mode="Enforce", discovery={"source": "List"})
@@ -235,3 +235,16 @@ def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its
         site.wait_until(lambda now: now["coverage"] == "7/7")
 
         assert {child["metadata"]["labels"][SHARD_LABEL] for child in site.children().values()} == {"a"}
+
+        site.kubectl("label", "vaup", "estate", f"{SHARD_LABEL}-").check()
+        wait_until(
+            lambda: (
+                {
+                    (child["metadata"]["labels"].get(SHARD_LABEL), child["status"].get("shard"))
+                    for child in site.children().values()
+                }
+                == {(None, None)}
+            ),
+            within=30,
+            what=lambda: f"all to be back in the main one's hands: {site.children()}",
+        )
