@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from vault_autoupdate.decide.policy_selection import matches_tags, tag_of
-from vault_autoupdate.model.arm_id import ArmId, InvalidResourceId, parse_automation_account_id
+from vault_autoupdate.model.arm_id import ArmId, InvalidResourceId, fold, parse_automation_account_id
 from vault_autoupdate.model.estate import FoundAccount, FoundVault
 from vault_autoupdate.model.policy import AccountWay
 
@@ -86,7 +86,7 @@ def _follow(
 def _is_named(way: AccountWay, account: ArmId) -> bool:
     group = way.resource_group
     return fnmatchcase(account.name.casefold(), (way.name_pattern or "").casefold()) and (
-        group is None or account.resource_group.casefold() == group.casefold()
+        group is None or fold(account.resource_group) == fold(group)
     )
 
 

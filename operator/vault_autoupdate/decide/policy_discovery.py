@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.estate import Trouble
 
 __all__ = ["GraphPage", "doubts_about", "unseen_subscriptions"]
@@ -32,7 +33,7 @@ class GraphPage:
 
 def doubts_about(pages: Sequence[GraphPage]) -> tuple[Trouble, ...]:
     """Say why a list of pages may not be the whole list; nothing if it is."""
-    ids = [each.casefold() for page in pages for each in page.ids]
+    ids = [fold(each) for page in pages for each in page.ids]
     doubts = []
     if not pages:
         doubts.append(Trouble("NoPages", _AGAIN))

@@ -24,7 +24,7 @@ from vault_autoupdate.arm.discovery import (
 from vault_autoupdate.arm.wire import discovery as wire
 from vault_autoupdate.decide.policy_discovery import doubts_about, unseen_subscriptions
 from vault_autoupdate.decide.policy_selection import standing_of
-from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.arm_id import ArmId, fold
 from vault_autoupdate.model.errors import ArmError, AzureError
 from vault_autoupdate.model.estate import Estate, FoundAccount, FoundVault, Look, Trouble, Verdict
 from vault_autoupdate.model.policy import PolicySpec, Replication
@@ -145,7 +145,7 @@ class EstateReader:
         except AzureError:
             return None
         if items is not None:
-            busy = {str(row.get("id", "")).casefold().partition("/replicationfabrics/")[0] for row in _rows(items)}
+            busy = {fold(str(row.get("id", ""))).partition("/replicationfabrics/")[0] for row in _rows(items)}
             found = {key: replace(each, replicates=key in busy) for key, each in found.items()}
         return replace(
             estate,

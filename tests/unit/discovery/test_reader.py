@@ -12,10 +12,10 @@ import pytest
 from tests.unit.builders import NOW
 from tests.unit.decide.policy_builders import SUBSCRIPTIONS, account_of, estate_of, policy_of, vault_of
 from vault_autoupdate.arm.client import CallContext
-from vault_autoupdate.arm.discovery import TENANT_SCOPE, VAULT_ROWS, Query
+from vault_autoupdate.arm.discovery import ITEM_ROWS, TENANT_SCOPE, VAULT_ROWS, Query
 from vault_autoupdate.decide.policy_discovery import GraphPage
 from vault_autoupdate.discovery.reader import AT_ONCE, EstateReader
-from vault_autoupdate.model.arm_id import ArmId
+from vault_autoupdate.model.arm_id import ArmId, parse_vault_id
 from vault_autoupdate.model.errors import ArmError, Disposition, Unreachable
 from vault_autoupdate.model.estate import Estate, FoundAccount, FoundVault, Verdict
 
@@ -46,6 +46,7 @@ class Azure:
     busy: bool | Exception = True
     rows: Query | Exception = field(default_factory=lambda: Unreachable("no graph"))
     account_rows: Query = field(default_factory=lambda: Query([], (GraphPage(0, ()),)))
+    item_rows: Query = field(default_factory=lambda: Query([], (GraphPage(0, ()),)))
     listed: list[str] = field(default_factory=list)
     """Subscriptions whose accounts were listed."""
     asked: list[str] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Azure:
 
     async def query(self, _: CallContext, text: str, subscriptions: Sequence[str]) -> Query:
         rows = _given(self.rows)
-        return rows if text == VAULT_ROWS else self.account_rows
+        return {VAULT_ROWS: rows, ITEM_ROWS: self.item_rows}.get(text, self.account_rows)
 
 
 def _read(
@@ -206,6 +207,19 @@ def test_whether_a_vault_replicates_is_asked_where_it_matters_and_once() -> None
     assert {key: each.replicates for key, each in estate.vaults.items()} == {idle.key: False, known.key: True}
     assert azure.asked == ["dr-1"]
     assert _read(Azure(lists={SUBSCRIPTIONS[0]: [idle]}, busy=_refused())).vaults[idle.key].replicates is None
+
+
+def test_a_vault_in_a_group_with_other_letters_replicates_by_whichever_way_that_is_seen() -> None:
+    text = vault_of().id.text.replace("/rg/", "/RG-Größe-Ö/")
+    vault = FoundVault(parse_vault_id(text))
+    row = {"id": f"{text}/replicationFabrics/f/replicationProtectionContainers/c/replicationProtectedItems/i"}
+    azure = Azure(
+        rows=Query([_row(vault)], (GraphPage(1, (text,)),)), item_rows=Query([row], (GraphPage(1, (row["id"],)),))
+    )
+
+    estate = _read(azure, graph=True, vaultSelector={"replication": "Present"})
+
+    assert (estate.source, [each.replicates for each in estate.vaults.values()]) == ("Graph", [True])
 
 
 def test_many_subscriptions_are_read_a_few_at_a_time() -> None:
