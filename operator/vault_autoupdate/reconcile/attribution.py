@@ -63,7 +63,12 @@ async def asking_who(context: ReconcileContext) -> AsyncIterator[None]:
         asker.give_up()
         raise
     finally:
+        context.ask_who = _nobody_asks  # or each would keep the other until garbage is looked for
         await asker.end()
+
+
+def _nobody_asks() -> None:
+    """Outside of a pass, or where nobody would be told."""
 
 
 class _Asker:
