@@ -190,12 +190,13 @@ def test_it_is_counted_what_the_entries_meant_and_told_which_of_them_gave_reason
     change, later = entry(id="1"), entry(id="2", at=NOW + SECOND)
     of_account = entry("Microsoft.Automation/automationAccounts/write", ACCOUNT_ID, id="3")
     ours, failed = entry(id="4", request_id="ours"), entry(id="5", status="Failed")
-    entries = [entry(id="before"), change, ours, change, failed, of_account, later, ours]
+    begun = entry(id="6", status="Started")
+    entries = [entry(id="before"), change, ours, change, failed, of_account, later, ours, begun]
 
     hints, meanings = sort_entries(entries, seen, own)
 
     assert hints == {A_VAULT: [change, later], AN_ACCOUNT: [of_account]}
-    assert meanings == {Meaning.CHANGE: 3, Meaning.OWN: 1, Meaning.OTHER: 1, Meaning.REPEATED: 3}
+    assert meanings == {Meaning.CHANGE: 3, Meaning.OWN: 1, Meaning.OTHER: 2, Meaning.REPEATED: 3}
     assert [each in seen for each in (change, later, of_account, ours, failed)] == [False, False, False, True, True]
 
 

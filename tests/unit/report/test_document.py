@@ -125,6 +125,35 @@ def test_what_was_seen_of_schedules_before_a_restart_stays_until_they_are_looked
     assert kept(resource(), VaultState()) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "kept"),
+    [
+        ("AgentsCurrent", {}, True),
+        ("AutomationAccountHealthy", {}, True),
+        ("AutomationAccountHealthy", {"automationAccountChecks": False}, False),
+        ("AutomationAccountHealthy", {"autoUpdate": "Disabled", "automationAccountResourceId": None}, False),
+        ("RunbookScheduleInSync", {}, False),
+        ("RunbookScheduleInSync", {"runbookSchedule": {"time": "02:30", "timeZone": "UTC"}}, True),
+        ("Odd", {}, False),
+    ],
+)
+def test_a_condition_stays_until_this_process_has_looked_where_it_still_matters(
+    kind: str, spec: dict[str, Any], *, kept: bool
+) -> None:
+    before = {"type": kind, "status": "False", "reason": "X", "message": "m", "lastTransitionTime": "t"}
+
+    def told(of: VaultAutoUpdate | None, state: VaultState) -> list[dict[str, Any]]:
+        status = build_status(of, state, READY, {"conditions": [before]}, NOW)
+        return [each for each in status["conditions"] if each["type"] == kind]
+
+    assert told(resource(**spec), VaultState()) == ([before] if kept else [])
+    assert told(None, VaultState()) == ([] if kind == "Odd" else [before]), "of what cannot be read all stays"
+    looked = VaultState()
+    for look in looked.looks.values():
+        look.failed(Explanation("Y", "It is refused."), NOW)
+    assert [each["reason"] for each in told(resource(**spec), looked)] == (["Y"] if kept else [])
+
+
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:
     first = _build(readiness=WORKING, now=NOW)
     same = _build(readiness=Readiness("False", "Other", "Other.", reconciling=True), previous=first, now=NOW + HOUR)

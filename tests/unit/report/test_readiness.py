@@ -36,8 +36,10 @@ from vault_autoupdate.report.readiness import (
     invalid,
     looking,
     not_held,
+    pause_until,
     settled,
     suspended,
+    told_before,
     working,
 )
 
@@ -363,3 +365,40 @@ def test_only_a_vault_in_which_nothing_is_left_to_do_is_ready(state: VaultState,
     left = set(state.actions.values()) - {Action.KEEP, Action.IGNORE}
 
     assert (settled(wanted, state).ready == "True") == (not left)
+
+
+# What was told before, to be told again with something more.
+
+
+@pytest.mark.parametrize(
+    ("conditions", "told"),
+    [
+        (
+            [{"type": "Ready", "status": "False", "reason": "JobFailed", "message": "1 failed."}],
+            Readiness("False", "JobFailed", "1 failed."),
+        ),
+        (
+            [
+                {"type": "Ready", "status": "Unknown", "reason": "Throttled", "message": "Later."},
+                {"type": "Reconciling", "status": "True", "reason": "Other", "message": "Not this."},
+            ],
+            Readiness("Unknown", "Throttled", "Later.", reconciling=True),
+        ),
+        (
+            [{"type": "Stalled", "status": "True"}, {"type": "Ready", "status": "False", "reason": "InvalidSpec"}],
+            Readiness("False", "InvalidSpec", "", stalled=True),
+        ),
+        ([], Readiness("Unknown", "Progressing", "")),
+        (None, Readiness("Unknown", "Progressing", "")),
+        ([{"type": "Ready", "status": 1, "reason": None, "message": ["x"]}], Readiness("Unknown", "Progressing", "")),
+    ],
+)
+def test_what_a_status_says_can_be_said_again(conditions: Any, told: Readiness) -> None:
+    assert told_before({"conditions": conditions}) == told
+
+
+def test_a_pause_that_was_told_is_not_told_twice() -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "Compliant", "message": f"All is well. {pause_until(NOW)}"}
+
+    assert pause_until(NOW) == "Azure wants to be left alone until 2026-03-01T12:00:00Z."
+    assert told_before({"conditions": [ready]}) == Readiness("True", "Compliant", "All is well.")
