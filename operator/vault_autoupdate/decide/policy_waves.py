@@ -60,11 +60,10 @@ def roll_out(
     begun = [own[vault.key] for wave in members for vault in wave if vault.key in own]
     failed = sum(child.state is ChildState.FAILED for child in begun)
     allowed = limits.max_failures.of(len(begun))
-    for number, wave in enumerate(members):
-        current = Rollout(number + 1, len(names), names[number], failed, allowed, paused=failed > allowed)
-        if current.paused or number + 1 == len(names) or not _is_over(limits, wave, own, waiting, now):
-            return current
-    raise AssertionError("unreachable: the last wave returns")
+    paused = failed > allowed
+    last = len(names) - 1
+    number = next((n for n in range(last) if paused or not _is_over(limits, members[n], own, waiting, now)), last)
+    return Rollout(number + 1, len(names), names[number], failed, allowed, paused)
 
 
 def _names(waves: Waves | None) -> Sequence[str]:
