@@ -110,6 +110,22 @@ def _a_standby(fleet: Fleet) -> Iterator[Series]:
             yield Series(each.name, {**each.labels, "instance": "10.0.0.8:9090"}, ("0",) * len(each.values))
 
 
+def _a_shard_without_resources(fleet: Fleet) -> Iterator[Series]:
+    """Scraped by the same job: it leads, watches, and has nothing to look after."""
+    for each in fleet:
+        yield each
+        if "name" not in each.labels:
+            own = {"shard": "west"} if each.name == "vault_autoupdate_build_info" else {}
+            of_process = re.search("build_info|leading|watch|timestamp|interval|ratio", each.name)
+            counts = each.values if of_process else ("0",) * len(each.values)
+            yield Series(each.name, {**each.labels, **own, "instance": "10.0.0.9:9090"}, counts)
+
+
+def _scraped_every_five_minutes(fleet: Fleet) -> Iterator[Series]:
+    for each in fleet:
+        yield Series(each.name, each.labels, tuple(v if n % 5 == 2 else "_" for n, v in enumerate(each.values)))
+
+
 def _all_suspended(fleet: Fleet) -> Iterator[Series]:
     yield from fleet
     for each in fleet:
@@ -127,6 +143,8 @@ CIRCUMSTANCES: Final = (
     _labels_that_are_not_honoured,
     _a_second_cluster_and_a_second_release,
     _a_standby,
+    _a_shard_without_resources,
+    _scraped_every_five_minutes,
 )
 
 

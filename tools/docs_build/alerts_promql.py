@@ -115,12 +115,13 @@ def refused_since(metric: str, refused: str, answered: str, by: str) -> str:
     """What was refused after it had last been answered well, and while not all resources are Ready.
 
     A counter that is 1 when it is first seen has not grown, and looks may be hours apart: so not the growth within
-    some time tells, but which of the two has grown last within a day.
+    some time tells, but which of the two has grown last within a day. Eleven minutes have two samples in them also where
+    there is one in five minutes.
     """
 
     def last_grown(matchers: str) -> str:
-        grown_now = f"sum by ({by}) (increase({series(metric, matchers, '[5m]')})) > bool 0"
-        return f"max_over_time((time() * ({grown_now}))[1d:5m])"
+        grown_now = f"sum by ({by}) (increase({series(metric, matchers, '[11m]')})) > bool 0"
+        return f"max_over_time((time() * ({grown_now}))[1d:10m])"
 
     all_ready = (
         f"(sum by (cluster) ({series('resources', _READY)}) > 0 unless on (cluster) "

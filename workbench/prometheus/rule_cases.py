@@ -22,6 +22,10 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _VALUE: Final = re.compile(r"(?P<first>_|-?[0-9.e]+)(?:(?P<step>[+-][0-9.e]+))?x(?P<count>\d+)")
 _GONE: Final = ("stale",)
 _MINUTE: Final = 60
+_SLOWEST: Final = 300
+"""Seconds between two scrapes, beyond which Prometheus takes series for gone."""
+_OURS: Final = 'release=~"|ours"'
+"""What the chart puts into every selector is such a matcher: a case without the label is about ours."""
 _TAIL: Final = 160
 """Samples by which a case goes on after it has fired, with its last values."""
 _PAUSE: Final = 120
@@ -90,9 +94,11 @@ class Case:
         }
         in_cluster = {_labelled(name, 'cluster="b"'): values for name, values in self.series.items()}
         yield replace(self, words="in a cluster of its own", series=in_cluster, firing=(at,), silent=(), labels=None)
+        others = {_with(name, 'release="theirs"'): ("1",) * len(values) for name, values in self.series.items()}
+        both = {**self.series, **others}
+        yield replace(self, words="beside another release", series=both, firing=(at,), silent=(), labels=None)
         if self.every <= _MINUTE:
-            thin = {name: _thinned(values) for name, values in begin.items()}
-            yield replace(self, words="scraped half as often", series=thin, firing=(at + 600,), silent=(), labels=None)
+            yield from (self._scraped_every(seconds, at, begin) for seconds in (2 * self.every, _SLOWEST))
         after = at // self.every + 1
         yield replace(
             self,
@@ -111,6 +117,11 @@ class Case:
                 suspended = f"{PREFIX}_{kind}_suspended{{{resource}}}"
                 held = {**self.series, suspended: ("1",) * len(next(iter(begin.values())))}
                 yield replace(self, words="suspended", series=held, firing=(), silent=(at,), labels=None)
+
+    def _scraped_every(self, seconds: int, at: int, series: Mapping[str, tuple[str, ...]]) -> Case:
+        thin = {name: tuple(_thinned(values, seconds // self.every)) for name, values in series.items()}
+        words = f"scraped every {seconds} s"
+        return replace(self, words=words, series=thin, firing=(at + 2 * _SLOWEST,), silent=(), labels=None)
 
     def _lengthened(self) -> dict[str, tuple[str, ...]]:
         return {name: _lengthened(values) for name, values in self.series.items()}
@@ -134,9 +145,14 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def rule_file_of(rules: Path, alert: str, folder: Path) -> Path:
-    """A rule file with one alert alone, so that its cases cost nothing for the others."""
+    """A rule file with one alert alone, so that its cases cost nothing for the others, about our release alone."""
     groups: Sequence[Mapping[str, Any]] = documents.read(rules.read_text())["groups"]
-    wanted = [rule for group in groups for rule in group["rules"] if rule.get("alert") == alert]
+    wanted = [
+        {**rule, "expr": re.sub(rf"({PREFIX}_\w+)\{{", rf"\1{{{_OURS},", rule["expr"])}
+        for group in groups
+        for rule in group["rules"]
+        if rule.get("alert") == alert
+    ]
     path = folder / f"{alert}.rules.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": alert, "rules": wanted}]}))
     return path
@@ -187,8 +203,16 @@ def _of_instance(selector: str) -> str:
     return _with(selector, 'instance="next"')
 
 
-def _thinned(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(value if number % 2 == 0 or value == "stale" else "_" for number, value in enumerate(values))
+def _thinned(values: tuple[str, ...], nth: int) -> Iterator[str]:
+    """What a scrape at every ``nth`` sample sees: of what has gone it hears at the next one."""
+    gone = False
+    for number, value in enumerate(values):
+        gone = value == "stale" or (gone and value == "_")
+        if number % nth == nth // 2:
+            yield "stale" if gone else value
+            gone = False
+        else:
+            yield "_"
 
 
 def _labelled(selector: str, label: str) -> str:

@@ -48,8 +48,8 @@ def require_program(name: str) -> str:
 _SHRUNK: Final = (
     (r"\[7d:1h\]\) >= \d+", "[4s:1s]) >= 2"),
     (r"\[14d:6h\]\) >= \d+", "[4s:1s]) >= 2"),
-    (r"\[1d:5m\]", "[2m:1s]"),
-    (r"\[5m\](?=\))", "[5s]"),
+    (r"\[1d:10m\]", "[2m:1s]"),
+    (r"\[(5|11)m\](?=\))", "[5s]"),
     (r"\[30m:1m\](\)+) < 15", r"[10s:1s]\1 < 0"),  # of half an hour there is none
 )
 """Spans of time in expressions, and what they are in a scenario that is over in two minutes."""
