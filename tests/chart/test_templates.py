@@ -557,6 +557,14 @@ class TestMonitoring:
         values["metrics"]["prometheusRule"]["selector"] = 'cluster="b"'
         assert all('{cluster="b",' in alert["expr"] for alert in _alerts(values))
 
+    @pytest.mark.parametrize(("replicas", "told"), [(0, False), (1, True)])
+    def test_a_release_that_is_to_have_no_pod_is_not_told_to_be_absent(self, replicas: int, told: bool) -> None:
+        rule = {"enabled": True, "renderMode": "alwaysRender", "disabledAlerts": ["VaultAutoUpdateThrottled"]}
+        found = {each.get("alert") for each in _alerts({"replicas": replicas, "metrics": {"prometheusRule": rule}})}
+        assert ("VaultAutoUpdateAbsent" in found) is told
+        assert "VaultAutoUpdateThrottled" not in found
+        assert "VaultAutoUpdateNotLeading" in found
+
     def test_alerts_about_resources_go_on_for_a_while_where_so_wished(self) -> None:
         rule = {"enabled": True, "renderMode": "alwaysRender", "keepFiringFor": "15m"}
         kept = {
