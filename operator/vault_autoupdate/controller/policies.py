@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from vault_autoupdate.model.resource import CredentialSource, InvalidSpec, Mode,
 from vault_autoupdate.report.policy_readiness import (
     PolicyStanding,
     invalid_policy,
+    is_alarming,
     refused_policy,
     standing_of_policy,
     suspended_policy,
@@ -308,8 +309,9 @@ class PolicyController:
         before = tracked.status
         await self._writer.write_status(tracked.ref, status, patient=True)
         tracked.status = status
-        for event in _events(before, standing):
-            log.info("policy %s is %s: %s", tracked.ref.key, event.reason, event.message)
+        events = _events(before, standing)
+        _log(tracked.ref.key, events)
+        for event in events:
             await self._writer.emit_event(tracked.ref, event)
 
     def _forget(self, child: Child) -> None:
@@ -382,3 +384,12 @@ def _events(before: Mapping[str, Any], standing: PolicyStanding) -> list[Readine
             else replace(current, ready=ConditionStatus.TRUE if current.ready == normal else ConditionStatus.FALSE)
         )
     return told
+
+
+def _log(key: ResourceKey, events: Sequence[Readiness]) -> None:
+    """Tell of a transition in one line: several conditions may change for one cause, and the last one names it."""
+    if not events:
+        return
+    level = logging.WARNING if any(is_alarming(each) for each in events) else logging.INFO
+    told = " ".join(f"{each.reason}: {each.message}" for each in events)
+    log.log(level, "policy %s is %s", key, told, extra={"resource": str(key), "reason": events[-1].reason})

@@ -15,7 +15,14 @@ from vault_autoupdate.model.resource import InvalidSpec, Mode
 from vault_autoupdate.model.text import clean, plural
 from vault_autoupdate.report.readiness import Readiness
 
-__all__ = ["PolicyStanding", "invalid_policy", "refused_policy", "standing_of_policy", "suspended_policy"]
+__all__ = [
+    "PolicyStanding",
+    "invalid_policy",
+    "is_alarming",
+    "refused_policy",
+    "standing_of_policy",
+    "suspended_policy",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,14 @@ def suspended_policy() -> PolicyStanding:
         "Nothing is looked for, made, changed or removed; the resources that there are go on. Set spec.suspend to "
     )
     return PolicyStanding(Readiness(ConditionStatus.UNKNOWN, Reason.SUSPENDED, f"{message}false to go on."))
+
+
+def is_alarming(event: Readiness) -> bool:
+    """Whether somebody may have to act: not on what mode Audit is for, nor on vaults whose turn comes."""
+    is_usual = event.reason == PolicyReason.WOULD_CHANGE or (
+        event.reason == PolicyReason.UNCOVERED and event.reconciling
+    )
+    return event.is_warning and not is_usual
 
 
 def standing_of_policy(

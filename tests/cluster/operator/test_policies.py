@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,31 @@ def test_a_policy_that_is_labelled_for_another_shard_goes_on_there_and_takes_its
             within=30,
             what=lambda: f"all to be back in the main one's hands: {site.children()}",
         )
+
+
+def test_the_log_of_a_shard_with_a_policy_warns_of_nothing_while_all_is_well_and_of_a_refusal_once(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    settings = {"VAULT_AUTOUPDATE_LOG_FORMAT": "json", "VAULT_AUTOUPDATE_SHARD": "a"}
+    with (
+        SimulatorThread(tenant(vaults=2)) as sim,
+        PolicySite(control_plane, sim, namespace, tmp_path, settings=settings) as site,
+    ):
+
+        def alarming() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in site.operator.log.read_text().splitlines()]
+            return [line for line in lines if line["level"] not in {"debug", "info"}]
+
+        site.apply(mode="Enforce", discovery={"source": "List"})
+        site.kubectl("label", "vaup", "estate", f"{SHARD_LABEL}=a").check()
+        site.wait("Covered")
+        site.operator.stop()
+        site.operator.start().wait_ready()
+        site.discover()
+        assert alarming() == []
+
+        sim.control.add_fault("status", route="subscriptions", status=403, code="NoRight", forever=True)
+        for _ in range(3):
+            site.discover()
+        (line,) = alarming()
+        assert (line["level"], line["resource"], line["reason"]) == ("warning", f"{namespace}/estate", "NoRight")

@@ -20,6 +20,7 @@ from vault_autoupdate.model.resource import InvalidSpec
 from vault_autoupdate.report.policy_readiness import (
     PolicyStanding,
     invalid_policy,
+    is_alarming,
     refused_policy,
     standing_of_policy,
     suspended_policy,
@@ -359,3 +360,19 @@ def test_nothing_waits_for_approval_where_the_gates_are_open_or_the_policy_only_
     assert standing_of_policy(policy, estate_of([]), plan, {}).blocked == Readiness(
         "False", "WithinLimits", "Nothing waits for approval."
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "alarming"),
+    [
+        (Readiness("True", "Covered", ""), False),
+        (Readiness("False", "WouldChange", ""), False),
+        (Readiness("False", "Uncovered", "", reconciling=True), False),
+        (Readiness("False", "Uncovered", ""), True),
+        (Readiness("False", "AuthorizationFailed", ""), True),
+        (Readiness("False", "NothingReadable", "", reconciling=True), True),
+        (Readiness("Unknown", "Suspended", ""), False),
+    ],
+)
+def test_the_log_warns_of_what_somebody_may_have_to_act_on(event: Readiness, alarming: bool) -> None:
+    assert is_alarming(event) is alarming
