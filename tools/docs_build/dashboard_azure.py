@@ -7,6 +7,7 @@ from tools.docs_build.grafana import Panel, series, stat, table
 
 _UNREAD = 'state=~"forbidden|failing"'
 _RATE = "[$__rate_interval]"
+_RESULTS = {"success": "green", "superseded": "blue", "error": "red", "not_written": "orange", "crashed": "dark-red"}
 
 __all__ = ["azure_row", "operator_row"]
 
@@ -49,9 +50,9 @@ def azure_row() -> list[Panel]:
         ),
         series(
             "Least quota left",
-            [(f"bottomk(5, min by (region, kind, scope) ({own('arm_quota_remaining')}))", lane)],
+            [(f"min by (kind, region) ({own('arm_quota_remaining')})", "{{kind}} {{region}}")],
             width=8,
-            text="Calls that could leave now, where least could.",
+            text="Calls that could leave now, of the subscription of a region where least could.",
             book="Throttled",
         ),
         series(
@@ -80,10 +81,10 @@ def azure_row() -> list[Panel]:
         ),
         series(
             "Least share of the limits in use",
-            [(f"bottomk(5, min by (region, kind, scope) ({own('arm_throttle_share_ratio')}))", lane)],
+            [(f"bottomk(5, min by (region, kind, scope) ({own('arm_throttle_share_ratio')}) < 1)", lane)],
             unit="percentunit",
             width=8,
-            text="Lowered by a 429; it recovers step by step.",
+            text="Lowered by a 429; it recovers step by step. Nothing is drawn while all of the limits is in use.",
             book="Throttled",
         ),
         stat(
@@ -206,6 +207,7 @@ def operator_row() -> list[Panel]:
             bars=True,
             stacked=True,
             width=8,
+            colours=_RESULTS,
             text="not_written: the API server did not take what came of it. crashed: a defect.",
             book="StatusNotWritten",
         ),

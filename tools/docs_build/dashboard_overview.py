@@ -9,6 +9,13 @@ from tools.docs_build.grafana import Panel, bars_of, series, stat, table
 
 _NOBODY: Final = f"((max({own('leading')}) < 1) or absent({own('leading')}))"
 _TROUBLE: Final = f"(sum({own('resources_in_trouble')}) > 0)"
+_MANY: Final = 'trouble=~"unready|not_ready|stalled|unchecked"'
+_FIRING: Final = 'cluster=~"$cluster",alertname=~"VaultAutoUpdate.+",alertstate="firing",severity!="info"'
+_CALLED: Final = (
+    f'ALERTS{{{_FIRING},name!=""}} and on (namespace, name) ({own("resource_ready")} or {own("policy_ready")})',
+    f'ALERTS{{{_FIRING},name=""}} and on (namespace) {own("build_info")}',
+)
+"""Alerts about the chosen operators, their resources and policies: green must not stand above them."""
 _DRIFTED: Final = 'state="drifted"'
 _ANY_REASON: Final = 'reason=~".+"'
 _WORKING: Final = 'reason="Progressing"'
@@ -17,7 +24,8 @@ _STATES: Final = {
     0: ("All is well", "green"),
     1: ("At work", "blue"),
     2: ("Somebody should look", "orange"),
-    3: ("Nobody looks after the vaults", "red"),
+    3: ("Many vaults need somebody", "red"),
+    4: ("Nobody looks after the vaults", "dark-red"),
 }
 _WHY: Final = {
     "Progressing": "blue",
@@ -35,8 +43,11 @@ __all__ = ["overview_row", "vaults_row"]
 def _state() -> str:
     """The worst that can be said, as a number that has words."""
     working = f"({total('resources', matchers=(_WORKING,))} > 0)"
+    worst = f"max(sum by (trouble) ({own('resources_in_trouble', _MANY)}))"
+    many = f"({worst} / {total('resources')} > 0.2 and {worst} > 1)"
+    looked_at = " or ".join(f"(vector(2) and on () ({each}))" for each in (_TROUBLE, *_CALLED))
     return (
-        f"(vector(3) and on () {_NOBODY}) or (vector(2) and on () {_TROUBLE}) "
+        f"(vector(4) and on () {_NOBODY}) or (vector(3) and on () {many}) or {looked_at} "
         f"or (vector(1) and on () {working}) or vector(0)"
     )
 
@@ -50,7 +61,8 @@ def overview_row() -> list[Panel]:
             width=8,
             height=5,
             words=_STATES,
-            text="The worst that can be said at the moment. What is wrong, and whose, is beside it.",
+            text="The worst that can be said at the moment, alerts that fire included. Many: more than a fifth of all, for one "
+            "reason. What is wrong, and whose, is beside it.",
         ),
         stat(
             "Not Ready",
@@ -91,8 +103,9 @@ def overview_row() -> list[Panel]:
             width=4,
             height=5,
             unit="s",
-            text="How long the changes that are left take at the pace of the last ten minutes. 0 where nothing is left, or "
-            "nothing has been done for so long.",
+            zero="nothing under way",
+            text="How long the changes that are left take at the pace of the last ten minutes. Nothing is under way where "
+            "nothing is left, or nothing has been done for so long.",
         ),
         bars_of(
             "What is wrong",

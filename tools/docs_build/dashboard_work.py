@@ -50,6 +50,7 @@ def drift_row() -> list[Panel]:
             f"count by (attribution) ({of('drift_found_timestamp_seconds', _ANY)})",
             "{{attribution}}",
             width=24,
+            colour="blue",
             text="Resources by what the activity log has said of the last time that something was undone. Named: "
             "status.lastDrift says who. Only where spec.drift.attribution asks for it.",
             book="AttributionNotReadable",

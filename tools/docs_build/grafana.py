@@ -7,12 +7,13 @@ from typing import Any, Final
 
 RUNBOOKS: Final = "https://github.com/vault-autoupdate/vault-autoupdate/blob/main/docs/runbooks"
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+_GREY: Final = "#8e8e8e"
 _COLOURS: Final = {
     "compliant": "green",
     "drifted": "yellow",
     "updating": "blue",
     "failed": "red",
-    "ignored": "#8e8e8e",
+    "ignored": _GREY,
     "succeeded": "green",
     "failed_to_start": "orange",
     "timed_out": "purple",
@@ -55,13 +56,17 @@ def stat(
     unit: str = "short",
     steps: Sequence[tuple[str, float | None]] = (("blue", None),),
     words: Mapping[int, tuple[str, str]] | None = None,
+    zero: str = "",
     text: str,
     book: str = "",
 ) -> Panel:
-    """One big number, or by ``words`` what each number means and its colour; ``book`` is the alert to read about."""
+    """One big number, or by ``words`` what each number means and its colour; ``book`` is the alert to read about.
+
+    ``zero`` is what stands there instead of 0.
+    """
     mappings = [
         {"type": "value", "options": {str(value): {"text": word, "color": colour, "index": value}}}
-        for value, (word, colour) in (words or {}).items()
+        for value, (word, colour) in (words or ({0: (zero, _GREY)} if zero else {})).items()
     ]
     thresholds = {"mode": "absolute", "steps": [{"color": colour, "value": value} for colour, value in steps]}
     return _panel(
@@ -95,8 +100,8 @@ def series(
     """Lines or bars over time; ``colours`` are by legend."""
     custom = {
         "drawStyle": "bars" if bars else "line",
-        "fillOpacity": 60 if bars else 25 if stacked else 8,
-        "lineWidth": 1,
+        "fillOpacity": 60 if bars or stacked else 8,
+        "lineWidth": 0 if stacked and not bars else 1,  # what is 0 would be a line above all others
         "showPoints": "never",
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
@@ -130,7 +135,9 @@ def series(
     )
 
 
-def bars_of(title: str, expression: str, legend: str, *, width: int, text: str, book: str = "") -> Panel:
+def bars_of(
+    title: str, expression: str, legend: str, *, width: int, colour: str = "orange", text: str, book: str = ""
+) -> Panel:
     """What there is most of now, as bars with names."""
     return _panel(
         "bargauge",
@@ -143,7 +150,7 @@ def bars_of(title: str, expression: str, legend: str, *, width: int, text: str, 
             "defaults": {
                 "unit": "short",
                 "min": 0,
-                "thresholds": {"mode": "absolute", "steps": [{"color": "orange", "value": None}]},
+                "thresholds": {"mode": "absolute", "steps": [{"color": colour, "value": None}]},
                 "noValue": "nothing",
             },
             "overrides": [],

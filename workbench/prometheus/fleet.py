@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,20 +19,27 @@ from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
+from vault_autoupdate.controller.hints import HintPoll, LogState
 from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.account_report import AccountReport
 from vault_autoupdate.decide.agent_report import AgentReport, Concern
+from vault_autoupdate.decide.attribution import Change, ChangedMapping, Drift
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.plan import Action
+from vault_autoupdate.decide.schedule_report import ScheduleReport
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
+from vault_autoupdate.model.conditions import ConditionStatus, Reason
+from vault_autoupdate.model.errors import AzureError
 from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.policy import parse_policy
 from vault_autoupdate.model.quota import Caller, QuotaScope
 from vault_autoupdate.model.resource import ObjectRef, ResourceKey
 from vault_autoupdate.reconcile.context import Timing
+from vault_autoupdate.reconcile.reconciler import Outcome
+from vault_autoupdate.report.readiness import Readiness
 from vault_autoupdate.report.values import format_time
 from vault_autoupdate.settings import Address, load_settings
 from workbench.kube.resources import manifest, policy_manifest
@@ -40,9 +48,10 @@ MAPPINGS: Final = 20
 """In each vault."""
 _TEAMS: Final = 25
 _LANES: Final = 29
-_OLD_AGENTS: Final = 20
-"""Of so many vaults, one has agents that are behind."""
+_SOME: Final = 20
+"""Of so many vaults, one has agents that are behind, a time at which they are to be updated, and drift of late."""
 
+_READINESS: Final = Readiness(ConditionStatus.TRUE, Reason.COMPLIANT, "")
 _SECOND: Final = timedelta(seconds=1)
 TIMING: Final = Timing(_SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, _SECOND, 1)
 """Of a controller that works on nothing: any will do."""
@@ -78,6 +87,7 @@ class Fleet:
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self._mood = Mood.WELL
         self.metrics = Metrics()
         self.metrics.leading_when(lambda: True)
         self.controller = idle_controller(self.metrics, _now)
@@ -94,6 +104,7 @@ class Fleet:
             looked: whether this process has looked at their vaults; else it knows what their status says.
             since: how long ago that began.
         """
+        self._mood = mood
         self.policy.status = _policy_status(mood, self._count, since)
         for number in range(self._count):
             self.controller.on_change(_object(number, mood, since))
@@ -104,12 +115,34 @@ class Fleet:
         state = self.controller.resources[_key(number)].state
         state.looked = True
         state.actions = {f"mapping-{n}": Action.KEEP if n else Action.IGNORE for n in range(MAPPINGS + 1)}
-        behind = 2 if number % _OLD_AGENTS == 0 else 0
+        behind = 2 if number % _SOME == 0 else 0
         concerns = {Concern.UPDATE_REQUIRED: behind} if behind else {}
         state.agents.report = AgentReport(30, behind, concerns=concerns, versions=(("9.66.7000.1", 30 - behind),))
         account = AccountReport("aa", healthy=True, next_run=_now() + timedelta(hours=6), minutes_used=40.0)
         state.account.report = account
         state.agents.at = state.account.at = _now()
+        if number % _SOME == 0:
+            state.schedules.look.report = ScheduleReport("Saturdays at 22:00", total=1, in_sync=1)
+            state.schedules.look.at = _now()
+            change = Change(_now(), "Update", "", caller="somebody@example.com")
+            state.drift = Drift(_now(), _now(), 1, (ChangedMapping("mapping-1", "Disabled", change),))
+
+    def beat(self) -> None:
+        """A second of work, as it is counted: looks, their calls, what activity logs bring."""
+        well = self._mood is Mood.WELL
+        self.metrics.call_waited(CallKind.READ, 0.1)
+        for operation in ("list_mappings", "list_items", "get_account"):
+            self.metrics.call_finished(operation, "200" if well else "403", 0.3)
+        self.metrics.hints_read(HintPoll.SUCCESS if well else HintPoll.FORBIDDEN, {})
+        self.metrics.hinted(woken=int(well), postponed=0)
+        self.metrics.pass_ended(Outcome(_READINESS, None if well else AzureError("refused")), 0.5)
+        self.metrics.token_fetched(_now().timestamp() + 3600)
+        self.metrics.kube_call_finished("write_status", "200")
+
+    def _logs(self) -> dict[LogState, int]:
+        """How activity logs were read, one for each scope."""
+        now = LogState.READ if self._mood is Mood.WELL else LogState.FORBIDDEN
+        return {**dict.fromkeys(LogState, 0), now: _LANES}
 
     async def meet_scopes(self) -> None:
         """Make a call in each of the scopes that a fleet of that size has, so that they have series."""
@@ -128,7 +161,7 @@ class Fleet:
         policies = {self.policy.ref.key: self.policy}
         return StateCollector(
             self.controller, queue, self.throttle, health, WriteHealth(),
-            now=_now, policies=policies, look_intervals=dict.fromkeys(Subject, timedelta(hours=6)),
+            now=_now, policies=policies, look_intervals=dict.fromkeys(Subject, timedelta(hours=6)), logs=self._logs,
         )  # fmt: skip
 
 
@@ -176,11 +209,11 @@ def _status(mood: Mood, since: timedelta) -> dict[str, Any]:
 
 
 def _policy_status(mood: Mood, count: int, since: timedelta) -> dict[str, Any]:
-    """Of a policy that has made all resources, and found no account for a few vaults more; without rights, no vault."""
+    """Of a policy that has made all resources; without rights it sees none, and a few vaults more have no account."""
     at, is_well = _now() - since, mood is Mood.WELL
-    ready = ("False", "Uncovered") if is_well else ("False", "NothingReadable")
+    ready = ("True", "Covered") if is_well else ("False", "NothingReadable")
     conditions = {"Ready": ready, "DiscoveryComplete": (str(is_well), "Complete" if is_well else "AuthorizationFailed")}
-    subscriptions, without_account = max(1, count // 25), max(1, count // 50)
+    subscriptions, without_account = max(1, count // 25), 0 if is_well else max(1, count // 50)
     return {
         "conditions": [
             {"type": kind, "status": status, "reason": reason, "message": ""}
@@ -221,8 +254,18 @@ async def _serve(chosen: argparse.Namespace) -> None:
         ),
         serve_metrics(settings, fleet.metrics.page(fleet.standing().snapshot)),
     ):
+        work = asyncio.create_task(_work(fleet))
         while line := await asyncio.to_thread(sys.stdin.readline):
             fleet.become(Mood(line.strip()))
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+
+async def _work(fleet: Fleet) -> None:
+    while True:
+        fleet.beat()
+        await asyncio.sleep(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
