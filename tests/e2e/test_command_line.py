@@ -210,6 +210,24 @@ def test_ctrl_c_ends_the_waiting_too(sim: SimulatorThread, manifest: Path, tmp_p
     assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [("plan", (1, "Aborted!")), ("agents", (1, "Aborted!")), ("apply", (130, "Interrupted. 0 jobs still running"))],
+)
+def test_ctrl_c_does_not_wait_for_an_answer_that_does_not_come(
+    sim: SimulatorThread, manifest: Path, tmp_path: Path, command: str, end: tuple[int, str]
+) -> None:
+    """Azure may take as long as a call may, a minute, and calls are tried again."""
+    sim.control.add_fault("hang", route="mappings", seconds=300, forever=True)
+    with start(command, manifest, "--request-timeout", "100s", sim=sim, directory=tmp_path) as process:
+        wait_until(lambda: sim.control.faults()[0]["hits"], within=20, what="Azure to be asked")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(within=25) == end[0], (tmp_path / "errors").read_text()
+    errors = (tmp_path / "errors").read_text()
+    assert end[1] in (tmp_path / "output").read_text() + errors
+    assert "Traceback" not in errors
+
+
 def test_a_manifest_is_read_from_standard_input_too(sim: SimulatorThread, manifest: Path) -> None:
     command = [*COMMAND, "plan", "-"]
     text = manifest.read_text()

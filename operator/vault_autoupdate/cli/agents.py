@@ -40,6 +40,7 @@ from vault_autoupdate.cli.common import (
     output_option,
     refuse,
     settings_options,
+    until_interrupted,
 )
 from vault_autoupdate.cli.view import View, open_view, print_json
 from vault_autoupdate.core import Core, utc_now
@@ -53,7 +54,7 @@ from vault_autoupdate.model.resource import AutoUpdate, Mode, RolloutRules, Vaul
 from vault_autoupdate.model.text import plural
 from vault_autoupdate.model.windows import WindowSchedule
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.readiness import Readiness, updating_agents
 
 _DEFAULT_RULES: Final = RolloutRules(WindowSchedule("0 0 * * *", "UTC", timedelta(hours=24)))
 """Bounds of updates for a manifest without ``spec.agentUpdates``. The schedule does not matter: it is done now."""
@@ -173,9 +174,10 @@ async def _update(
     async def report(readiness: Readiness) -> None:
         view.progress(readiness, state)
 
-    return await core.reconciler.update_agents(
+    work = core.reconciler.update_agents(
         resource, state, report, interrupted, rules=rules, select=lambda machine: _selected(machine, patterns)
     )
+    return await until_interrupted(work, interrupted, lambda: Outcome(updating_agents(state), superseded=True))
 
 
 def _refuse_unsuitable(resources: Sequence[VaultAutoUpdate], *, dry_run: bool) -> None:

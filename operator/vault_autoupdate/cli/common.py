@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
 from typing import Any, Final, TextIO, TypeVar
 
 import click
 
+from vault_autoupdate.arm.deadline import cut_connections
 from vault_autoupdate.arm.throttle import CallKind
 from vault_autoupdate.cli.manifest import InvalidManifest, read_manifests
 from vault_autoupdate.cli.options import EXIT_FAILED, fail, load, refuse, settings_options
@@ -21,10 +24,13 @@ from vault_autoupdate.decide.jobs import Verdict, WorkKind
 from vault_autoupdate.logs import configure_logging
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import VaultAutoUpdate
+from vault_autoupdate.reconcile.reconciler import Outcome
 from vault_autoupdate.settings import InvalidSettings, Settings
 
 EXIT_CHANGES: Final = 2
 EXIT_INTERRUPTED: Final = 130
+_GRACE: Final = 5.0
+"""Seconds after Ctrl-C for answers that are under way: that to a change names its job."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +48,7 @@ __all__ = [
     "quiet_logging",
     "refuse",
     "settings_options",
+    "until_interrupted",
 ]
 
 
@@ -103,10 +110,49 @@ def open_quiet_core(settings: Settings, watcher: Watcher) -> Iterator[Core]:
     quiet_logging(settings)
     try:
         no_looks = settings.model_copy(update={"agent_interval": timedelta()})
-        with open_core(no_looks, os.environ, calls=watcher, runs=watcher) as core:
+        with open_core(no_looks, os.environ, calls=watcher, runs=watcher) as core, _ctrl_c_ends_calls():
             yield core
     except InvalidSettings as error:
         refuse(error.problems)
+
+
+@contextmanager
+def _ctrl_c_ends_calls() -> Iterator[None]:
+    """Let Ctrl-C end calls that only read, too: threads make them, and the end would wait for their time-out."""
+    if threading.current_thread() is not threading.main_thread():  # which alone has signals
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        cut_connections()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def until_interrupted(
+    work: Coroutine[Any, Any, Outcome], interrupted: asyncio.Event, so_far: Callable[[], Outcome]
+) -> Outcome:
+    """What ``work`` ends with. After Ctrl-C it has some seconds to end in order, then its calls are cut.
+
+    Args:
+        work: a pass over a vault, which looks at ``interrupted`` by itself, but not while it waits for an answer.
+        interrupted: is set by Ctrl-C.
+        so_far: what to tell where it had to be cut.
+    """
+    task, stop = asyncio.ensure_future(work), asyncio.ensure_future(interrupted.wait())
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    await asyncio.wait({task}, timeout=_GRACE)
+    while not task.done():
+        task.cancel()
+        cut_connections()
+        await asyncio.wait({task}, timeout=1.0)
+    return so_far() if task.cancelled() else task.result()
 
 
 def on_interrupt() -> asyncio.Event:

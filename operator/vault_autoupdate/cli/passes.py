@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from vault_autoupdate.cli.common import on_interrupt
+from vault_autoupdate.cli.common import on_interrupt, until_interrupted
 from vault_autoupdate.cli.view import View
 from vault_autoupdate.core import Core, utc_now
 from vault_autoupdate.decide.plan import Plan
@@ -19,7 +19,7 @@ from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.errors import AzureError, Disposition
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.reconcile.reconciler import Outcome
-from vault_autoupdate.report.readiness import Readiness
+from vault_autoupdate.report.readiness import Readiness, working
 
 _MORE_LOOKS: Final = 4
 """After one that failed for a reason that may pass, without anything having been achieved meanwhile."""
@@ -59,9 +59,13 @@ async def bring_about(
     async def report(readiness: Readiness) -> None:
         view.progress(readiness, state)
 
+    def so_far() -> Outcome:
+        return Outcome(working(resource, state), superseded=True)
+
     failures, done = 0, _work_done(state)
     while True:
-        outcome = await core.reconciler.reconcile(resource, state, report, interrupted, select=select)
+        work = core.reconciler.reconcile(resource, state, report, interrupted, select=select)
+        outcome = await until_interrupted(work, interrupted, so_far)
         if outcome.superseded or outcome.error is None:
             return outcome
         failures, done = (failures + 1 if done == _work_done(state) else 1), _work_done(state)
