@@ -55,6 +55,11 @@ def test_what_did_not_take_place_is_taken_back() -> None:
     writes.take_back("s")
     writes.take_back("s")
     assert writes.known == {}
+    hour = timedelta(hours=1)
+    for number in range(3):
+        writes.note("s", "m", NOW + number * hour)
+    writes.take_back("s")
+    assert [each.moments for each in writes.known.values()] == [(NOW, NOW + hour)], "the last one, and no other"
 
 
 def test_what_the_status_had_no_room_for_counts_as_written() -> None:
