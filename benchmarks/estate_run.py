@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from benchmarks.simulator import SimulatorProcess
 from benchmarks.usage import cpu_seconds, peak_resident_bytes, resident_bytes
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import REQUESTED_AT
+from vault_autoupdate.model.resource import POLICY_PLURAL, REQUESTED_AT
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.resources import (
     CRD_FILE,

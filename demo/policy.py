@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from asr_simulator.control_client import ControlClient
 from demo.screen import note, say
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import POLICY_LABEL, REQUESTED_AT
+from vault_autoupdate.model.resource import POLICY_LABEL, POLICY_PLURAL, REQUESTED_AT
 from workbench.kube.embedded_api import EmbeddedApi
 from workbench.kube.resources import policy_manifest, resource_path
 from workbench.process.waiting import wait_until

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from vault_autoupdate.arm import discovery as arm_discovery
 from vault_autoupdate.arm.client import ArmClient, CallObserver
 from vault_autoupdate.arm.identity.process import make_credential
 from vault_autoupdate.arm.identity.tokens import TokenSource
@@ -16,15 +16,20 @@ from vault_autoupdate.arm.session import ArmSession
 from vault_autoupdate.arm.site_recovery import SiteRecovery
 from vault_autoupdate.arm.throttle import CallKind, Throttle
 from vault_autoupdate.decide.state import VaultState
-from vault_autoupdate.discovery.reader import EstateReader
-from vault_autoupdate.discovery.reconciler import PolicyReconciler
+from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.quota import Caller
 from vault_autoupdate.model.resource import VaultAutoUpdate
 from vault_autoupdate.reconcile.context import RunObserver, Timing
 from vault_autoupdate.reconcile.reconciler import Reconciler
 from vault_autoupdate.settings import Settings
 
+if TYPE_CHECKING:
+    from vault_autoupdate.discovery.reconciler import PolicyReconciler
+
 _DISCOVERY_CONNECTIONS: Final = 20
+_DISCOVERY_READS: Final = (Limit(25, 5.0),)
+"""For each subscription: far below what Resource Manager allows."""
+_QUERIES: Final = (Limit(10, 5.0),)
 _CLOUDS_WITH_GRAPH: Final = frozenset({"AzurePublic", "AzureChina"})
 """Where Resource Graph is documented; elsewhere lists are read."""
 
@@ -40,7 +45,21 @@ class Core:
     reconciler: Reconciler
     site_recovery: SiteRecovery
     timing: Timing
-    policies: PolicyReconciler
+    lists: ArmClient
+    """Finds vaults by the lists of Resource Manager."""
+    graph: ArmClient
+    """Finds them by Resource Graph."""
+
+    @cached_property
+    def policies(self) -> PolicyReconciler:
+        """What works on policies. Loaded when it is asked for: most processes have none, and all have to start."""
+        from vault_autoupdate.arm.discovery import ArmDiscovery  # noqa: PLC0415 - as above
+        from vault_autoupdate.discovery.reader import EstateReader  # noqa: PLC0415
+        from vault_autoupdate.discovery.reconciler import PolicyReconciler  # noqa: PLC0415
+
+        reader = EstateReader(ArmDiscovery(self.lists, self.graph), utc_now)
+        has_graph = self.settings.cloud in _CLOUDS_WITH_GRAPH
+        return PolicyReconciler(reader, self.site_recovery, has_graph=has_graph, now=utc_now)
 
     def paused_for(self, resource: VaultAutoUpdate, region: str) -> timedelta:
         """How long Azure wants to be left alone about this vault."""
@@ -101,14 +120,11 @@ def open_core(
     client = _client(settings, session, throttle, calls, settings.max_connections)
     lists, graph = (
         _client(settings, session, Throttle({CallKind.READ: limits}), calls, connections)
-        for limits, connections in ((arm_discovery.DISCOVERY_READS, _DISCOVERY_CONNECTIONS), (arm_discovery.QUERIES, 1))
+        for limits, connections in ((_DISCOVERY_READS, _DISCOVERY_CONNECTIONS), (_QUERIES, 1))
     )
     timing, site_recovery = _timing(settings), SiteRecovery(client)
     reconciler = Reconciler(site_recovery, timing, runs, scope=settings.quota_scope, now=utc_now)
-    reader = EstateReader(arm_discovery.ArmDiscovery(lists, graph), utc_now)
-    has_graph = settings.cloud in _CLOUDS_WITH_GRAPH
-    policies = PolicyReconciler(reader, site_recovery, has_graph=has_graph, now=utc_now)
-    core = Core(settings, throttle, reconciler, site_recovery, timing, policies)
+    core = Core(settings, throttle, reconciler, site_recovery, timing, lists, graph)
     try:
         yield core
     finally:

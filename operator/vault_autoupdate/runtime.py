@@ -30,7 +30,6 @@ from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.writer import KubeWriter
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.hints import HintObserver, HintWatch
-from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.controller.shards import ShardGate
 from vault_autoupdate.core import Core, open_core, utc_now
@@ -39,8 +38,7 @@ from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.http_server import serve_health, serve_metrics
 from vault_autoupdate.metrics.collector import StateCollector
 from vault_autoupdate.metrics.counters import Metrics
-from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL
-from vault_autoupdate.model.resource import ResourceKey
+from vault_autoupdate.model.resource import POLICY_KIND, POLICY_PLURAL, ResourceKey
 from vault_autoupdate.reconcile.looks import look_intervals
 from vault_autoupdate.settings import Settings
 
@@ -122,6 +120,8 @@ def _policy_work(
     may_write: Callable[[], bool],
 ) -> PolicyWork:
     """What works on policies beside what works on vaults."""
+    from vault_autoupdate.controller.policies import PolicyController  # noqa: PLC0415 - see `Core.policies`
+
     queue: WorkQueue[ResourceKey] = WorkQueue()
     controller = PolicyController(
         reconciler=core.policies,

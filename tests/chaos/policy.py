@@ -18,8 +18,7 @@ from tests.chaos.accounting import Goal
 from tests.chaos.history import Version
 from tests.chaos.policy_plan import EXCLUDED, FIRST_VAULTS, PolicyPlan
 from tests.chaos.steps import AddVault, DeleteVault, ExcludeVault, SetSubscription
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import POLICY_LABEL
+from vault_autoupdate.model.resource import POLICY_LABEL, POLICY_PLURAL
 from workbench.kube.resources import collection_path, policy_manifest, resource_path
 from workbench.kube.rest import MERGE_PATCH, RestClient
 from workbench.site import REQUESTED_AT, Vault, condition

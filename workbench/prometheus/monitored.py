@@ -23,8 +23,7 @@ import requests
 from asr_simulator import SimulatorThread, parse_scenario
 from vault_autoupdate.arm.wire.site_recovery import job_id_of, patch_body
 from vault_autoupdate.model.arm_id import mapping_path, parse_automation_account_id
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import REQUESTED_AT, UPDATE_AGENTS_NOW, AutoUpdate, Goal
+from vault_autoupdate.model.resource import POLICY_PLURAL, REQUESTED_AT, UPDATE_AGENTS_NOW, AutoUpdate, Goal
 from workbench.kube.embedded_api import EmbeddedApi, open_embedded_api
 from workbench.kube.resources import (
     POLICY_CRD_FILE,

@@ -19,7 +19,6 @@ from vault_autoupdate.decide.policy_discovery import GraphPage
 from vault_autoupdate.model.arm_id import ArmId
 from vault_autoupdate.model.errors import ArmError, MalformedReply
 from vault_autoupdate.model.estate import FoundAccount, FoundVault
-from vault_autoupdate.model.limits import Limit
 from vault_autoupdate.model.quota import QuotaScope
 
 _MOST_PAGES: Final = 1000
@@ -32,9 +31,6 @@ _GRAPH: Final = "2024-04-01"
 GRAPH_SCOPE: Final = QuotaScope("resource-graph")
 """What shares the limit of queries. Not a subscription's: no id of one looks like this."""
 TENANT_SCOPE: Final = QuotaScope("tenant")
-DISCOVERY_READS: Final = (Limit(25, 5.0),)
-"""For each subscription: far below what Resource Manager allows."""
-QUERIES: Final = (Limit(10, 5.0),)
 SUBSCRIPTIONS_AT_ONCE: Final = 500
 """Resource Graph takes 1,000 in one query."""
 VAULT_ROWS: Final = (
@@ -56,7 +52,7 @@ _TENANT: Final = ArmId("", "", "", "", "of the identity")
 T = TypeVar("T")
 
 __all__ = [
-    "ACCOUNT_ROWS", "DISCOVERY_READS", "GRAPH_SCOPE", "ITEM_ROWS", "QUERIES", "SUBSCRIPTIONS_AT_ONCE",
+    "ACCOUNT_ROWS", "GRAPH_SCOPE", "ITEM_ROWS", "SUBSCRIPTIONS_AT_ONCE",
     "TENANT_SCOPE", "VAULT_ROWS", "ArmDiscovery", "Query", "is_gone",
 ]  # fmt: skip
 

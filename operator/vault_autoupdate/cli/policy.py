@@ -30,8 +30,8 @@ from vault_autoupdate.decide.policy_steps import PolicyPlan
 from vault_autoupdate.discovery.reconciler import Surroundings
 from vault_autoupdate.discovery.state import PolicyState
 from vault_autoupdate.model.estate import Child, Estate
-from vault_autoupdate.model.policy import POLICY_KIND, POLICY_PLURAL, VaultAutoUpdatePolicy, parse_policy
-from vault_autoupdate.model.resource import KIND, InvalidSpec, parse_resource
+from vault_autoupdate.model.policy import VaultAutoUpdatePolicy, parse_policy
+from vault_autoupdate.model.resource import KIND, POLICY_KIND, POLICY_PLURAL, InvalidSpec, parse_resource
 from vault_autoupdate.model.text import printable
 from vault_autoupdate.report.policy_report import VaultRow, rows_of
 from vault_autoupdate.report.policy_restore import read_child

@@ -21,8 +21,7 @@ from vault_autoupdate.cli.status_rows import FleetRow, document_of, fleet_rows
 from vault_autoupdate.cli.status_table import fleet_table, policy_table
 from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection, Kubeconfig, connect
 from vault_autoupdate.cluster.listing import list_resources
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import PLURAL
+from vault_autoupdate.model.resource import PLURAL, POLICY_PLURAL
 from vault_autoupdate.settings import variable
 
 _Standing = tuple[list[FleetRow], list[PolicyRow]]

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import PLURAL
+from vault_autoupdate.model.resource import PLURAL, POLICY_PLURAL
 
 NO_ANSWER: Final = "NoAnswer"
 """Instead of an HTTP status where there was none."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 
@@ -21,14 +21,15 @@ from vault_autoupdate.cluster.calls import KubeCallObserver, tracing
 from vault_autoupdate.cluster.connection import ClusterUnreadable, Connection
 from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.controller.controller import Controller
-from vault_autoupdate.controller.policies import PolicyController
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.controller.shards import ShardGate
-from vault_autoupdate.model.policy import POLICY_PLURAL
-from vault_autoupdate.model.resource import GROUP, PLURAL, VERSION, ResourceKey
+from vault_autoupdate.model.resource import GROUP, PLURAL, POLICY_PLURAL, VERSION, ResourceKey
 
 with hidden("kubernetes.client"):  # whose objects kopf would recognise: there are none here, and it takes time
     import kopf
+
+if TYPE_CHECKING:  # it is loaded where policies are worked on, and nowhere else
+    from vault_autoupdate.controller.policies import PolicyController
 
 _GRACE: Final = 15.0
 """Seconds for passes to note where they are when the process ends; the pod's grace period is longer."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
@@ -16,7 +16,6 @@ from vault_autoupdate.cluster.watch_health import WatchHealth
 from vault_autoupdate.cluster.write_health import WriteHealth
 from vault_autoupdate.controller.controller import Controller
 from vault_autoupdate.controller.hints import LogState
-from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.controller.queue import WorkQueue
 from vault_autoupdate.decide.look import Subject
 from vault_autoupdate.decide.schedule import longest_pass
@@ -25,6 +24,9 @@ from vault_autoupdate.metrics.policy_series import policy_families
 from vault_autoupdate.metrics.specs import spec
 from vault_autoupdate.model.quota import is_region
 from vault_autoupdate.model.resource import ResourceKey
+
+if TYPE_CHECKING:  # it is loaded where policies are worked on, and nowhere else
+    from vault_autoupdate.controller.policies import TrackedPolicy
 
 _SLICE: Final = 100
 """Resources that are read before the event loop may turn to something else: about a millisecond."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import GaugeMetricFamily
 
-from vault_autoupdate.controller.policies import TrackedPolicy
 from vault_autoupdate.metrics.policy_specs import POLICY_SPECS, PendingStep, SubscriptionState, VaultStanding
 from vault_autoupdate.metrics.spec_types import PREFIX
 from vault_autoupdate.model.conditions import ConditionStatus, ConditionType
 from vault_autoupdate.model.resource import Mode
 from vault_autoupdate.report.values import read_count, read_entries, read_time
+
+if TYPE_CHECKING:  # it is loaded where policies are worked on, and nowhere else
+    from vault_autoupdate.controller.policies import TrackedPolicy
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name without the prefix, further labels, value."""

@@ -46,8 +46,6 @@ from vault_autoupdate.model.resource import (
 )
 from vault_autoupdate.model.runbook_schedule import RunbookScheduleSpec
 
-POLICY_KIND: Final = "VaultAutoUpdatePolicy"
-POLICY_PLURAL: Final = "vaultautoupdatepolicies"
 POLICY_UID: Final = f"{GROUP}/policy-uid"
 """Annotation of a child: that very policy, and not a later namesake."""
 STAMPED_MODE: Final = f"{GROUP}/stamped-mode"
@@ -58,7 +56,7 @@ APPROVE: Final = f"{GROUP}/approve"
 """Annotation of a policy: the hash of the plan that may go beyond the limits, once."""
 
 __all__ = [
-    "ADOPT", "APPROVE", "POLICY_KIND", "POLICY_PLURAL", "POLICY_UID", "STAMPED_MODE", "AccountWay",
+    "ADOPT", "APPROVE", "POLICY_UID", "STAMPED_MODE", "AccountWay",
     "Discovery", "Exclusion", "Limits", "OnUnmatched", "PolicySpec", "Replication", "Rule", "Scope", "Selector",
     "Source", "Template", "VaultAutoUpdatePolicy", "VaultSelector", "Waves", "parse_policy",
 ]  # fmt: skip

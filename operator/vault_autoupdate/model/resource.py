@@ -42,6 +42,8 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "VaultAutoUpdate"
 PLURAL: Final = "vaultautoupdates"
+POLICY_KIND: Final = "VaultAutoUpdatePolicy"
+POLICY_PLURAL: Final = "vaultautoupdatepolicies"
 REQUESTED_AT: Final = f"{GROUP}/requestedAt"
 """Annotation: any change of its value means "look now"."""
 UPDATE_AGENTS_NOW: Final = f"{GROUP}/updateAgentsNow"
@@ -55,10 +57,11 @@ FINALIZER: Final = f"{GROUP}/disable-auto-update"
 """Held only by resources with ``deletionPolicy: Disable``."""
 
 __all__ = [
-    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "POLICY_LABEL", "REQUESTED_AT",
-    "SHARD_LABEL", "UPDATE_AGENTS_NOW", "VERSION", "AgentUpdatesSpec", "AutoUpdate", "CredentialSource",
-    "DeletionPolicy", "DriftAttribution", "DriftSpec", "Goal", "InvalidSpec", "Metadata", "Mode", "ObjectRef",
-    "ResourceKey", "RolloutRules", "Spec", "VaultAutoUpdate", "parse_resource", "problem_of", "request_of",
+    "API_VERSION", "FINALIZER", "GROUP", "KIND", "LONG_AGO", "PLURAL", "POLICY_KIND", "POLICY_LABEL",
+    "POLICY_PLURAL", "REQUESTED_AT", "SHARD_LABEL", "UPDATE_AGENTS_NOW", "VERSION", "AgentUpdatesSpec",
+    "AutoUpdate", "CredentialSource", "DeletionPolicy", "DriftAttribution", "DriftSpec", "Goal", "InvalidSpec",
+    "Metadata", "Mode", "ObjectRef", "ResourceKey", "RolloutRules", "Spec", "VaultAutoUpdate", "parse_resource",
+    "problem_of", "request_of",
 ]  # fmt: skip
 
 
