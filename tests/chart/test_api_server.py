@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ import yaml
 from tests.chart.helm import CHART, VALUE_SETS, Objects, open_helm, render, value_set
 from workbench import documents
 from workbench.kube.control_plane import ControlPlane
-from workbench.kube.kubectl import Kubectl
+from workbench.kube.kubectl import Kubectl, find_kubectl
+from workbench.kube.resources import ROOT
 from workbench.process.waiting import wait_until
 
 MONITORING: Final = {
@@ -50,6 +52,32 @@ def test_pods_pass_the_restricted_level(control_plane: ControlPlane, namespace: 
     for pod in pods:
         metadata = {"name": pod["metadata"]["name"], "namespace": namespace}
         rest.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", {"metadata": metadata, "spec": pod["spec"]})
+
+
+@pytest.mark.parametrize("shard", ["", "west"])
+def test_what_the_runbooks_have_people_set_names_the_pod_that_leads_whatever_the_release_is_called(
+    control_plane: ControlPlane, namespace: str, shard: str
+) -> None:
+    deployment = render({"shard": shard}).one("Deployment")
+    full_name = deployment["metadata"]["name"]
+    deployment["metadata"]["namespace"] = namespace
+    lease = f"vault-autoupdate-{shard}" if shard else full_name
+    held = {"metadata": {"name": lease}, "spec": {"holderIdentity": f"{full_name}-6c9d5-x2x_0a1b2c3d"}}
+    for item in (deployment, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **held}):
+        control_plane.kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump(item)).check()
+    text = (ROOT / "docs/runbooks/README.md").read_text().partition("```sh\n")[2].partition("```")[0]
+    chosen = "export OPERATOR_NAMESPACE=vault-autoupdate RELEASE=vault-autoupdate"
+    assert chosen in text
+    text = text.replace(chosen, f"export OPERATOR_NAMESPACE={namespace} RELEASE=vau")
+    path = f"{find_kubectl().parent}:/usr/bin:/bin"
+
+    said = subprocess.run(
+        ["bash", "-euc", f'{text}\necho "$DEPLOYMENT $ACCOUNT $LEASE $POD"'],
+        capture_output=True, text=True, check=True,
+        env={"PATH": path, "HOME": str(control_plane.directory), "KUBECONFIG": str(control_plane.admin_kubeconfig)},
+    )  # fmt: skip
+
+    assert said.stdout.split() == [full_name, full_name, lease, f"{full_name}-6c9d5-x2x"]
 
 
 @pytest.fixture

@@ -38,6 +38,9 @@ for argument; do
 done
 case "$* " in
   *secretName*) echo login-certificate ;;
+  *holderIdentity*) echo vault-autoupdate-6c9d5_0a1b2c3d ;;
+  *VAULT_AUTOUPDATE_SHARD*) ;;
+  *get\ deployment*name*|*LEASE_NAME*|*serviceAccountName*) echo vault-autoupdate ;;
   *issuer*) echo https://issuer.example/6f3b9f5e/ ;;
   *name\ ) echo pod/vault-autoupdate-6c9d5 ;;
   *Id*|*id\ *) echo 6f3b9f5e-8a3c-4c7e-9a53-0d1f6b2c7a10 ;;
