@@ -101,7 +101,7 @@ def series(
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 60 if bars or stacked else 8,
-        "lineWidth": 0 if stacked and not bars else 1,  # what is 0 would be a line above all others
+        "lineWidth": 0 if stacked else 1,  # what is 0 would be a line above all others
         "showPoints": "never",
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
