@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,7 +24,7 @@ class Apply:
     def __init__(self, work: MappingWork, decisions: Iterable[Decision]) -> None:
         self._work = work
         self._context = work.context
-        self._pending = deque(decisions)
+        self._pending = list(decisions)
         self._blocked: AzureError | None = None
         self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
@@ -45,7 +44,7 @@ class Apply:
         # The first goes alone: its answer may concern all of them.
         at_once = self._context.timing.changes_at_once if self._work.has_tried else 1
         while self._pending and not self._blocked and len(self.tasks) < at_once:
-            self.tasks.add(asyncio.create_task(self._change(self._pending.popleft())))
+            self.tasks.add(asyncio.create_task(self._change(self._pending.pop(0))))
         self._expect_calls()
         if self._blocked and not self.tasks:
             raise self._blocked
@@ -68,7 +67,7 @@ class Apply:
             self._blocked = error
             return
         if not is_dealt_with:
-            self._pending.appendleft(decision)
+            self._pending.insert(0, decision)
         refusal = self._work.last_refusal
         if self._work.refusals_in_a_row >= _FAILURES_IN_A_ROW and refusal and refusal.disposition is Disposition.RETRY:
             self._blocked = refusal

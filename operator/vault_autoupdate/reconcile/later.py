@@ -63,9 +63,11 @@ class _Later:
             await asyncio.gather(self._saying, return_exceptions=True)
 
     def _begin(self) -> None:
-        if self._saying is not None and self._saying.done() and (self._saying.cancelled() or self._saying.exception()):
-            return  # which `end` raises
-        if (self._saying is None or self._saying.done()) and self._wanted():
+        if self._saying is not None and self._saying.done():
+            if self._saying.cancelled() or self._saying.exception():
+                return  # which `end` raises
+            self._saying = None
+        if self._saying is None and self._wanted():
             self._saying = asyncio.ensure_future(self._say())
         if self._every is not None:
             self.begin_in(self._every)
