@@ -127,7 +127,7 @@ def test_upgrade_from_the_release_before_keeps_what_was_set_over_the_new_default
     }
     helm.install(previous, RELEASE, own)
     apply(kubectl)
-    with pytest.raises(helm_python.HelmError, match="nil pointer evaluating"):
+    with pytest.raises(helm_python.HelmError, match="missing propert"):
         helm.upgrade(CHART, RELEASE, {}, reuse_values=True)
 
     helm_cli.reset_then_reuse(helm, CHART, RELEASE, {"retry": {"max": "12h"}})

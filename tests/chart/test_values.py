@@ -66,6 +66,10 @@ NO_IDENTITY: dict[str, Any] = {"azure": {"auth": {"clientId": ""}}}
         ({"extraEnv": [{"name": "X", "value": 5}]}, "/extraEnv/0/value"),
         ({"extraEnv": [{"name": "X", "value": True}]}, "/extraEnv/0/value"),
         ({"tests": {"image": "busybox"}}, "image"),
+        ({"metrics": None}, "missing property 'metrics'"),
+        ({"azure": {"auth": {"secret": None}}}, "at '/azure/auth': missing property 'secret'"),
+        ({"polling": {"jobMin": None}}, "at '/polling': missing property 'jobMin'"),
+        ({"imagePullSecrets": None}, "missing property 'imagePullSecrets'"),
     ],
 )
 def test_schema_refuses(values: dict[str, Any], where: str) -> None:
