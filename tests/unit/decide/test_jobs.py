@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,6 +111,16 @@ def _adopted(job: Job, *mappings: Any, known: Any = ()) -> list[Operation]:
 
 def test_a_job_belongs_to_the_mapping_whose_id_is_its_target_in_any_letter_case() -> None:
     assert _adopted(_job(target_id=ALPHA.id.upper())) == [Operation(ALPHA.id, "job-1", NOW - MINUTE, adopted=True)]
+
+
+def test_what_a_job_that_was_begun_elsewhere_does_is_kept() -> None:
+    (operation,) = _adopted(replace(_job(target_id=ALPHA.id), scenario="UpdateMobilityService"))
+
+    assert (operation.scenario, operation.adopted) == ("UpdateMobilityService", True)
+    assert operation.in_words == (
+        f"a job that was begun elsewhere is at work on it since {NOW - MINUTE:%Y-%m-%dT%H:%M:%SZ}: "
+        "UpdateMobilityService job-1"
+    )
 
 
 def test_a_job_belongs_to_the_only_mapping_of_its_targets_name() -> None:

@@ -149,6 +149,10 @@ def test_a_fleet_is_spread_evenly_over_the_hour() -> None:
     assert max(minutes.values()) < 2 * 1200 / 60
 
 
+def test_of_a_spread_that_is_no_whole_number_of_minutes_the_whole_ones_count() -> None:
+    assert {declared_for(spec(spread="1m59s"), str(number)).time.minute for number in range(99)} == {30}
+
+
 def test_without_a_spread_all_run_at_the_minute() -> None:
     assert {declared_for(spec(), name) for name in "abc"} == {NIGHTLY}
 
