@@ -289,6 +289,7 @@ def test_what_a_process_has_known_is_known_to_the_next_one() -> None:
 
     assert restored.look.report == ScheduleReport(DECLARED, 3, 2)
     assert (restored.look.at, restored.look.seen) == (NOW - hour, False)
+    assert set(schedule_fields(restored)["runbookSchedule"]) == {"moved", "movedOthersUntil"}, "of what it has not seen"
     assert restored.writes.known == {_NAME: Writes(_MAPPING, (NOW - hour, NOW)), _MAPPING: Writes(_NAME, ())}
     assert restored.writes.unknown_until == NOW + WITHIN, "a clock that was set back keeps nothing for ever"
     assert restore_schedules({"runbookSchedule": {"movedOthersUntil": ahead}}, NOW).writes.unknown_until == NOW + hour
