@@ -193,7 +193,7 @@ FAULTS: Final = (
         TokenTrouble(endpoint_is_down=False),
         {
             **dict.fromkeys(Group, _UNNOTICED),
-            Group.LOGIN: Expected("ExpiredAuthenticationToken", "False", "ARM refused the token", absorbed=True),
+            Group.LOGIN: Expected("ExpiredAuthenticationToken", "False", "tokens that have ended", absorbed=True),
         },
     ),
     Fault("azure-clock-ahead", "Azure's clock is 4 minutes ahead", SkewedClock(240), dict.fromkeys(Group, _UNNOTICED)),

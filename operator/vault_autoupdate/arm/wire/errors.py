@@ -301,7 +301,8 @@ def error_in_success(document: object, status: int, body: bytes, headers: Mappin
     if isinstance(document, dict) and _holds_what_was_asked_for(document):
         return None
     said = read_error_body(body) if isinstance(document, dict | list) else ErrorBody()
-    return _error(status, said, headers) if said.is_error else None
+    is_error = said.is_error if isinstance(document, dict) else bool(said.code)  # any list has texts in it
+    return _error(status, said, headers) if is_error else None
 
 
 def _holds_what_was_asked_for(document: Mapping[str, object]) -> bool:

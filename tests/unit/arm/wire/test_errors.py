@@ -513,7 +513,8 @@ def test_an_error_in_a_success_is_one_that_passes(document: object, code: str) -
     [
         [], None, 1, {}, {"value": []}, {"id": "x", "properties": {"code": 1}}, {"error": None, "properties": {}},
         {"value": [], "error": {}}, {"value": [], "error": {"code": None}}, {"value": [1], "error": {"code": "X"}},
-        {"error": {"code": "X"}, "properties": {"a": 1}},
+        {"error": {"code": "X"}, "properties": {"a": 1}}, ["unexpected", {"value": 1}], ["text"], [{"message": "m"}],
+        {"unexpected": True},
     ],
 )  # fmt: skip
 def test_a_success_is_no_error(document: object) -> None:
