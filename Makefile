@@ -5,8 +5,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A third of what the tests do is waiting, so two cores are kept busy by four workers.
-WORKERS ?= 4
+# A third of what the tests do is waiting, so two cores are kept busy by six workers.
+WORKERS ?= 6
 # What was compiled is kept, whatever the environment says: else each worker compiles all tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 STAMP := $(VENV)/.synced
