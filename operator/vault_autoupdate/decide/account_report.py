@@ -19,6 +19,7 @@ from vault_autoupdate.model.azure import (
     RunbookRun,
     Schedule,
 )
+from vault_autoupdate.model.resource import AutoUpdate
 from vault_autoupdate.model.text import clean, plural
 
 NEARLY_USED: Final = 0.9
@@ -180,9 +181,9 @@ def absent_artifacts(
 def is_updated_by(mapping: ContainerMapping, account: ArmId) -> bool:
     """Whether ``account`` updates the agents of a mapping."""
     return (
-        mapping.instance_type.casefold() == "a2a"
-        and mapping.state.casefold() == "paired"
-        and mapping.auto_update_status.casefold() == "enabled"
+        mapping.is_azure_to_azure
+        and mapping.is_paired
+        and mapping.is_set_to(AutoUpdate.ENABLED)
         and fold(mapping.automation_account_id) == account.key
     )
 

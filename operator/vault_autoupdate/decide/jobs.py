@@ -123,7 +123,7 @@ class Operation:
     @property
     def job_key(self) -> str:
         """The job's name for comparing."""
-        return self.job_id.casefold()
+        return fold(self.job_id)
 
     @property
     def in_words(self) -> str:
@@ -194,20 +194,20 @@ def running_on(
         targets: all of the vault's, so that a name is only taken where it is unique.
         jobs: the vault's jobs.
         kind: what the targets are.
-        known: names (casefolded) of jobs to leave alone: tracked already, or given up.
+        known: names (folded) of jobs to leave alone: tracked already, or given up.
     """
     by_key: dict[str, Target] = {}
     by_name: dict[str, list[Target]] = {}
     for candidate in targets:
         by_key[candidate.key] = candidate
-        by_name.setdefault(candidate.name.casefold(), []).append(candidate)
+        by_name.setdefault(fold(candidate.name), []).append(candidate)
     found: dict[str, Job] = {}
     for job in jobs:
         if job.key in known or not _runs(job):
             continue
         target = by_key.get(fold(job.target_id))
         if target is None and may_be_about(job, kind) and not _names_somebody(job):
-            namesakes = by_name.get(job.target_name.casefold(), [])
+            namesakes = by_name.get(fold(job.target_name), [])
             target = namesakes[0] if len(namesakes) == 1 else None
         if target is not None:
             found.setdefault(target.key, job)

@@ -162,9 +162,9 @@ def decide(
 
 def _why_ignored(mapping: ContainerMapping) -> str:
     """Why a mapping cannot have auto-update, in words; empty if it can."""
-    if mapping.instance_type.casefold() != PROVIDER.casefold():
+    if not mapping.is_azure_to_azure:
         return f"provider is {mapping.instance_type or 'not given'}, not {PROVIDER}"
-    if mapping.state.casefold() != "paired":
+    if not mapping.is_paired:
         return f"state is {mapping.state or 'not given'}, not Paired"
     return ""
 
@@ -172,7 +172,7 @@ def _why_ignored(mapping: ContainerMapping) -> str:
 def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
     """Each thing that is not as declared. For Disabled only the status counts: the service resets the others."""
     found = []
-    if mapping.auto_update_status.casefold() != goal.auto_update.casefold():
+    if not mapping.is_set_to(goal.auto_update):
         found.append(f"auto-update is {mapping.auto_update_status or 'not set'}, declared {goal.auto_update}")
     elif goal.auto_update is AutoUpdate.ENABLED:
         account = goal.automation_account
@@ -180,19 +180,19 @@ def _differences(goal: Goal, mapping: ContainerMapping) -> list[str]:
             found.append(
                 f"automation account is {_account(mapping.automation_account_id)}, declared {_account(account.text)}"
             )
-        if mapping.authentication_type.casefold() != AUTHENTICATION.casefold():
+        if fold(mapping.authentication_type) != fold(AUTHENTICATION):
             found.append(f"authentication is {mapping.authentication_type or 'not set'}, declared {AUTHENTICATION}")
     return found
 
 
 def _still_differs(goal: Goal, mapping: ContainerMapping, what: str) -> Explanation:
     """What a change that was accepted and carried out did not bring about. What helps is inferred from its place."""
-    if fold(mapping.auto_update_status) != fold(goal.auto_update):
+    if not mapping.is_set_to(goal.auto_update):
         action = (
             "Look at the job in the vault's Site Recovery jobs, and for what else may set this: Azure Policy, "
             "Terraform, a script, another operator."
         )
-    elif mapping.authentication_type.casefold() != AUTHENTICATION.casefold():
+    elif fold(mapping.authentication_type) != fold(AUTHENTICATION):
         action = (
             "Site Recovery keeps the retired Run As account: in the vault, Site Recovery infrastructure > Extension "
             "update settings > Migrate; or set autoUpdate to Disabled, wait, and to Enabled again."

@@ -76,7 +76,7 @@ def _follow(
         value = tag_of(vault, way.vault_tag)
         if not value or value.startswith("/"):
             return "vaultTag", _in_subscription([value], vault)
-        return "vaultTag", _listed(accounts, lambda each: each.id.name.casefold() == value.casefold())
+        return "vaultTag", _listed(accounts, lambda each: fold(each.id.name) == fold(value))
     if way.account_tag:
         wanted = way.account_tag
         return "accountTag", _listed(accounts, lambda each: matches_tags(wanted, each.tags))
@@ -85,7 +85,7 @@ def _follow(
 
 def _is_named(way: AccountWay, account: ArmId) -> bool:
     group = way.resource_group
-    return fnmatchcase(account.name.casefold(), (way.name_pattern or "").casefold()) and (
+    return fnmatchcase(fold(account.name), fold(way.name_pattern or "")) and (
         group is None or fold(account.resource_group) == fold(group)
     )
 

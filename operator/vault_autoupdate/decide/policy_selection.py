@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.estate import Estate, FoundVault
 from vault_autoupdate.model.policy import Exclusion, PolicySpec, Replication, Rule, Selector
 
@@ -118,5 +119,5 @@ def _in_one(locations: tuple[str, ...], vault: FoundVault) -> bool:
 
 
 def _named(patterns: tuple[str, ...], vault: FoundVault) -> str | None:
-    name = vault.id.name.casefold()
-    return next((pattern for pattern in patterns if fnmatchcase(name, pattern.casefold())), None)
+    name = fold(vault.id.name)
+    return next((pattern for pattern in patterns if fnmatchcase(name, fold(pattern))), None)

@@ -72,6 +72,20 @@ class ContainerMapping:
         """``fabric/container/mapping``: the id as people read it."""
         return mapping_path(self.id)
 
+    @property
+    def is_azure_to_azure(self) -> bool:
+        """Whether its provider is the one whose mappings have auto-update."""
+        return fold(self.instance_type) == fold(PROVIDER)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it replicates, so that auto-update can be set."""
+        return fold(self.state) == "paired"
+
+    def is_set_to(self, auto_update: str) -> bool:
+        """Whether auto-update is ``Enabled`` or ``Disabled``, in whatever letter case Azure has it."""
+        return fold(self.auto_update_status) == fold(auto_update)
+
 
 @dataclass(frozen=True)
 class LostArtifact:

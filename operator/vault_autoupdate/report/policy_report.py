@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from vault_autoupdate.decide.policy_steps import PolicyPlan
-from vault_autoupdate.model.azure import PROVIDER, ContainerMapping
+from vault_autoupdate.model.arm_id import fold
+from vault_autoupdate.model.azure import ContainerMapping
 from vault_autoupdate.model.estate import Estate, FoundVault
 from vault_autoupdate.model.policy import ADOPT, STAMPED_MODE
 from vault_autoupdate.model.resource import API_VERSION, KIND, AutoUpdate
@@ -53,15 +54,14 @@ class Setting:
 
 def setting_of(mappings: Iterable[ContainerMapping]) -> Setting:
     """Sum up the mappings of a vault that replicate between Azure regions."""
-    counted = [each for each in mappings if each.instance_type == PROVIDER and each.state == "Paired"]
-    states = {(each.auto_update_status, each.automation_account_id.casefold()) for each in counted}
-    words = {word for word, _ in states}
+    counted = [each for each in mappings if each.is_azure_to_azure and each.is_paired]
+    enabled = [each for each in counted if each.is_set_to(AutoUpdate.ENABLED)]
     if not counted:
         return Setting("None")
-    if words == {AutoUpdate.ENABLED} and len(states) == 1:
-        return Setting("Enabled", counted[0].automation_account_id, len(counted))
-    if AutoUpdate.ENABLED not in words:
+    if not enabled:
         return Setting("Disabled", mappings=len(counted))
+    if len(enabled) == len(counted) and len({fold(each.automation_account_id) for each in enabled}) == 1:
+        return Setting("Enabled", counted[0].automation_account_id, len(counted))
     return Setting("Mixed", mappings=len(counted))
 
 

@@ -215,6 +215,10 @@ def test_what_the_namespace_may_not_name_is_not_told_of() -> None:
         ([mapping(instance_type="InMage"), mapping(state="PairingInProgress")], Setting("None")),
         ([mapping(), mapping("beta")], Setting("Enabled", ACCOUNT_ID, 2)),
         ([mapping(), mapping("beta", automation_account_id=ACCOUNT_ID.upper())], Setting("Enabled", ACCOUNT_ID, 2)),
+        (
+            [mapping(instance_type="a2a", state="PAIRED", auto_update_status="enabled")],
+            Setting("Enabled", ACCOUNT_ID, 1),
+        ),
         ([mapping(), mapping("beta", automation_account_id=OTHER_ACCOUNT_ID)], Setting("Mixed", "", 2)),
         ([mapping(), disabled("beta")], Setting("Mixed", "", 2)),
         ([disabled(), disabled("beta"), mapping("other", instance_type="InMage")], Setting("Disabled", "", 2)),

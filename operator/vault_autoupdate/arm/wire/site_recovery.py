@@ -25,6 +25,7 @@ from vault_autoupdate.arm.wire.documents import (
     read_entries,
 )
 from vault_autoupdate.model import bounds
+from vault_autoupdate.model.arm_id import fold
 from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping, Job, Machine, Vault
 from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.model.resource import AutoUpdate, Goal
@@ -237,7 +238,7 @@ def machines_page(document: object) -> list[Machine]:
 
 
 def _machine_of_ours(entry: object) -> Machine | None:
-    return machine(entry) if _provider(entry).casefold() == PROVIDER.casefold() else None
+    return machine(entry) if fold(_provider(entry)) == fold(PROVIDER) else None
 
 
 def machine(document: object) -> Machine:
