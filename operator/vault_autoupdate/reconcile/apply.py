@@ -24,7 +24,8 @@ class Apply:
     def __init__(self, work: MappingWork, decisions: Iterable[Decision]) -> None:
         self._work = work
         self._context = work.context
-        self._pending = list(decisions)
+        self._pending = list(decisions)[::-1]
+        """The next one is the last: a deque of the few that most passes have would be ten times as large."""
         self._blocked: AzureError | None = None
         self._stopped = False
         self.tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +45,7 @@ class Apply:
         # The first goes alone: its answer may concern all of them.
         at_once = self._context.timing.changes_at_once if self._work.has_tried else 1
         while self._pending and not self._blocked and len(self.tasks) < at_once:
-            self.tasks.add(asyncio.create_task(self._change(self._pending.pop(0))))
+            self.tasks.add(asyncio.create_task(self._change(self._pending.pop())))
         self._expect_calls()
         if self._blocked and not self.tasks:
             raise self._blocked
@@ -67,7 +68,7 @@ class Apply:
             self._blocked = error
             return
         if not is_dealt_with:
-            self._pending.insert(0, decision)
+            self._pending.append(decision)
         refusal = self._work.last_refusal
         if self._work.refusals_in_a_row >= _FAILURES_IN_A_ROW and refusal and refusal.disposition is Disposition.RETRY:
             self._blocked = refusal
