@@ -53,9 +53,9 @@ class Core:
     @cached_property
     def policies(self) -> PolicyReconciler:
         """What works on policies. Loaded when it is asked for: most processes have none, and all have to start."""
-        from vault_autoupdate.arm.discovery import ArmDiscovery  # noqa: PLC0415 - as above
-        from vault_autoupdate.discovery.reader import EstateReader  # noqa: PLC0415
-        from vault_autoupdate.discovery.reconciler import PolicyReconciler  # noqa: PLC0415
+        from vault_autoupdate.arm.discovery import ArmDiscovery  # noqa: PLC0415 - see above
+        from vault_autoupdate.discovery.reader import EstateReader  # noqa: PLC0415 - see above
+        from vault_autoupdate.discovery.reconciler import PolicyReconciler  # noqa: PLC0415 - see above
 
         reader = EstateReader(ArmDiscovery(self.lists, self.graph), utc_now)
         has_graph = self.settings.cloud in _CLOUDS_WITH_GRAPH

@@ -86,7 +86,7 @@ def _controller(wake: Callable[[ResourceKey, float], None]) -> Controller:
 
 
 async def _until_idle(queue: WorkQueue[ResourceKey]) -> None:
-    while queue.depth or queue.running:  # noqa: ASYNC110  # the queue tells nobody that it is idle
+    while queue.depth or queue.running:  # noqa: ASYNC110 - the queue tells nobody that it is idle
         await asyncio.sleep(0)
 
 
