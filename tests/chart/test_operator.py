@@ -21,6 +21,7 @@ from tests.chart.helm import CHART, Rendered, container, merged, open_helm
 from tests.chart.pod import Pod
 from workbench.azure.entra import TENANT, open_entra
 from workbench.azure.role import ROLE, action_of
+from workbench.ci import skip_unless_in_ci
 from workbench.kube.certificates import Authority
 from workbench.kube.control_plane import ControlPlane
 from workbench.kube.kubectl import Kubectl
@@ -241,7 +242,7 @@ def test_runs_with_the_mounts_and_limits_of_a_pod(
     with install(namespace, values) as installed:
         pod = installed.pod
         if not pod.has_mounts:
-            pytest.skip(_NO_MOUNTS)
+            skip_unless_in_ci(_NO_MOUNTS)
         script = (
             "import os, pathlib\n"
             "token = pathlib.Path(os.environ['AZURE_FEDERATED_TOKEN_FILE']).read_text()\n"
@@ -300,7 +301,7 @@ def test_metrics_over_tls_and_for_those_with_the_token(kubectl: Kubectl, install
     values = {"metrics": {"tls": {"secret": "metrics-tls"}, "auth": {"secret": "metrics-token"}}}
     with install(str(kubectl.namespace), values) as installed:
         if not installed.pod.has_mounts:
-            pytest.skip(_NO_MOUNTS)
+            skip_unless_in_ci(_NO_MOUNTS)
         with installed.pod.start() as process:
             wait_until(lambda: installed.is_ready(process), within=20, what=lambda: f"ready:\n{process.log_tail()}")
             _helm_test(installed, token="t0ken")

@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+from workbench.ci import skip_unless_in_ci
+
 _HERE: Final = Path(sys.executable).parent
 _BASH: Final = """
 source <(vault-autoupdate completion bash)
@@ -37,7 +39,7 @@ complete --do-complete "{line}"
 def _complete(shell: str, tmp_path: Path, *words: str) -> list[str]:
     """What the shell would offer for the last of the words."""
     if not shutil.which(shell):
-        pytest.skip(f"{shell} is missing: tools/install-system-packages installs it")
+        skip_unless_in_ci(f"{shell} is missing: tools/install-system-packages installs it")
     line = " ".join(words)
     script = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}[shell].format(
         words=" ".join(f"'{word}'" for word in words), last=len(words) - 1, line=line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import pytest
 
 from tests.fixtures import namespace_name, tests_below
 from tests.node.installation import Installation, Simulated, simulated
+from workbench.ci import skip_unless_in_ci
 from workbench.kube.resources import CRD_FILE, POLICY_CRD_FILE, install_definition
 from workbench.node.node import Node
 from workbench.node.requirements import missing
@@ -28,21 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group("node"))
 
 
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"in CI this test must not be skipped: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A running node. This process is in its network meanwhile."""
     if reason := missing():
-        _give_up(reason)
+        skip_unless_in_ci(reason)
     try:
         prepared = Node(tmp_path_factory.mktemp("node"))
     except FileNotFoundError as error:
-        _give_up(str(error))
+        skip_unless_in_ci(str(error))
     with prepared as running, running.network():
         yield running
     assert _left(prepared) == []

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.node.installation import Installation
+from workbench.ci import IN_CI
 
 
 def test_a_start_works_passes_helm_test_and_leaves_no_warning(installation: Installation) -> None:
@@ -14,7 +15,7 @@ def test_a_start_works_passes_helm_test_and_leaves_no_warning(installation: Inst
     installation.wait_ready(installation.declare())
     installation.test()
     warnings = [each["message"] for each in installation.events("Warning")]
-    if warnings and os.getloadavg()[0] > 2 * (os.cpu_count() or 1) and "CI" not in os.environ:
+    if warnings and os.getloadavg()[0] > 2 * (os.cpu_count() or 1) and not IN_CI:
         pytest.skip(f"nothing starts normally on a machine that is so busy: {warnings}")
     assert warnings == []
 

@@ -12,9 +12,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
-import pytest
+from workbench.ci import skip_unless_in_ci
+
+_NEEDS: Final = "needs the definitions of Flux and Argo CD from Go's module proxy"
 
 __all__ = ["PUBLISHED", "Published"]
 
@@ -32,7 +34,7 @@ class Published:
     def fetch(self, folder: Path) -> Path:
         """The file, in Go's cache. Skips the test where there is no Go or no proxy of it, but in CI fails it."""
         if (go := shutil.which("go")) is None:
-            _missing("no Go")
+            skip_unless_in_ci(f"{_NEEDS}: no Go")
         done = subprocess.run(
             [go, "mod", "download", "-json", f"{self.module}@{self.version}"],
             cwd=folder, env=os.environ | {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"},
@@ -40,7 +42,7 @@ class Published:
         )  # fmt: skip
         answer = json.loads(done.stdout or "{}")
         if done.returncode:
-            _missing(f"{self.module} cannot be fetched: {answer.get('Error', done.stderr)}")
+            skip_unless_in_ci(f"{_NEEDS}: {self.module} cannot be fetched: {answer.get('Error', done.stderr)}")
         assert answer["Sum"] == self.checksum
         return Path(answer["Dir"]) / self.file
 
@@ -65,9 +67,3 @@ PUBLISHED: Final = (
         "manifests/crds/application-crd.yaml",
     ),
 )
-
-
-def _missing(what: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"{what}, and in CI this test must not be skipped")
-    pytest.skip(f"needs the definitions of Flux and Argo CD from Go's module proxy: {what}")

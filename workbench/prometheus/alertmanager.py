@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from workbench.caches import cache_of, pinned_version
+from workbench.ci import skip_unless_in_ci
 from workbench.kube.go_build import BuildFailed, GoBuild, GoProgram
 
 _MODULE: Final = Path(__file__).resolve().parents[1] / "go" / "alertmanager"
@@ -40,12 +39,10 @@ def build() -> Path:
 def require_amtool() -> str:
     """Path of amtool; skips the test where there is none, and fails it in CI."""
     found = os.environ.get("AMTOOL") or str(_built())
-    if os.access(found, os.X_OK):
-        return found
-    how = "run `python -m workbench.prometheus.alertmanager` once (needs Go), or set AMTOOL to the program"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"no amtool, and in CI this test must not be skipped: {how}")
-    pytest.skip(f"needs amtool: {how}")
+    if not os.access(found, os.X_OK):
+        how = "run `python -m workbench.prometheus.alertmanager` once (needs Go), or set AMTOOL to the program"
+        skip_unless_in_ci(f"needs amtool: {how}")
+    return found
 
 
 def run_amtool(amtool: str, *arguments: str | Path) -> str:

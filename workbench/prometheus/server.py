@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import pytest
 import yaml
 
 from workbench import documents
+from workbench.ci import skip_unless_in_ci
 from workbench.process.children import ChildProcess
 from workbench.process.ports import free_ports
 from workbench.process.waiting import wait_until
@@ -38,11 +38,9 @@ def find_program(name: str) -> str | None:
 
 def require_program(name: str) -> str:
     """Like `find_program`; skips the test where there is none, and fails it in CI."""
-    if (found := find_program(name)) is not None:
-        return found
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"no {name}, and in CI this test must not be skipped: {HOW_TO_ENABLE}")
-    pytest.skip(f"needs {name}: {HOW_TO_ENABLE}")
+    if (found := find_program(name)) is None:
+        skip_unless_in_ci(f"needs {name}: {HOW_TO_ENABLE}")
+    return found
 
 
 _LONGEST: Final = 60.0
