@@ -76,7 +76,7 @@ faults: $(STAMP) ## Every call to Azure meets every fault (about two minutes)
 	@$(BIN)/pytest tests/faults
 
 .PHONY: bench
-bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about a quarter of an hour)
+bench: $(STAMP) ## Measure against the limits, the runbook and the SDK (about 25 minutes)
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-smoke
