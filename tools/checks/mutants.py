@@ -7,7 +7,8 @@ which `tools.docs_build.mutation` writes its part of docs/reliability.md; of mod
 earlier run stay there.
 
 All mutants take hours. ``--sample N --seed S`` tests N of those of the rooms without I/O, each drawn with the same
-chance, and says how near the score of the sample is to that of all. A larger N with the same seed adds to it.
+chance, and says how near the score of the sample is to that of all. A larger N with the same seed adds to it, and one
+that was stopped has tested a smaller N.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def make() -> None:
 
 def test(names: Iterable[str], mutants: Mapping[str, int | None]) -> None:
     """Test those of the mutants that have no verdict yet, with the tests that may notice a mutant of the modules."""
-    pending = sorted(mutant for mutant, verdict in mutants.items() if verdict is None)
+    pending = [mutant for mutant, verdict in mutants.items() if verdict is None]
     if not pending:
         return
     (file := WORK / "pending.txt").write_text("\n".join(pending) + "\n")
@@ -193,8 +194,8 @@ def run_sample(size: int, seed: int) -> dict[str, Any]:
     make()
     names = pure_modules()
     every = verdicts_of(names)
-    drawn = set(draw(every, size, seed))
-    test(names, {mutant: every[mutant] for mutant in drawn})
+    drawn = {mutant: every[mutant] for mutant in draw(every, size, seed)}
+    test(names, drawn)
     found = {name: {k: v for k, v in verdicts(_mutated(name)).items() if k in drawn} for name in names}
     _print_score(found, seed, len(every))
     results: dict[str, Any] = json.loads(RESULTS.read_text())
