@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import resource
 import sys
 import time
@@ -42,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to listen before any test imports the package."""
+    """Begin to listen before any test imports the rooms of the mutants."""
     if (file := config.getoption("--mutants")) is not None:
         config.pluginmanager.register(_Runner(config, file.read_text().split()))
 
@@ -58,8 +59,9 @@ class _Runner:
         self._at = _IMPORT
         trampoline.record_trampoline_hit = self._called  # type: ignore[attr-defined]  # what it calls, imported there
         os.environ[_ACTIVE] = "stats"
-        for module in sorted({mutant.rpartition(".")[0] for mutant in mutants}):
-            importlib.import_module(module)
+        for room in sorted({".".join(mutant.split(".")[:-2]) for mutant in mutants}):
+            for module in pkgutil.iter_modules([str(Path("src", *room.split(".")))], f"{room}."):
+                importlib.import_module(module.name)
         os.environ[_ACTIVE] = ""
         self._caches = list(_caches())
 
