@@ -106,6 +106,14 @@ def test_a_job_that_somebody_else_began_counts_as_a_first_try_when_it_fails() ->
     assert (state.attempts[ALPHA.key].count, state.attempts[ALPHA.key].last_at) == (1, NOW)
 
 
+def test_the_end_of_a_job_that_was_forgotten_meanwhile_counts_all_the_same() -> None:
+    state = VaultState()
+
+    state.change_ended(_operation(), Verdict.FAILED, WORDS, NOW, POLICY)
+
+    assert (state.operations, state.actions) == ({}, {ALPHA.key: Action.WAIT})
+
+
 def test_jobs_on_mappings_that_are_gone_are_forgotten() -> None:
     beta = mapping("beta")
     operations = [_operation(), Operation(beta.id, "j", NOW)]
