@@ -260,6 +260,12 @@ def test_after_a_restart_one_look_of_those_that_are_over_is_made_once_more(
     assert drift.resumed(NOW + after * MINUTE, is_over=False).looks == looks
 
 
+@pytest.mark.parametrize("answers", [0, 2])
+def test_each_mapping_needs_an_answer_of_its_own(answers: int) -> None:
+    with pytest.raises(ValueError, match="argument 2 is"):
+        DRIFT.looked([None] * answers)
+
+
 def test_of_whom_only_the_id_is_wanted_all_but_the_name_stays() -> None:
     two = changed(NOW, NOW - MINUTE, [(mapping_id_of(name), "differs") for name in "ab"], run_before="")
     by_id = replace(CHANGE, caller="", object_id="o-1")
