@@ -554,8 +554,16 @@ class TestMonitoring:
                 r'vault_autoupdate_\w+\{job=~"\(\w+/\)\?vau-vault-autoupdate\(-metrics\)\?"', alert["expr"]
             )
             assert len(names) == len(own), alert["expr"]
+            recorded = re.findall(r"vault_autoupdate:[\w:]+\{[^}]*", alert["expr"])
+            assert all('{release="vau-vault-autoupdate",' in each for each in recorded), alert["expr"]
+            assert "record" not in alert or alert["labels"] == {"release": "vau-vault-autoupdate"}
         values["metrics"]["prometheusRule"]["selector"] = 'cluster="b"'
-        assert all('{cluster="b",' in alert["expr"] for alert in _alerts(values))
+        assert not any(re.search(r'vault_autoupdate_\w+\{(?!cluster="b",)', alert["expr"]) for alert in _alerts(values))
+
+    def test_rules_about_weeks_are_evaluated_rarely(self) -> None:
+        values = {"metrics": {"prometheusRule": {"enabled": True, "renderMode": "alwaysRender"}}}
+        groups = render(values).one("PrometheusRule")["spec"]["groups"]
+        assert {group["name"]: group.get("interval") for group in groups}["vault-autoupdate.agents"] == "3m"
 
     @pytest.mark.parametrize(("replicas", "told"), [(0, False), (1, True)])
     def test_a_release_that_is_to_have_no_pod_is_not_told_to_be_absent(self, replicas: int, told: bool) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from tools.docs_build.alerts_promql import (
     KEY,
     MOVE,
+    SOURCE_KEY,
     Alert,
-    count_of_last,
     matching,
     most,
     of_resource,
+    own_series,
     present,
     series,
+    since,
     unless_suspended,
 )
 
-_BEHIND = of_resource(series("agents", 'state="behind"'))
-_BEHIND_LATELY = most("agents", MOVE, 'state="behind"')
+_IS_BEHIND = 'state="behind"'
+_BEHIND_LATELY = most("agents", MOVE, _IS_BEHIND)
 _BY_HAND = of_resource(series("resource_auto_update")) + " == 0"
 _WITHOUT_ROLE = of_resource(series("automation_account_problem", 'reason=~"RoleMissing|RoleTooWeak|RoleDenied"'))
 _BY_PEOPLE = "reinstall_required|retries_exhausted|certificate_update"
@@ -25,34 +27,40 @@ _NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
 _MACHINES = "{{ $value | humanize }} machines in the vault of " + _NAME
 
 
+def _behind_for(days: int) -> str:
+    return f"time() - {own_series('agents_behind:since')} >= {days} * 86400"
+
+
 def _concern(concerns: str) -> str:
-    return of_resource(series("agents_concern", f'concern=~"{concerns}"'))
+    return of_resource(series("agents_concern", matching("concern", concerns)))
 
 
 __all__ = ["ACCOUNT_ALERTS", "AGENT_ALERTS"]
 
 AGENT_ALERTS = (
+    since(
+        "agents_behind:since",
+        f"max by ({SOURCE_KEY}) (max_over_time({series('agents', _IS_BEHIND, MOVE)})) > 0",
+        f"max by ({SOURCE_KEY}) (min_over_time({series('agents', _IS_BEHIND, '[1h]')})) == 0",
+    ),
     Alert(
         "AgentsBehind",
-        unless_suspended(
-            f"{_BEHIND_LATELY} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '7d', '1h')} >= 160 "
-            f"unless on ({KEY}) {_BY_HAND}"
-        ),
-        "1h",
+        unless_suspended(f"{_BEHIND_LATELY} > 0 and on ({KEY}) {_behind_for(7)} unless on ({KEY}) {_BY_HAND}"),
+        "",
         "warning",
         "Agents are not updated although auto-update is on.",
         f"{_MACHINES} run an agent for which there is an update, and for more than a week there have been such machines.",
         why="Site Recovery looks once a day, and a machine may be off or busy: a new version takes days to be everywhere. "
-        "Counted by the hour, so that a restart of the operator does not begin the week anew.",
+        "A restart of the operator does not begin the week anew.",
         of_resource=True,
     ),
     Alert(
         "AgentsLeftBehind",
         unless_suspended(
-            f"{_BEHIND_LATELY} > 0 and on ({KEY}) {count_of_last(f'{_BEHIND} > 0', '14d', '6h')} >= 50 and on ({KEY}) "
+            f"{_BEHIND_LATELY} > 0 and on ({KEY}) {_behind_for(31)} and on ({KEY}) "
             f"{most('resource_auto_update', '[1h]')} == 0"
         ),
-        "18d",
+        "",
         "warning",
         "Agents wait for an update for a month, and no window brings it.",
         f"{_MACHINES} run an agent for which there is an update, and for a month there have been such machines. Windows are "

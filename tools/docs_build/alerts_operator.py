@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tools.docs_build.alerts_promql import OPERATOR, PROCESS, Alert, grown, matching, series
+from tools.docs_build.alerts_promql import (
+    OPERATOR,
+    PROCESS,
+    Alert,
+    last_grown,
+    own_series,
+    refused_last,
+    series,
+)
 
 _BUILD = series("build_info")
 _LEADING = series("leading")
@@ -15,7 +23,12 @@ _NAMED = f"max by ({_EACH}, shard) ({_BUILD})"
 _LEADS_SHARD = f"({_LEADS} * on ({_EACH}) group_left (shard) {_NAMED} or {_LEADS} unless on ({_EACH}) {_BUILD})"
 """Who leads what: each shard has a Lease of its own, also where one job scrapes all of them."""
 
-__all__ = ["OPERATOR_ALERTS"]
+_WRITES = 'operation=~"write_status|write_finalizers|post_event"'
+_REFUSED = f'{_WRITES},code=~"401|403"'
+_REQUESTS = "kube_requests_total"
+_BY_WRITE = f"{PROCESS}, operation"
+
+__all__ = ["OPERATOR_ALERTS", "WRITE_RULES"]
 
 OPERATOR_ALERTS = (
     Alert(
@@ -100,29 +113,34 @@ OPERATOR_ALERTS = (
         "A look at a vault does not end.",
         "A pass over a vault has run for {{ $value | humanizeDuration }} longer than any could take.",
     ),
+)
+
+WRITE_RULES = (
+    last_grown("write_refused:timestamp_seconds", _REQUESTS, _BY_WRITE, _REFUSED),
+    last_grown("write_answered:timestamp_seconds", _REQUESTS, _BY_WRITE, f'{_WRITES},code=~"2.."'),
+    last_grown("not_written:timestamp_seconds", "reconcile_total", PROCESS, 'result="not_written"'),
+    last_grown("crashed:timestamp_seconds", "reconcile_total", PROCESS, 'result="crashed"'),
     Alert(
         "StatusNotWritten",
-        grown("reconcile_total", "[15m]", matching("result", "not_written"))
-        + " > 0 or "
-        + grown(
-            "kube_requests_total",
-            "[15m]",
-            'operation=~"write_status|write_finalizers|post_event",code=~"401|403"',
-        )
-        + " > 0",
+        f"max by ({OPERATOR}) (time() - {own_series('not_written:timestamp_seconds')} < 3600) or "
+        f"max by ({OPERATOR}) (time() - {own_series('write_refused:timestamp_seconds')} < 900) or max by ({OPERATOR}) ("
+        f"{refused_last('write_refused:timestamp_seconds', 'write_answered:timestamp_seconds', _BY_WRITE)} and on ({_BY_WRITE}) "
+        f"max by ({_BY_WRITE}) (changes({series(_REQUESTS, _REFUSED, '[49h]')})) > 1)",
         "10m",
         "warning",
         "What the operator finds out cannot be written.",
         "The API server refuses statuses, finalizers or Events of the operator in namespace {{ $labels.namespace }}. A "
         "vault is not changed before that is written, so repairs stop while every status looks as it did.",
+        why="For as long as nothing of the kind has been written since, where it was refused twice: looks may be hours "
+        "apart. Where one namespace alone refuses, others are written all the while: then for a quarter of an hour.",
     ),
     Alert(
         "PassesCrash",
-        grown("reconcile_total", "[1h]", matching("result", "crashed")) + " > 0",
+        f"max by ({OPERATOR}) (time() - {own_series('crashed:timestamp_seconds')} < 3600)",
         "5m",
         "warning",
         "Passes over a vault end by a defect of the operator.",
-        '{{ $value | printf "%.0f" }} passes of the operator in namespace {{ $labels.namespace }} have ended by an error '
-        "that should not be, within an hour. The log has a line of level error for each.",
+        "A pass of the operator in namespace {{ $labels.namespace }} has ended by an error that should not be, "
+        "{{ $value | humanizeDuration }} ago. The log has a line of level error for each.",
     ),
 )

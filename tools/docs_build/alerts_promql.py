@@ -12,11 +12,16 @@ from typing import Final
 
 from vault_autoupdate.metrics.spec_types import PREFIX
 
-KEY: Final = "cluster, namespace, name"
-"""What tells resources apart, in a Prometheus above several clusters too."""
+KEY: Final = "cluster, exported_namespace, namespace, name"
+"""What tells resources apart, in a Prometheus above several clusters too.
+
+Where a Prometheus does not honour the labels of what it scrapes, the resource's namespace is in ``exported_namespace``.
+"""
 OPERATOR: Final = "cluster, namespace"
 """What tells operators apart: there ``namespace`` is that of the pod."""
 PROCESS: Final = "cluster, namespace, job"
+SOURCE_KEY: Final = f"{KEY}, job"
+"""What tells resources apart where it is recorded, so that selectors by job find it."""
 MOVE: Final = "[10m]"
 """Longer than a pod takes to be replaced: what has to hold for days looks back so far, else each move begins it anew."""
 
@@ -24,8 +29,9 @@ _READY: Final = 'ready="True"'
 _NOT_READY: Final = 'ready!="True",reason!="Suspended"'
 
 __all__ = [
-    "KEY", "MOVE", "OPERATOR", "PROCESS", "Alert", "Record", "count_of_last", "grown", "matching", "most", "of_resource",
-    "old_looks", "present", "refused_since", "series", "unless_suspended", "wrapped",
+    "KEY", "MOVE", "OPERATOR", "PROCESS", "SOURCE_KEY", "Alert", "Record", "grown", "last_grown", "matching",
+    "most", "of_resource", "old_looks", "own_series", "present", "refused_last", "refused_since", "series", "since",
+    "told", "unless_suspended", "wrapped",
 ]  # fmt: skip
 
 
@@ -53,7 +59,7 @@ class Record:
 
     name: str
     expr: str
-    why: str
+    why: str = ""
 
 
 def series(metric: str, matchers: str = "", window: str = "") -> str:
@@ -61,19 +67,24 @@ def series(metric: str, matchers: str = "", window: str = "") -> str:
     return f"{PREFIX}_{metric}{{{matchers}}}{window}"
 
 
-def matching(label: str, pattern: str) -> str:
-    """A matcher: the label has one of the values in ``pattern``."""
-    return f'{label}=~"{pattern}"'
+def matching(label: str, values: str) -> str:
+    """A matcher: the label has one of the values, which bars stand between."""
+    return f'{label}{"=~" if "|" in values else "="}"{values}"'
 
 
 def of_resource(expression: str, *more: str) -> str:
-    """One value for each resource, whoever scraped it and however often, and wherever its namespace stands.
+    """One value for each resource, whoever scraped it and however often."""
+    return f"max by ({', '.join([KEY, *more])}) ({expression})"
 
-    Where a Prometheus does not honour the labels of what it scrapes, the resource's namespace is in
-    ``exported_namespace``.
+
+def told(expression: str) -> str:
+    """What an alert tells of resources: each with its own namespace in ``namespace``, wherever it stood.
+
+    Done once, at the end: a label that is replaced costs more than all else that is done to a series.
     """
+    more = [label for label in ("reason", "subject") if f"{KEY}, {label}" in expression]
     renamed = f'label_replace({expression}, "namespace", "$1", "exported_namespace", "(.+)")'
-    return f"max by ({', '.join([KEY, *more])}) ({renamed})"
+    return f"max by ({', '.join(['cluster, namespace, name', *more])}) ({renamed})"
 
 
 def most(metric: str, window: str, matchers: str = "", *more: str) -> str:
@@ -100,9 +111,23 @@ def old_looks() -> str:
     return f"time() - {series('resource_last_look_timestamp_seconds')} > on ({same}) group_left () {longest}"
 
 
-def count_of_last(expression: str, window: str, step: str) -> str:
-    """How many of the steps of a window an expression gave something at; a gap does not begin it anew."""
-    return f"count_over_time(({expression})[{window}:{step}])"
+def since(record: str, state: str, out_of_it: str = "") -> Record:
+    """Since when each resource has been in a state; a gap in the series of less than eight hours is none.
+
+    ``out_of_it`` gives those that were seen out of it within the hour. Costs the same however long it has been: a look
+    back over weeks of samples costs more with each of them.
+    """
+    began = f"last_over_time({own_series(record)}[8h])" + (
+        f" unless on ({SOURCE_KEY}) {out_of_it}" if out_of_it else ""
+    )
+    now = f"time() + 0 * ({state})"
+    expr = f"max by ({SOURCE_KEY}) ({began} or on ({SOURCE_KEY}) {now}) and on ({SOURCE_KEY}) ({state})"
+    return Record(f"{PREFIX}:{record}", expr)
+
+
+def own_series(record: str) -> str:
+    """What a rule of ours has recorded."""
+    return f"{PREFIX}:{record}{{}}"
 
 
 def grown(metric: str, window: str, matchers: str = "", by: str = OPERATOR) -> str:
@@ -111,25 +136,37 @@ def grown(metric: str, window: str, matchers: str = "", by: str = OPERATOR) -> s
     return f"sum by ({by}) (max by ({OPERATOR}, instance) ({each}))"
 
 
-def refused_since(metric: str, refused: str, answered: str, by: str) -> str:
+def last_grown(record: str, metric: str, by: str, matchers: str) -> Record:
+    """When a counter has grown last: looks may be a week apart, so no look back finds it.
+
+    A counter that is above zero when it is first seen has grown before. Eleven minutes have two samples in them also
+    where there is one in five minutes; one that was there within a day and is back after a gap is not new.
+    """
+    counted = series(metric, matchers)
+    new = f"{counted} > 0 unless present_over_time({series(metric, matchers, '[1d]')} offset 11m)"
+    grows = f"(sum by ({by}) (increase({series(metric, matchers, '[11m]')})) > 0 or group by ({by}) ({new}))"
+    then = f"last_over_time({own_series(record)}[1d]) and on ({by}) {counted}"
+    return Record(f"{PREFIX}:{record}", f"max by ({by}) (time() + 0 * {grows} or on ({by}) ({then}))")
+
+
+def refused_last(refused: str, answered: str, by: str) -> str:
+    """Of two records of when something has grown last: when it was refused, if it has not been answered well since."""
+    return f"({own_series(refused)} unless on ({by}) {own_series(answered)} >= on ({by}) {own_series(refused)})"
+
+
+def refused_since(metric: str, by: str, refused: str, answered: str, *matchers: str) -> str:
     """What was refused after it had last been answered well, and while not all resources are Ready.
 
-    A counter that is 1 when it is first seen has not grown, and looks may be hours apart: so not the growth within
-    some time tells, but which of the two has grown last within a day. Eleven minutes have two samples in them also where
-    there is one in five minutes.
+    ``refused`` and ``answered`` are records of when these have grown last, ``matchers`` select what counts as refused.
     """
-
-    def last_grown(matchers: str) -> str:
-        grown_now = f"sum by ({by}) (increase({series(metric, matchers, '[11m]')})) > bool 0"
-        return f"max_over_time((time() * ({grown_now}))[1d:10m])"
-
+    counted = " or ".join(series(metric, each) for each in matchers)
     all_ready = (
         f"(sum by (cluster) ({series('resources', _READY)}) > 0 unless on (cluster) "
         f"sum by (cluster) ({series('resources', _NOT_READY)}) > 0)"
     )
     return (
-        f"sum by ({by}) ({series(metric, refused)}) > 0 unless on ({by}) "
-        f"((({last_grown(answered)}) > 0) >= on ({by}) {last_grown(refused)}) unless on (cluster) {all_ready}"
+        f"sum by ({by}) ({counted}) > 0 unless on ({by}) ({own_series(answered)} unless on ({by}) "
+        f"{own_series(refused)} > on ({by}) {own_series(answered)}) unless on (cluster) {all_ready}"
     )
 
 

@@ -6,15 +6,17 @@ from tools.docs_build.alerts_promql import (
     KEY,
     MOVE,
     PROCESS,
+    SOURCE_KEY,
     Alert,
     Record,
-    count_of_last,
     matching,
     most,
     of_resource,
     old_looks,
+    own_series,
     present,
     series,
+    since,
     unless_suspended,
 )
 
@@ -24,6 +26,8 @@ _INTERVAL = of_resource(series("resource_interval_seconds"))
 _READY = of_resource(series("resource_ready"))
 _SUSPENDED = of_resource(series("resource_suspended"))
 _AUDITED = of_resource(series("resource_audited"))
+_RESUMED = "[1h]"
+"""So long after a suspension, what is known of a resource may be from before it: the first look is still to come."""
 _IN_FLIGHT = of_resource(series("jobs_in_flight"))
 _UNREADY = (
     "count by (cluster) (" + of_resource(series("resource_not_ready_seconds", 'reason!="Progressing"')) + " > 900)"
@@ -46,29 +50,31 @@ def _resources() -> str:
 
 def _while_failing(expression: str, *metrics: str) -> str:
     """``expression`` of resources that are there, are not suspended, and have not become Ready since."""
-    return f"{unless_suspended(present(expression, *metrics))} unless on ({KEY}) {_READY} == 1"
+    return f"{unless_suspended(present(expression, *metrics), _RESUMED)} unless on ({KEY}) {_READY} == 1"
 
 
 _NAME = "VaultAutoUpdate {{ $labels.namespace }}/{{ $labels.name }}"
 _FRESH = f"({_total('resources_fresh')} / ({_total('resources_expected_fresh')} > 0))"
 _STALE_VAULTS = f"({_total('resources_expected_fresh')} - {_total('resources_fresh')})"
 _UNREADY_TOTAL = _total("resources_in_trouble", 'trouble="unready"')
-_STALE = f"time() - {_LAST} > 3 * {_interval(_LAST)} unless on ({KEY}) {most('resource_suspended', '[1h]')} == 1"
+_STALE = f"time() - {_LAST} > 3 * {_interval(_LAST)} unless on ({KEY}) {most('resource_suspended', '[3h]')} == 1"
 _TOO_OLD = (
     f"(time() - {series('resource_last_success_timestamp_seconds')} > 1.5 * {series('resource_interval_seconds')}) "
     f"unless {series('resource_suspended')} == 1"
 )
-_RARELY = f"(time() - {_LAST}) and on ({KEY}) {of_resource(count_of_last(_TOO_OLD, '6h', '10m'))} > 8"
+_TOO_OLD_LATELY = of_resource(f"count_over_time(({_TOO_OLD})[6h:10m])")
+_RARELY = f"(time() - {_LAST}) and on ({KEY}) {_TOO_OLD_LATELY} > 8"
 _NOT_UNREADY = 'trouble!="unready"'
 _NOT_READABLE = 'attribution="NotReadable"'
 _FAILED = 'reason=~"FailedToStart|JobFailed"'
-_REVERTS = "sum by ({key}) (max by ({key}, instance) ({renamed}))"
 
 
 def _reverts(window: str) -> str:
-    grown = f"increase({series('resource_reverts_total', window=window)})"
-    renamed = f'label_replace({grown}, "namespace", "$1", "exported_namespace", "(.+)")'
-    return _REVERTS.format(key=KEY, renamed=renamed)
+    """Looks that found something undone; a counter that is above zero when it is first seen has grown once."""
+    counter = series("resource_reverts_total")
+    least = f"min_over_time({counter}{window})"
+    first = f"clamp_max({least}, 1) unless {counter} offset {window.strip('[]')} or 0 * {least}"
+    return f"sum by ({KEY}) ({of_resource(f'increase({counter}{window}) + ({first})', 'instance')})"
 
 
 __all__ = ["RECORDS", "SLOW_VAULT_ALERTS", "VAULT_ALERTS"]
@@ -104,7 +110,8 @@ VAULT_ALERTS = (
     ),
     Alert(
         "NotReady",
-        unless_suspended(f"{_NOT_READY} > 2 * {_interval(_NOT_READY)}") + f" unless on ({KEY}) {_AUDITED} == 1",
+        unless_suspended(f"{_NOT_READY} > 2 * {_interval(_NOT_READY)}", _RESUMED)
+        + f" unless on ({KEY}) {_AUDITED} == 1",
         "5m",
         "warning",
         "A vault has not been as declared for more than two intervals.",
@@ -132,7 +139,8 @@ VAULT_ALERTS = (
             of_resource(series("resource_condition", 'type="Stalled",status="True"'), "reason")
             + " == 1 or "
             + of_resource(series("resource_not_ready_seconds", 'reason=~"AuthenticationFailed|Credential.+"'), "reason")
-            + " > 900"
+            + " > 900",
+            _RESUMED,
         ),
         "15m",
         "warning",
@@ -176,17 +184,6 @@ VAULT_ALERTS = (
         of_resource=True,
     ),
     Alert(
-        "DriftReturns",
-        unless_suspended(present(f"{_reverts('[1d]')} > 2.5 or {_reverts('[7d]')} > 3.5", "resource_reverts_total")),
-        "",
-        "warning",
-        "Somebody or something keeps undoing what is declared.",
-        'In {{ $value | printf "%.0f" }} looks, mappings of ' + _NAME + " had been changed by somebody else, and were "
-        "changed back: three times within a day, or every other night. status.lastDrift names who it was, where "
-        "spec.drift.attribution is Caller or ObjectId.",
-        of_resource=True,
-    ),
-    Alert(
         "RepairNotCuring",
         _while_failing(
             f"{most('resource_failures', '[30m]', matching('reason', 'StillDiffers|Unhealthy'))} > 0",
@@ -215,6 +212,17 @@ VAULT_ALERTS = (
 
 SLOW_VAULT_ALERTS = (
     Alert(
+        "DriftReturns",
+        unless_suspended(present(f"{_reverts('[1d]')} > 2.5 or {_reverts('[7d]')} > 3.5", "resource_reverts_total")),
+        "",
+        "warning",
+        "Somebody or something keeps undoing what is declared.",
+        'In {{ $value | printf "%.0f" }} looks, mappings of ' + _NAME + " had been changed by somebody else, and were "
+        "changed back: three times within a day, or every other night. status.lastDrift names who it was, where "
+        "spec.drift.attribution is Caller or ObjectId.",
+        of_resource=True,
+    ),
+    Alert(
         "FreshnessLow",
         f"{_FRESH} < 0.8 and on (cluster) {_STALE_VAULTS} > 5",
         "15m",
@@ -232,10 +240,11 @@ SLOW_VAULT_ALERTS = (
         "Only {{ $value | humanizePercentage }} of the vaults have been seen right within their last two intervals; the "
         "goal is 99 %.",
     ),
+    since("suspended:since", f"max by ({SOURCE_KEY}) ({series('resource_suspended')}) == 1"),
     Alert(
         "SuspendedForLong",
-        f"{count_of_last(f'{_SUSPENDED} == 1', '7d', '1h')} >= 160 and on ({KEY}) {_SUSPENDED} == 1",
-        "1h",
+        f"{_SUSPENDED} == 1 and on ({KEY}) time() - {own_series('suspended:since')} >= 7 * 86400",
+        "",
         "info",
         "A vault has been suspended for more than a week.",
         f"Nobody looks after the vault of {_NAME} since spec.suspend was set, more than a week ago.",

@@ -42,7 +42,7 @@ def problems_of(expression: str, legend: str = "") -> list[str]:
     problems = [f"no metric {name}" for name in sorted(used - known.keys())]
     for name, matchers in _SELECTOR.findall(expression):
         problems += _missing(_MATCHER.findall(matchers), known.get(name, frozenset()), f"{name} has no label")
-    everywhere = frozenset().union(*(known.get(name, frozenset()) for name in used))
+    everywhere = _TARGET.union(*(known.get(name, frozenset()) for name in used))
     for grouping in _GROUPING.findall(expression):
         problems += _missing(re.findall(r"\w+", grouping), everywhere, "to group by, there is no label")
     problems += _missing(_LEGEND.findall(legend), everywhere, "to show, there is no label")

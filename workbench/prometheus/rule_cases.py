@@ -97,6 +97,10 @@ class Case:
         others = {_with(name, 'release="theirs"'): ("1",) * len(values) for name, values in self.series.items()}
         both = {**self.series, **others}
         yield replace(self, words="beside another release", series=both, firing=(at,), silent=(), labels=None)
+        unhonoured = {_unhonoured(name): values for name, values in self.series.items()}
+        if unhonoured.keys() != self.series.keys():
+            words = "with labels that are not honoured"
+            yield replace(self, words=words, series=unhonoured, firing=(at,), silent=(), labels=None)
         if self.every <= _MINUTE:
             yield from (self._scraped_every(seconds, at, begin) for seconds in (2 * self.every, _SLOWEST))
         after = at // self.every + 1
@@ -112,11 +116,10 @@ class Case:
         for resource in resources if len(resources) == 1 else ():
             gone = {name: (*values[:after], *_GONE) if resource in name else values for name, values in begin.items()}
             yield replace(self, words="deleted", series=gone, firing=(at,), silent=(at + 660,), labels=None)
-            if "suspended" not in " ".join(self.series):
-                kind = "policy" if f"{PREFIX}_policy_" in " ".join(self.series) else "resource"
-                suspended = f"{PREFIX}_{kind}_suspended{{{resource}}}"
-                held = {**self.series, suspended: ("1",) * len(next(iter(begin.values())))}
-                yield replace(self, words="suspended", series=held, firing=(), silent=(at,), labels=None)
+            kind = "policy" if f"{PREFIX}_policy_" in " ".join(self.series) else "resource"
+            others = {name: values for name, values in self.series.items() if "_suspended{" not in name}
+            held = {**others, f"{PREFIX}_{kind}_suspended{{{resource}}}": ("1",) * len(next(iter(begin.values())))}
+            yield replace(self, words="suspended", series=held, firing=(), silent=(at,), labels=None)
 
     def _scraped_every(self, seconds: int, at: int, series: Mapping[str, tuple[str, ...]]) -> Case:
         thin = {name: tuple(_thinned(values, seconds // self.every)) for name, values in series.items()}
@@ -145,13 +148,17 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def rule_file_of(rules: Path, alert: str, folder: Path) -> Path:
-    """A rule file with one alert alone, so that its cases cost nothing for the others, about our release alone."""
+    """A rule file with one alert alone, so that its cases cost nothing for the others, about our release alone.
+
+    What its group records for it is there as well.
+    """
     groups: Sequence[Mapping[str, Any]] = documents.read(rules.read_text())["groups"]
+    (group,) = (each["rules"] for each in groups if any(rule.get("alert") == alert for rule in each["rules"]))
+    asked = " ".join(rule["expr"] for rule in group if rule.get("alert") == alert)
     wanted = [
         {**rule, "expr": re.sub(rf"({PREFIX}_\w+)\{{", rf"\1{{{_OURS},", rule["expr"])}
-        for group in groups
-        for rule in group["rules"]
-        if rule.get("alert") == alert
+        for rule in group
+        if rule.get("alert") == alert or f"{rule.get('record')}{{" in asked
     ]
     path = folder / f"{alert}.rules.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": alert, "rules": wanted}]}))
@@ -213,6 +220,13 @@ def _thinned(values: tuple[str, ...], nth: int) -> Iterator[str]:
             gone = False
         else:
             yield "_"
+
+
+def _unhonoured(selector: str) -> str:
+    """The selector where the namespace of what is scraped is moved out of the way of that of the pod."""
+    if "exported_namespace" in selector or ' name="' not in selector:
+        return selector
+    return selector.replace('namespace="', 'namespace="ops", exported_namespace="', 1)
 
 
 def _labelled(selector: str, label: str) -> str:
