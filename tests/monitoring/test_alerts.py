@@ -24,9 +24,17 @@ SHRUNK_RULES = [rule for group in without_waiting(ALERTS)["groups"] for rule in 
 """The same for a scenario that is over in two minutes."""
 NAMES = [rule["alert"] for rule in RULES]
 ALERT_NAMES = sorted(set(NAMES))
-NOT_VARIED = {("VaultAutoUpdateTwoLeaders", "restarted"), ("VaultAutoUpdateMostlyDown", "scraped every 300 s")}
-"""What does not happen to an alert, or means nothing for it: of two leaders that are replaced, none is left; and to who
-scrapes every five minutes, what is up for half a minute in six is absent."""
+NOT_VARIED = {
+    ("VaultAutoUpdateTwoLeaders", "restarted"),
+    ("VaultAutoUpdateMostlyDown", "scraped every 300 s"),
+    ("VaultAutoUpdateSuspendedForLong", "suspended"),
+}
+"""What does not happen to an alert, or means nothing for it: of two leaders that are replaced, none is left; to who
+scrapes every five minutes, what is up for half a minute in six is absent; and one is about what is suspended."""
+ALWAYS = {"in a cluster of its own", "beside another release", "restarted"}
+OF_RESOURCES = {"deleted", "suspended", "with labels that are not honoured"}
+SLOW = 300
+"""Seconds between two samples of a case that is scraped slowly as it is."""
 CASES = ROOT / "tests/monitoring/rules"
 RUNBOOKS = ROOT / "docs/runbooks"
 
@@ -111,6 +119,17 @@ def test_an_alert_fires_beside_others_at_slow_scrapes_and_after_a_restart_and_go
     assert run_cases(promtool, tmp_path, name, varied) == ""
 
 
+@pytest.mark.parametrize("name", ALERT_NAMES)
+def test_no_alert_is_left_out_of_what_may_happen_to_any(name: str) -> None:
+    first = next(case for case in read_cases(CASES / f"{name}.yaml") if case.firing)
+    words = {each.words for each in first.variations()}
+    names_a_resource = any(
+        "$labels.name }}" in rule["annotations"]["description"] for rule in RULES if rule["alert"] == name
+    )
+    assert ALWAYS | (OF_RESOURCES if names_a_resource else set()) <= words
+    assert first.every >= SLOW or {"scraped every 300 s"} < {each for each in words if each.startswith("scraped")}
+
+
 def test_a_rolling_update_of_two_replicas_sets_nothing_off(promtool: str, tmp_path: Path) -> None:
     document = yaml.safe_load((CASES.parent / "rolling_update.yaml").read_text())
     document["rule_files"] = [str(ALERTS)]
@@ -123,6 +142,15 @@ def test_groups_are_small_enough_for_hosted_rulers() -> None:
     assert all(len(group["rules"]) <= 10 for group in groups)
 
 
+def test_what_is_asked_of_a_record_was_recorded_before_in_the_same_group() -> None:
+    """Groups are not evaluated in any order, and one that comes later has nothing yet of this moment."""
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        recorded: set[str] = set()
+        for rule in group["rules"]:
+            recorded |= {rule.get("record", "")}
+            assert set(re.findall(r"vault_autoupdate:[\w:]+(?=\{)", rule["expr"])) <= recorded
+
+
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
 def test_every_selector_has_braces_for_the_release_to_put_its_own_into(rule: dict[str, Any]) -> None:
     names = re.findall(r"vault_autoupdate_\w+", rule["expr"])
@@ -131,6 +159,15 @@ def test_every_selector_has_braces_for_the_release_to_put_its_own_into(rule: dic
 
 def test_the_file_is_a_rule_file_as_it_is(promtool: str) -> None:
     subprocess.run([promtool, "check", "rules", ALERTS], check=True, capture_output=True)
+
+
+def test_the_command_at_its_head_puts_a_selector_into_every_expression(promtool: str, tmp_path: Path) -> None:
+    (command,) = re.findall(r"^#   (sed .+) alerts.yaml$", ALERTS.read_text(), re.MULTILINE)
+    (tmp_path / "rules.yaml").write_bytes(subprocess.check_output(["bash", "-c", f'{command} "$0"', ALERTS]))
+    subprocess.run([promtool, "check", "rules", tmp_path / "rules.yaml"], check=True, capture_output=True)
+    groups = yaml.safe_load((tmp_path / "rules.yaml").read_text())["groups"]
+    bare = re.compile(r'vault_autoupdate[a-z_:]+\{(?!job="vault-autoupdate-metrics",)')
+    assert not [rule["expr"] for group in groups for rule in group["rules"] if bare.search(rule["expr"])]
 
 
 @pytest.mark.parametrize("rule", SHRUNK_RULES, ids=NAMES)
