@@ -192,7 +192,12 @@ class Settings(BaseModel):
         timedelta(hours=24), validate_default=True, description="Longest wait before another try."
     )
     request_timeout: Duration = Field(timedelta(seconds=60), description="Longest time for one call to ARM.")
-    max_connections: int = Field(32, ge=1, le=512, description="Calls to ARM under way at the same time.")
+    max_connections: int = Field(
+        32,
+        ge=1,
+        le=512,
+        description="Calls to ARM under way at a time. Reads, or writes, of one scope take three quarters at most.",
+    )
     status_interval: Duration = Field(
         timedelta(seconds=5), description="Shortest time between two status writes of a resource under way."
     )
