@@ -6,11 +6,13 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.fixtures import spread_among
 from workbench.process.template import use_templates
 
 settings.register_profile(
@@ -32,6 +34,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
 _LONGEST_NAME: Final = 60
+_HERE: Final = Path(__file__).parent
+_WAITING: Final = (_HERE / "e2e", _HERE / "faults" / "test_discovery_faults.py")
+"""Tests that mostly wait: for jobs, for pauses, for what is not to come."""
+_CALCULATING: Final = (_HERE / "chart", _HERE / "faults", _HERE / "monitoring")
+"""Tests that mostly calculate, and share nothing dear that would be made again after each of the others."""
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -40,6 +47,16 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if not isinstance(text, str) or len(text) <= _LONGEST_NAME:
         return None
     return f"{text[:_LONGEST_NAME]}... of {len(text)}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes test, spread what waits among what calculates.
+
+    In the order of the folders all processes would wait at once, with cores that are idle, and then calculate at once.
+    """
+    if hasattr(config, "workerinput"):  # is a process of pytest-xdist
+        items[:] = spread_among(items, _WAITING, _CALCULATING)
 
 
 def pytest_collection_finish() -> None:

@@ -72,7 +72,7 @@ class Site:
         return next((each for each in self.status["conditions"] if each["type"] == kind), None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sim() -> Iterator[SimulatorThread]:
     document = scenario_document(
         vault={"mix": {"enabled_compliant": 2}, "items_per_mapping": 2},
@@ -154,7 +154,7 @@ def _update_now(request: str) -> VaultAutoUpdate:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sim_with_old_agents() -> Iterator[SimulatorThread]:
     document = scenario_document(
         vault={"mappings": [{"name": "m", "kind": "disabled"}], "items_per_mapping": 2},

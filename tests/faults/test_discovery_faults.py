@@ -57,7 +57,7 @@ def _parameters(fault: Simulated) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sim() -> Iterator[SimulatorThread]:
     """Two vaults in each subscription that replicate, and one that does not yet."""
     specs = [vault_spec(subscription, number, items_per_mapping=1) for subscription in range(3) for number in range(2)]

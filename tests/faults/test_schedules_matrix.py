@@ -78,7 +78,7 @@ class Site:
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sim() -> Iterator[SimulatorThread]:
     document = scenario_document(mix={"enabled_compliant": 2}, automation_page_size=1)
     with SimulatorThread(parse_scenario(document)) as running:
