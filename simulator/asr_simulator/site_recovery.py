@@ -94,8 +94,7 @@ class SiteRecovery:
         return Answer(200, dumps(self._job(call, vault).document(call.now, self._world.clock)))
 
     def _list_vaults(self, call: Call) -> Answer:
-        subscription, group = call.route.subscription.lower(), call.route.resource_group.lower()
-        found = [vault for key, vault in self._world.vaults.items() if key[0] == subscription and group in ("", key[1])]
+        found = self._world.vaults_of(call.route.subscription.lower(), call.route.resource_group.lower())
         found = self._spoilt(call, found)
         start, size = self._position(call, first=0), self._world.scenario.vaults_page_size
         page = [dumps(vault_list_item(vault)) for vault in found[start : start + size]]

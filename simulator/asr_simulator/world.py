@@ -56,6 +56,7 @@ class World:
         self.patch_failure_share = scenario.patch_failure_share
         self.accounts = Accounts(scenario, datetime.fromtimestamp(self.clock.wall(), UTC))
         self.vaults: dict[tuple[str, str, str], Vault] = {}
+        self._vaults_by_subscription: dict[str, dict[tuple[str, str, str], Vault]] = {}
         self.schedules = ScheduleBook(
             self.accounts,
             scenario.schedules,
@@ -94,6 +95,7 @@ class World:
             can_update=lambda mapping: self._can_update(spec, mapping),
             name_schedule=self.schedules.named_for,
         )
+        self._vaults_by_subscription.setdefault(spec.key[0], {})[spec.key] = vault
         self.schedules.share(vault)
         self.groups.setdefault(spec.key[0], set()).add(spec.key[1])
         return vault
@@ -119,6 +121,7 @@ class World:
     def delete_vault(self, vault: Vault) -> None:
         """Delete a vault; Resource Graph shows it for a while."""
         del self.vaults[vault.spec.key]
+        del self._vaults_by_subscription[vault.spec.key[0]][vault.spec.key]
         for row in _rows_of(vault):
             self.index.change(row["id"], None, self.clock.now())
 
@@ -133,6 +136,11 @@ class World:
         if vault is not None:
             vault.settle(now)
         return vault
+
+    def vaults_of(self, subscription: str, resource_group: str) -> list[Vault]:
+        """The vaults of a subscription, or of one of its resource groups if that is not empty; both in lower case."""
+        found = self._vaults_by_subscription.get(subscription, {})
+        return [vault for key, vault in found.items() if resource_group in ("", key[1])]
 
     def find_account(self, route: Route) -> Account | None:
         """Find the Automation account that a path names."""
