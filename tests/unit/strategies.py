@@ -148,7 +148,7 @@ def rollouts(
 ) -> st.SearchStrategy[Rollout]:
     """Updates of agents in a window."""
     updates = st.builds(Operation, items, texts, times, name=texts)
-    explanations = st.builds(Explanation, texts, texts, texts, texts)
+    explanations = st.builds(Explanation, texts, texts, texts, texts, texts)
     failures = st.builds(MachineFailure, items, texts, st.integers(1, 9), times, explanations, texts)
     return st.builds(
         lambda updates, failures, **fields: Rollout(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,15 +14,27 @@ from typing import Final
 _AROUND: Final = 30
 """Characters that are shown on either side of what was changed."""
 
-# mutmut's verdicts: what a test run in the mutated copy ended with.
-_KILLED: Final = frozenset({1, 3})
-_SURVIVED: Final = frozenset({0})
-_UNTESTED: Final = frozenset({5, 33})
-_ENDLESS: Final = frozenset({36, -24, 24, 152, 255, -9})
-UNNOTICED: Final = _SURVIVED | _UNTESTED
+# Verdicts, in the numbers that mutmut has for them: what the tests of a mutant ended with.
+PASSED: Final = 0
+FAILED: Final = 1
+UNTESTED: Final = 33
+_ENDLESS: Final = (-signal.SIGXCPU, -signal.SIGKILL)
+UNNOTICED: Final = frozenset({PASSED, UNTESTED})
 """Verdicts that a better test may change."""
 
-__all__ = ["UNNOTICED", "count", "form", "forms", "meta", "survivors", "verdicts"]
+__all__ = [
+    "FAILED",
+    "PASSED",
+    "UNNOTICED",
+    "UNTESTED",
+    "count",
+    "form",
+    "forms",
+    "meta",
+    "survivors",
+    "verdicts",
+    "write_verdict",
+]
 
 
 def meta(mutated: Path) -> Path:
@@ -33,6 +46,14 @@ def verdicts(mutated: Path) -> dict[str, int | None]:
     """By name of the mutant: what its test run ended with, None before it."""
     found: dict[str, int | None] = json.loads(meta(mutated).read_text())["exit_code_by_key"]
     return found
+
+
+def write_verdict(mutant: str, verdict: int) -> None:
+    """Keep the verdict on a mutant, in the folder where mutmut made it."""
+    path = meta(Path("src", *mutant.split(".")[:-1]).with_suffix(".py"))
+    document = json.loads(path.read_text())
+    document["exit_code_by_key"][mutant] = verdict
+    path.write_text(json.dumps(document, indent=4))
 
 
 def count(found: Iterable[int | None]) -> dict[str, int]:
@@ -48,10 +69,10 @@ def count(found: Iterable[int | None]) -> dict[str, int]:
 
 
 def _kind(verdict: int | None) -> str:
-    for kind, codes in (("killed", _KILLED), ("survived", _SURVIVED), ("untested", _UNTESTED), ("endless", _ENDLESS)):
-        if verdict in codes:
-            return kind
-    raise SystemExit(f"a test run ended with {verdict}, which says nothing: look into .mutants")
+    kinds = {FAILED: "killed", PASSED: "survived", UNTESTED: "untested", **dict.fromkeys(_ENDLESS, "endless")}
+    if verdict not in kinds:
+        raise SystemExit(f"the tests of a mutant ended with {verdict}, which says nothing: look into .mutants")
+    return kinds[verdict]
 
 
 def survivors(module: str, mutated: Path, found: Mapping[str, int | None]) -> Iterator[dict[str, str]]:

@@ -1,12 +1,14 @@
 """Mutation testing of what decides: ``python -m tools.checks.mutants``, with names of modules: of these alone.
 
-mutmut changes one small thing at a time in the modules below and runs the unit tests of their rooms that come by it. It
-expects the package beside the tests, so it works on a copy in ``.mutants``; what it has found out stays there, and the
-next run goes on where this one stopped. The results go to docs/mutation.json, from which `tools.docs_build.mutation`
-writes its part of docs/reliability.md; of modules that were not named, those of an earlier run stay there.
+mutmut changes one small thing at a time in the modules below, and `tools.checks.mutant_plugin` runs the unit tests of
+their rooms that come by it. mutmut expects the package beside the tests, so both work on a copy in ``.mutants``; what
+was found out stays there, and the next run goes on where this one stopped. The results go to docs/mutation.json, from
+which `tools.docs_build.mutation` writes its part of docs/reliability.md; of modules that were not named, those of an
+earlier run stay there.
 
 All mutants take hours. ``--sample N --seed S`` tests N of those of the rooms without I/O, each drawn with the same
-chance, and says how near the score of the sample is to that of all. A larger N with the same seed adds to it.
+chance, and says how near the score of the sample is to that of all. A larger N with the same seed adds to it, and one
+that was stopped has tested a smaller N.
 """
 
 from __future__ import annotations
@@ -40,48 +42,15 @@ _KNOWN: Final = WORK / "known.json"
 _COPIED: Final = ("charts", "crds", "docs", "examples", "simulator", "tests", "tools", "workbench", "pyproject.toml")
 _ELSEWHERE: Final = ("arm.budget", "arm.identity.service_principal", "arm.throttle", "arm.turns")
 """Modules of other rooms that decide, without I/O but for the clock of the throttle."""
-_CONFTEST: Final = '''"""How the tests of a mutant are run."""
-
-import json
-import os
-import pathlib
-import sys
-
-
-def pytest_configure(config):
-    """Import everything anew, and run all tests, where what was mutated is called as its module is imported.
-
-    mutmut starts the tests of a mutant in a process that has imported everything, this file included. It does not know
-    either which tests depend on such a function.
-    """
-    mutated = os.environ.get("MUTANT_UNDER_TEST", "").rpartition("__mutmut_")[0]
-    if mutated.endswith((".x__rule", ".x_duration_between")):
-        for name in [name for name in sys.modules if name.startswith(("vault_autoupdate", "tests"))]:
-            del sys.modules[name]
-        config.args[:] = FOLDERS
-
-
-def pytest_collection_modifyitems(items):
-    """Most mutants are noticed by a fast test: these go first."""
-    stats = pathlib.Path("mutmut-stats.json")
-    durations = json.loads(stats.read_text())["duration_by_test"] if stats.exists() else {}
-    items.sort(key=lambda item: durations.get(item.nodeid, 0.0))
-
-
-def pytest_sessionfinish(session):
-    """A module that cannot be imported any more is noticed too."""
-    if session.testsfailed:
-        session.exitstatus = 1
-'''
-
 _CHANGED: Final = "changed since the whole run"
 _NEVER: Final = "in no whole run"
-_PYTEST: Final = ("-p", "no:xdist", "-o", "addopts=--import-mode=importlib", "--timeout=0")
+_PYTEST: Final = (
+    *("-q", "-o", "addopts=--import-mode=importlib", "--timeout=0"),
+    *("-p", "no:xdist", "-p", "no:cacheprovider", "-p", "tools.checks.mutant_plugin"),
+)
 """Endless is who takes too much processor time: by the clock, a test at the lowest priority takes any time."""
-_PATIENCE: Final = ("timeout_multiplier=3", "timeout_constant=10")
-"""A mutant is endless if its tests take ten seconds more of processor time than without it, six times over."""
 
-__all__ = ["main", "modules", "prepare", "pure_modules", "run_all", "run_sample"]
+__all__ = ["main", "make", "modules", "prepare", "pure_modules", "run_all", "run_sample", "test", "verdicts_of"]
 
 
 def pure_modules() -> list[str]:
@@ -111,19 +80,14 @@ def prepare(names: Iterable[str]) -> None:
             shutil.copytree(source, WORK / name, ignore=shutil.ignore_patterns("__pycache__", "bin"))
         else:
             shutil.copy2(source, WORK / name)
-    folders = _tests(names)
     lines = [
         "[mutmut]",
         "source_paths=src",
         *_option("only_mutate", (f"src/{PACKAGE}/{_path(name)}" for name in names)),
-        *_option("also_copy", [*_COPIED, "conftest.py"]),
-        *_option("pytest_add_cli_args_test_selection", folders),
-        *_option("pytest_add_cli_args", _PYTEST),
-        *_PATIENCE,
+        *_option("also_copy", _COPIED),
     ]
-    (WORK / "conftest.py").write_text(_CONFTEST.replace("FOLDERS", repr(folders)))
     (WORK / "setup.cfg").write_text("\n".join(lines) + "\n")
-    _forget(names, folders)
+    _forget(names, _tests(names))
 
 
 def _tests(names: Iterable[str]) -> list[str]:
@@ -158,8 +122,6 @@ def _forget(names: Iterable[str], folders: Iterable[str]) -> None:
             key: None if verdict in stale else verdict for key, verdict in document["exit_code_by_key"].items()
         }
         path.write_text(json.dumps(document, indent=4))
-    if before.get("tests") != now["tests"]:
-        (WORK / "mutants/mutmut-stats.json").unlink(missing_ok=True)
     _KNOWN.write_text(json.dumps(before | now))
 
 
@@ -175,19 +137,29 @@ def _mutated(name: str) -> Path:
     return WORK / "mutants/src" / PACKAGE / _path(name)
 
 
-def _make() -> None:
-    """Have all mutants made, and none tested: mutmut's command does both, and wants names before it has made them."""
+def make() -> None:
+    """Have all mutants made, and none tested: mutmut's command does both."""
     steps = ("copy_src_dir()", "copy_also_copy_files()", "setup_source_paths()", "create_mutants(1)")
     script = f"from mutmut.__main__ import *; from mutmut.__main__ import create_mutants; {'; '.join(steps)}"
     subprocess.run([sys.executable, "-c", script], cwd=WORK, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
-def _run(mutants: Iterable[str] = ()) -> None:
-    """Have mutmut test the mutants, or all that have no verdict yet."""
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children=1", *mutants]
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants"}
-    if (ended := subprocess.run(command, cwd=WORK, env=environment, check=False).returncode) != 0:  # noqa: S603
-        raise SystemExit(f"mutmut ended with {ended}; started again, it goes on where it stopped")
+def test(names: Iterable[str], mutants: Mapping[str, int | None]) -> None:
+    """Test those of the mutants that have no verdict yet, with the tests that may notice a mutant of the modules."""
+    pending = [mutant for mutant, verdict in mutants.items() if verdict is None]
+    if not pending:
+        return
+    (file := WORK / "pending.txt").write_text("\n".join(pending) + "\n")
+    command = [sys.executable, "-m", "pytest", *_PYTEST, f"--mutants={file}", *_tests(names)]
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONPATH": "src:."}
+    ended = subprocess.run(command, cwd=WORK / "mutants", env=environment, check=False).returncode  # noqa: S603
+    if ended != 0:
+        raise SystemExit(f"pytest ended with {ended}; started again, it goes on where it stopped")
+
+
+def verdicts_of(names: Iterable[str]) -> dict[str, int | None]:
+    """The verdict on every mutant of the modules."""
+    return {mutant: verdict for name in names for mutant, verdict in verdicts(_mutated(name)).items()}
 
 
 def _today() -> str:
@@ -200,7 +172,8 @@ def _sorted(survivors: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 def run_all(names: list[str]) -> dict[str, Any]:
     """Test all mutants of the modules. Returns what docs/mutation.json is to say, with the earlier runs of others."""
-    _run()
+    make()
+    test(names, verdicts_of(names))
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     found, known = {name: verdicts(_mutated(name)) for name in names}, modules()
     for name, measured in forms({name: _SOURCE / _path(name) for name in names}).items():
@@ -218,12 +191,11 @@ def run_all(names: list[str]) -> dict[str, Any]:
 
 def run_sample(size: int, seed: int) -> dict[str, Any]:
     """Test a sample of the mutants of the rooms without I/O. Returns what docs/mutation.json is to say."""
-    _make()
+    make()
     names = pure_modules()
-    every = {key: verdict for name in names for key, verdict in verdicts(_mutated(name)).items()}
-    drawn = set(draw(every, size, seed))
-    if pending := sorted(key for key in drawn if every[key] is None):
-        _run(pending)
+    every = verdicts_of(names)
+    drawn = {mutant: every[mutant] for mutant in draw(every, size, seed)}
+    test(names, drawn)
     found = {name: {k: v for k, v in verdicts(_mutated(name)).items() if k in drawn} for name in names}
     _print_score(found, seed, len(every))
     results: dict[str, Any] = json.loads(RESULTS.read_text())
@@ -262,7 +234,7 @@ def _by_room(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
 
 
 def main() -> int:
-    """Run mutmut over the modules or a sample, print the score, and write the results down."""
+    """Test the mutants of the modules or a sample, print the score, and write the results down."""
     parser = argparse.ArgumentParser(prog="python -m tools.checks.mutants")
     parser.add_argument("modules", nargs="*", help="without the name of the package: decide.plan")
     parser.add_argument(

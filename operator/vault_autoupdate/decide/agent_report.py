@@ -165,7 +165,7 @@ def concerns_of(machine: Machine, newest: str, now: datetime) -> tuple[Concern, 
 
 
 def _container_of(mapping: ContainerMapping) -> str:
-    return mapping.key.partition("/replicationprotectioncontainermappings/")[0]
+    return mapping.key.rsplit("/", 2)[0]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -139,7 +139,7 @@ class Drift:
         return replace(self, looks=self.looks + 1, problem=None if will_pass else problem)
 
 
-def changed(found_at: datetime, since: datetime, mappings: Iterable[tuple[str, str]], *, run_before: str = "") -> Drift:
+def changed(found_at: datetime, since: datetime, mappings: Iterable[tuple[str, str]], *, run_before: str) -> Drift:
     """What a look found.
 
     Args:

@@ -46,7 +46,7 @@ def child_name(policy: str, vault: ArmId) -> str:
     Names of vaults have letters that those of objects may not have, and two vaults of one name may differ in their
     group: the hash of the whole id tells them apart.
     """
-    readable = re.sub(r"[^a-z0-9]+", "-", vault.name.lower()).strip("-")[:60].strip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", vault.name.lower())[:60].strip("-")
     return "-".join(filter(None, (policy, readable, hashlib.sha256(vault.key.encode()).hexdigest()[:8])))
 
 
@@ -78,13 +78,13 @@ def wants(child: Child, want: Wanted) -> Mapping[str, Any]:
     """What has to change in the ``spec`` of an existing resource; empty when it is as wanted.
 
     Hand edits are undone, but for ``suspend``, and for ``mode`` unless the policy itself wants another mode by now.
-    The spelling of the vault's id cannot be changed, and does not matter.
+    How an id is spelled does not matter.
     """
     changes = {}
     for name, value in want.fields.items():
         field = _FIELDS[name]
         have, need = getattr(child.spec, field), getattr(want.spec, field)
-        if name == "vaultResourceId" or have == need or (isinstance(need, ArmId) and have and have.key == need.key):
+        if have == need or (isinstance(need, ArmId) and have and have.key == need.key):
             continue
         if name == "mode" and child.stamped_mode == need:
             continue

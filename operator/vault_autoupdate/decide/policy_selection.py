@@ -105,9 +105,9 @@ def _excluded_by(exclude: Exclusion, vault: FoundVault) -> str:
     for name, values in exclude.match_tags.items():
         if (value := tag_of(vault, name)) in values and matches_tags({name: values}, vault.tags):
             return f"excluded by its tag {name}={value}"
-    if exclude.locations and _in_one(exclude.locations, vault):
+    if _in_one(exclude.locations, vault):
         return f"excluded by its region {vault.location}"
-    if exclude.names and (pattern := _named(exclude.names, vault)):
+    if pattern := _named(exclude.names, vault):
         return f"excluded by its name, which matches {pattern}"
     if vault.key in {each.key for each in exclude.vaults}:
         return "excluded by its id"

@@ -226,7 +226,7 @@ def _is_above(scope: str, vault: ArmId) -> bool:
     """Whether what is assigned at ``scope`` is for ``vault`` too. Management groups cannot be told apart by an id."""
     folded = fold(scope).rstrip("/")
     is_group = folded.startswith("/providers/microsoft.management/managementgroups/")
-    return folded in {"", vault.key} or is_group or vault.key.startswith(f"{folded}/")
+    return folded == vault.key or is_group or vault.key.startswith(f"{folded}/")
 
 
 def _in_words(assignment: RoleAssignment, facts: RoleFacts, vault: ArmId) -> str:

@@ -139,7 +139,7 @@ def _outside(scopes: VaultScopes, namespace: str, fields: Iterable[str]) -> str:
         f"Nothing is done: {' and '.join(fields)} outside of what namespace {namespace} may name. Name what it may, or "
         "ask those who run the operator to extend VAULT_AUTOUPDATE_VAULT_SCOPES (vaultScopes in the chart); "
         f"{by}, this namespace may name {may}.",
-        1000,
+        bounds.MESSAGE,
     )
 
 
@@ -153,7 +153,7 @@ def parse_arm_scope(text: str) -> ArmScope:
         return ArmScope(text, ())
     segments = _segments(text)
     problem = f"{clean(text, bounds.QUOTED)!r} is not a scope: {_FORMS}"
-    if not text.startswith("/") or text.endswith("/"):
+    if not text.startswith("/"):
         raise ValueError(problem)
     match segments:
         case ("subscriptions", subscription) if is_guid(subscription):

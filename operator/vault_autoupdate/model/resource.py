@@ -366,10 +366,9 @@ def _problem_of(entry: Any) -> str:
             return f"{where}: {entry['ctx']['error']}"
         case "model_type" | "dict_type":
             return f"{where}: must be an object"
-        case "list_type":
-            return f"{where}: must be a list"
         case _:
-            return f"{where}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
+            words = f"{entry['msg'][0].lower()}{entry['msg'][1:]}"
+            return f"{where}: {words.replace('tuple', 'list')}"  # as JSON and YAML call it
 
 
 @dataclass(frozen=True)

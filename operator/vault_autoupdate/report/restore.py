@@ -151,14 +151,13 @@ def restore_account(status: Mapping[str, Any]) -> AccountReport | None:
 
 def _role(entry: object) -> RoleReport | None:
     """What an earlier process found about the role: above all, since when none has been seen of which identity."""
-    standing = read_text(entry.get("standing")) if isinstance(entry, Mapping) else ""
-    if not isinstance(entry, Mapping) or standing not in set(RoleStanding):
+    if not isinstance(entry, Mapping) or entry.get("standing") not in list(RoleStanding):
         return None
     ids = (read_text(entry.get(name)) for name in ("principalId", "formerPrincipalId"))
     principal_id, former = (fold(each) if is_guid(each) else "" for each in ids)
     roles = entry.get("roles")
     return RoleReport(
-        RoleStanding(standing),
+        RoleStanding(entry["standing"]),
         principal_id,
         roles=tuple(map(read_text, roles)) if isinstance(roles, list) else (),
         missing_since=read_time(entry.get("missingSince")),

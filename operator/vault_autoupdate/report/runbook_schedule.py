@@ -196,8 +196,7 @@ def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     moved = {was: count - old.get(was, 0) for was, count in new.items() if count > old.get(was, 0)}
     if not moved:
         return ""
-    entry = now.get("runbookSchedule")
-    declared = read_text(entry.get("declared")) if isinstance(entry, Mapping) else ""
+    declared = read_text(now["runbookSchedule"].get("declared"))
     ran = "; ".join(f"{count:,} ran {was} before" for was, count in moved.items())
     return clean(f"Moved {plural(sum(moved.values()), 'schedule')} to {declared}: {ran}.", bounds.MESSAGE)
 

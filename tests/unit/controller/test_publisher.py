@@ -15,7 +15,9 @@ from vault_autoupdate.decide.tenancy import TenancyRules
 from vault_autoupdate.report.readiness import Readiness
 
 READY: Final = Readiness("True", "Compliant", "All is well.")
-DRIFT: Final = changed(NOW, NOW - HOUR, [(mapping_id_of("alpha"), "auto-update is Disabled, declared Enabled")])
+DRIFT: Final = changed(
+    NOW, NOW - HOUR, [(mapping_id_of("alpha"), "auto-update is Disabled, declared Enabled")], run_before=""
+)
 ANN: Final = Change(NOW, "a/b/write", "c-1", caller="ann@example.com")
 
 

@@ -21,7 +21,7 @@ WRITE = (
     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers"
     "/replicationProtectionContainerMappings/write"
 )
-DRIFT = changed(NOW, NOW - 60 * MINUTE, [(MAPPING, "auto-update is Disabled, declared Enabled")])
+DRIFT = changed(NOW, NOW - 60 * MINUTE, [(MAPPING, "auto-update is Disabled, declared Enabled")], run_before="")
 OWN = "run/own"
 
 
@@ -164,7 +164,9 @@ def test_it_is_said_how_far_the_question_is() -> None:
 
 
 def test_of_many_mappings_a_few_are_asked_about_and_all_are_counted() -> None:
-    drift = changed(NOW, NOW - MINUTE, [(mapping_id_of(f"m{number}"), "differs") for number in range(100)])
+    drift = changed(
+        NOW, NOW - MINUTE, [(mapping_id_of(f"m{number}"), "differs") for number in range(100)], run_before=""
+    )
     assert (drift.count, len(drift.mappings)) == (100, 5)
 
 
@@ -258,8 +260,14 @@ def test_after_a_restart_one_look_of_those_that_are_over_is_made_once_more(
     assert drift.resumed(NOW + after * MINUTE, is_over=False).looks == looks
 
 
+@pytest.mark.parametrize("answers", [0, 2])
+def test_each_mapping_needs_an_answer_of_its_own(answers: int) -> None:
+    with pytest.raises(ValueError, match="argument 2 is"):
+        DRIFT.looked([None] * answers)
+
+
 def test_of_whom_only_the_id_is_wanted_all_but_the_name_stays() -> None:
-    two = changed(NOW, NOW - MINUTE, [(mapping_id_of(name), "differs") for name in "ab"])
+    two = changed(NOW, NOW - MINUTE, [(mapping_id_of(name), "differs") for name in "ab"], run_before="")
     by_id = replace(CHANGE, caller="", object_id="o-1")
 
     assert two.looked([None, CHANGE]).as_wanted(DriftAttribution.OBJECT_ID) == two.looked(

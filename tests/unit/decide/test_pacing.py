@@ -27,6 +27,14 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert allowance.take(NOW) == SECOND
 
 
+def test_no_more_is_given_back_than_was_taken() -> None:
+    allowance = Allowance(SECOND, most=3)
+    for _ in range(3):
+        allowance.take(NOW)
+    allowance.give_back()
+    assert [allowance.take(NOW) for _ in range(2)] == [timedelta(), SECOND]
+
+
 def test_it_never_holds_more_than_it_is_made_for() -> None:
     allowance = Allowance(SECOND, most=2)
     allowance.take(NOW)

@@ -65,6 +65,7 @@ def test_what_the_mappings_name_counts_if_it_is_one() -> None:
 
     assert _chosen({"current": True}, current=(one, one.upper())) == "aa-one"
     assert _chosen({"current": True}, current=(one, two)) == "current: leads to 2"
+    assert _chosen({"current": True}, current=("deleted", one)) == "aa-one"
     assert _chosen({"current": True}, current=()) == "current: leads to none"
     assert _chosen({"current": True}) == "its mappings were not read yet"
 

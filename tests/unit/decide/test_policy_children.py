@@ -64,8 +64,23 @@ def test_windows_and_times_of_a_rule_replace_those_of_the_template_and_each_goes
     on = _wanted({"autoUpdate": "Enabled", "runbookSchedule": AT_NIGHT}).fields
 
     assert (off["agentUpdates"]["duration"], off["runbookSchedule"]) == ("1h30m", None)
-    assert on["agentUpdates"] is None
     assert {name: on["runbookSchedule"][name] for name in AT_NIGHT} == AT_NIGHT
+
+
+def test_a_rule_that_has_site_recovery_update_takes_the_windows_of_the_template_away() -> None:
+    policy = policy_of(template={"autoUpdate": "Disabled", "agentUpdates": WINDOW})
+
+    want = wanted(policy, vault_of(), Rule.model_validate({"autoUpdate": "Enabled"}), account_of().id)
+
+    assert (want.fields["autoUpdate"], want.fields["agentUpdates"]) == ("Enabled", None)
+
+
+def test_a_rule_that_has_site_recovery_stop_takes_the_time_of_the_template_away() -> None:
+    policy = policy_of(template={"autoUpdate": "Enabled", "runbookSchedule": AT_NIGHT})
+
+    want = wanted(policy, vault_of(), Rule.model_validate({"autoUpdate": "Disabled"}), None)
+
+    assert (want.fields["autoUpdate"], want.fields["runbookSchedule"]) == ("Disabled", None)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_evidence_keeps_the_first_and_the_latest_look_that_said_the_same_and_its
     assert learn(known, {"v": _MEANT}, _SPEC) == {"other": known["other"]}
     assert learn(known, {"v": _LOST}, _SPEC) == learn(known, {"v": Look(NOW, Verdict.THERE)}, _SPEC) | {"v": known["v"]}
     assert learn({}, {"v": _MEANT}, _SPEC) == {}
+    assert list(learn({}, {"lost": _LOST, "v": _GONE}, _SPEC)) == ["v"]
 
 
 def test_that_a_vault_replicates_nothing_proves_nothing() -> None:

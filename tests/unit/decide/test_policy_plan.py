@@ -200,6 +200,18 @@ def test_a_change_of_many_resources_waits_for_approval() -> None:
     assert len(_plan(policy(blocked.hash), estate_of(vaults), *children).change) == 3
 
 
+def test_an_approval_of_changes_is_good_for_the_fields_that_it_was_given_for_and_for_no_other() -> None:
+    vaults = [vault_of(number) for number in range(3)]
+    children = [child_of(vault, policy_of()) for vault in vaults]
+
+    def plan(interval: str, approve: str = "") -> PolicyPlan:
+        template = {"autoUpdate": "Enabled", "interval": interval}
+        policy = policy_of(template=template, limits={"maxNewPerHour": 2}, approve=approve)
+        return _plan(policy, estate_of(vaults), *children)
+
+    assert plan("3h", plan("2h").hash).change == ()
+
+
 def test_changes_below_the_limit_are_spread_over_hours() -> None:
     vaults = [vault_of(number) for number in range(3)]
     children = [child_of(vault, policy_of()) for vault in vaults]
@@ -432,6 +444,14 @@ class TestDisabled:
         assert (first.change, first.look_at) == ((), (vault,))
         assert confirmed.change[0].fields == {"autoUpdate": "Disabled", "automationAccountResourceId": None}
 
+    def test_a_look_at_the_vault_alone_does_not_tell_whether_it_replicates_but_the_discovery_does(self) -> None:
+        found, policy = vault_of(dr="manual"), policy_of(vaultSelector={"replication": "Present"}, **self.POLICY)
+        estate = estate_of([replace(found, replicates=True)])
+
+        plan = _plan(policy, estate, child_of(found, policy), looks={found.key: Look(NOW, Verdict.THERE, found)})
+
+        assert len(plan.change) == 1
+
     @pytest.mark.parametrize(
         "look", [Look(NOW, Verdict.UNREACHABLE), Look(NOW, Verdict.GONE), Look(NOW, Verdict.THERE, vault_of())]
     )
@@ -610,12 +630,13 @@ def test_what_is_approved_is_done_and_waits_no_longer() -> None:
 
     def plan(approve: str = "") -> PolicyPlan:
         template = {"autoUpdate": "Enabled", "interval": "2h"}
-        policy = policy_of(template=template, limits={"maxNewPerHour": 2}, approve=approve)
+        policy = policy_of(template=template, limits={"maxNewPerHour": 2}, approve=approve, **_RELEASE)
         return _plan(policy, estate_of(vaults), *children)
 
     waiting = plan()
     approved = plan(waiting.hash)
-    assert (waiting.changes, waiting.removals) == (Gate(is_open=False, limit=2, wanted=3), Gate(is_open=True))
+    assert (waiting.changes, waiting.removals.is_open) == (Gate(is_open=False, limit=2, wanted=3), True)
+    assert approved.removals == waiting.removals
     assert (approved.changes, approved.hash) == (Gate(is_open=True, approved=True, limit=2, wanted=3), "")
 
 

@@ -31,15 +31,31 @@ def test_all_that_is_given_must_fit(spec: dict[str, Any], selected: bool) -> Non
     ("exclude", "why"),
     [
         ({"matchTags": {"Vault-AutoUpdate": ["exclude"]}}, "excluded by its tag Vault-AutoUpdate=exclude"),
+        ({"matchTags": {"empty": ["", "x"]}}, "excluded by its tag empty="),
         ({"locations": ["westeurope"]}, "excluded by its region westeurope"),
         ({"names": ["DR-*"]}, "excluded by its name, which matches DR-*"),
         ({"vaults": [vault_of().id.text.upper()]}, "excluded by its id"),
     ],
 )
 def test_an_exclusion_always_wins_and_says_what_did_it(exclude: dict[str, Any], why: str) -> None:
-    standing = standing_of(policy_of(exclude=exclude).spec, vault_of(vault_autoupdate="exclude"))
+    standing = standing_of(policy_of(exclude=exclude).spec, vault_of(vault_autoupdate="exclude", empty=""))
 
     assert (standing.selected, standing.excluded, standing.why) == (False, True, why)
+
+
+@pytest.mark.parametrize(
+    "exclude",
+    [
+        {"matchTags": {"vault-autoupdate": ["Exclude"]}},
+        {"matchTags": {"vault": ["exclude"]}},
+        {"matchTags": {"owner": [""]}},
+        {"locations": ["northeurope"]},
+        {"names": ["x*"]},
+        {"vaults": [vault_of(2).id.text]},
+    ],
+)
+def test_an_exclusion_of_others_excludes_nothing(exclude: dict[str, Any]) -> None:
+    assert standing_of(policy_of(exclude=exclude).spec, vault_of(vault_autoupdate="exclude")).selected
 
 
 def test_the_first_rule_that_fits_counts() -> None:

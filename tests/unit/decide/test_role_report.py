@@ -133,6 +133,8 @@ def test_the_command_is_one_that_a_shell_takes_apart_as_it_is_meant(group: str) 
         (given_role(OWNER, f"{VAULT.text}x"), False),
         (given_role(OWNER, VAULT.text[:-1]), False),
         (given_role(OWNER, "/providers/Microsoft.Other/things/x"), False),
+        (given_role(OWNER, ""), True),
+        (given_role(OWNER, principal_id=""), True),
         (given_role(OWNER, principal_id=ANOTHER), False),
         (given_role(OWNER, principal_id=ANOTHER, principal_type="User"), False),
         (given_role(OWNER, principal_id=ANOTHER, principal_type="Group"), True),
@@ -226,7 +228,10 @@ def denied(**changes: Any) -> DenyAssignment:
 def test_a_deny_assignment_matters_where_it_keeps_this_identity_from_changing_the_vault(
     denial: DenyAssignment, matters: bool
 ) -> None:
-    report = judge(replace(facts(given_role(OWNER)), denials=(denial,)))
+    of_no_matter = denied(permissions=())
+
+    report = judge(replace(facts(given_role(OWNER)), denials=(of_no_matter, denial)))
+
     assert (report.standing is RoleStanding.DENIED) is matters
     if matters:
         assert report.wrong is not None
@@ -449,6 +454,7 @@ RUNNING: Final = AccountFacts(Account("aa-dr", "Ok", "SystemAssigned", PRINCIPAL
 def test_the_account_is_as_healthy_as_its_role(role: RoleReport, healthy: bool | None, reasons: list[str]) -> None:
     report = build_account_report(RUNNING, ACCOUNT, (), NOW, role)
     assert (report.healthy, [each.reason for each in report.problems]) == (healthy, reasons)
+    assert [each.message for each in report.problems] == ([role.wrong.message] if role.wrong else [])
 
 
 @pytest.mark.parametrize(

@@ -383,6 +383,24 @@ def test_the_first_rule_that_applies_says_where_a_schedule_stands() -> None:
     assert standing(good, writes=writes) is Standing.IN_SYNC
 
 
+def test_wherever_a_schedule_stands_it_is_said_when_it_runs() -> None:
+    good = moved(NIGHTLY, NOW)
+    foreign = {**OWN, "other": ScheduleLink("schedule-1", "Cleanup")}
+    written = ScheduleWrites()
+    for _ in range(2):
+        written.note(TARGET.name, TARGET.mapping, NOW)
+
+    for schedule, links, writes in (
+        (replace(good, enabled=False), OWN, ScheduleWrites()),
+        (good, OWN, ScheduleWrites()),
+        (MIDNIGHT, OWN, ScheduleWrites()),
+        (MIDNIGHT, foreign, ScheduleWrites()),
+        (MIDNIGHT, OWN, written),
+    ):
+        assert judge(TARGET, schedule, links, writes, NOW).was == describe(schedule)
+    assert judge(TARGET, None, OWN, written, NOW).was == ""
+
+
 def test_each_standing_that_somebody_has_to_act_on_says_what_to_do() -> None:
     def said(schedule: Schedule | None, links: Any = OWN, writes: ScheduleWrites | None = None) -> str:
         return judge(TARGET, schedule, links, writes or ScheduleWrites(), NOW).message

@@ -191,6 +191,16 @@ def test_jobs_come_back_under_the_key_of_their_mapping_whatever_the_letter_case_
     assert restored.paths == {mapping_id_of("alpha").casefold(): "eastus/east-container/Alpha"}
 
 
+def test_what_somebody_has_changed_comes_back_with_the_ids_of_the_mappings() -> None:
+    changes = [{"mapping": "eastus/east-container/alpha", "found": "auto-update is Disabled, declared Enabled"}]
+    status = {"lastDrift": {"foundAt": "2026-03-01T11:00:00Z", "changes": changes}}
+
+    drift = restore(status, VAULT, NOW).drift
+
+    assert drift is not None
+    assert [(fold(each.id), each.found) for each in drift.mappings] == [(_key("alpha"), changes[0]["found"])]
+
+
 def test_a_job_without_a_readable_start_is_tracked_as_if_it_had_started_now() -> None:
     restored = restore({"operations": [{"mapping": "f/c/m", "jobId": JOB, "startedAt": "?"}]}, VAULT, NOW)
 

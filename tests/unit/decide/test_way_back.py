@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault_autoupdate.decide.plan import Action, Decision, Plan, make_plan
-from vault_autoupdate.decide.way_back import Recorded, steps_back, to_put_back
+from vault_autoupdate.decide.way_back import Recorded, Step, steps_back, to_put_back
 from vault_autoupdate.model.arm_id import parse_automation_account_id
 from vault_autoupdate.model.azure import AUTHENTICATION, PROVIDER, ContainerMapping
 from vault_autoupdate.model.resource import AutoUpdate, Goal
@@ -40,7 +40,12 @@ def test_mappings_with_one_setting_are_one_step_whatever_the_letter_case() -> No
 
 
 def test_what_had_no_setting_or_one_that_cannot_be_given_is_left_alone() -> None:
-    assert steps_back([Recorded("a", "a", ""), Recorded("b", "b", "Enabled"), Recorded("c", "c", "Later")]) == []
+    not_to_give = [Recorded("a", "a", ""), Recorded("b", "b", "Enabled"), Recorded("c", "c", "Later")]
+
+    assert steps_back(not_to_give) == []
+    assert steps_back([*not_to_give, Recorded("d", "d", "Disabled")]) == [
+        Step(Goal(AutoUpdate.DISABLED), frozenset({"d"}))
+    ]
 
 
 def test_what_is_as_it_was_is_not_touched_even_where_it_is_unhealthy() -> None:

@@ -51,6 +51,10 @@ def test_a_credential_that_somebody_must_mend_is_tried_slowly(*, passing: bool, 
     assert (error.message, error.recommended_action) == ("It is not there.", "Make it.")
 
 
+def test_of_an_error_whose_causes_nobody_has_named_none_are_told() -> None:
+    assert Unreachable("No answer.").explanation == Explanation(Unreachable.reason, "No answer.")
+
+
 @pytest.mark.parametrize("disposition", list(Disposition))
 def test_what_arm_has_answered_is_kept(disposition: Disposition) -> None:
     error = ArmError(

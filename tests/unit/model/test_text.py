@@ -110,6 +110,7 @@ def test_texts_are_cut_at_whole_characters_and_marked(text: object, max_bytes: i
 
 def test_a_huge_text_costs_no_more_than_what_is_shown_of_it() -> None:
     assert clean("x" * 50_000_000, 100).endswith("x…")
+    assert [clean(f"{' ' * blanks}?", 10) for blanks in (39, 40)] == ["?", ""]
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,15 @@ def test_a_window_is_still_open_when_the_clock_shows_the_time_before_it_opened_o
     assert window == Window(_at("2026-10-25T02:30", BERLIN), _at("2026-10-25T02:30", BERLIN, fold=1))
 
 
+def test_so_it_is_where_the_clock_is_behind_that_of_utc() -> None:
+    schedule = _nightly("30 1 * * *", "America/New_York", duration=HOUR)
+    opened = _at("2026-11-01T01:30", "America/New_York")
+
+    window = schedule.current(_at("2026-11-01T01:10", "America/New_York", fold=1))
+
+    assert window == Window(opened, opened + HOUR)
+
+
 @pytest.mark.parametrize(("day", "closes"), [("2026-03-28", "06:00"), ("2026-03-29", "07:00"), ("2026-10-25", "05:00")])
 def test_how_long_a_window_stays_open_is_real_time(day: str, closes: str) -> None:
     schedule = _nightly("0 1 * * *", duration=5 * HOUR)

@@ -34,6 +34,7 @@ from vault_autoupdate.decide.jobs import Operation
 from vault_autoupdate.decide.look import Look
 from vault_autoupdate.decide.plan import Action, make_plan
 from vault_autoupdate.decide.rollout import MachineFailure, Phase, Rollout, RolloutDecision
+from vault_autoupdate.decide.schedule_report import build_schedule_report
 from vault_autoupdate.decide.state import Run, VaultState
 from vault_autoupdate.model import bounds
 from vault_autoupdate.model.arm_id import item_id, mapping_path
@@ -152,6 +153,16 @@ def test_a_condition_stays_until_this_process_has_looked_where_it_still_matters(
     for look in looked.looks.values():
         look.failed(Explanation("Y", "It is refused."), NOW)
     assert [each["reason"] for each in told(resource(**spec), looked)] == (["Y"] if kept else [])
+
+
+def test_that_schedules_were_found_to_be_in_sync_is_told_as_a_condition() -> None:
+    state = VaultState()
+    state.schedules.look.found(build_schedule_report("every day at 02:30 UTC", []), NOW, NOW)
+
+    status = build_status(resource(runbookSchedule={"time": "02:30", "timeZone": "UTC"}), state, READY, {}, NOW)
+
+    told = _conditions(status)["RunbookScheduleInSync"]
+    assert (told["status"], told["reason"]) == ("True", "InSync")
 
 
 def test_transition_times_move_only_when_the_status_of_a_condition_flips() -> None:
@@ -349,10 +360,22 @@ def test_all_failures_are_counted_by_code_the_most_frequent_first_also_those_tha
     assert sum(each["count"] for each in status["failureCodes"]) == bounds.FAILURES + status["failuresOmitted"]
 
 
-def test_failures_of_more_kinds_than_there_is_room_for_are_the_most_frequent() -> None:
-    failing = {f"m{n:03}": attempt(code=f"code-{n}") for n in range(30)}
+def test_failures_that_there_was_no_room_for_before_a_restart_are_counted_as_what_they_are_taken_for() -> None:
+    tried = attempt(code="151137")
+    state = VaultState(looked=True, attempts={"m": tried}, actions={"m": Action.WAIT}, omitted=(3, tried))
+
+    assert _build(state)["failureCodes"] == [{"reason": "JobFailed", "code": "151137", "count": 4}]
+
+
+def test_failures_of_more_kinds_than_there_is_room_for_are_the_most_frequent_and_then_the_first_by_their_codes() -> (
+    None
+):
+    failing = {f"m{n:03}": attempt(code=f"code-{99 - n}") for n in range(30)} | {"m": attempt(code="code-99")}
     state = VaultState(looked=True, attempts=failing, actions=dict.fromkeys(failing, Action.WAIT))
-    assert len(_build(state)["failureCodes"]) == bounds.FAILURE_CODES
+
+    codes = [each["code"] for each in _build(state)["failureCodes"]]
+
+    assert codes == ["code-99", *(f"code-{n}" for n in range(70, 70 + bounds.FAILURE_CODES - 1))]
 
 
 def test_when_the_vault_was_last_read_is_told_along_with_other_news_and_is_none_itself() -> None:

@@ -16,7 +16,7 @@ from vault_autoupdate.model.explanation import Explanation
 from vault_autoupdate.report.drift import drift_event, drift_fields, restore_drift, sentence_of
 from vault_autoupdate.report.readiness import Readiness
 
-DRIFT = changed(NOW, NOW - HOUR, [(mapping_id_of("alpha"), "auto-update is Disabled, declared Enabled")])
+DRIFT = changed(NOW, NOW - HOUR, [(mapping_id_of("alpha"), "auto-update is Disabled, declared Enabled")], run_before="")
 ANN = Change(NOW - MINUTE, "a/b/write", "c-1", caller="ann@example.com", object_id="o-1", application_id="a-1")
 
 
@@ -127,7 +127,7 @@ def test_texts_of_others_are_cut_to_what_the_status_holds() -> None:
 
 
 def test_of_many_the_number_is_told_and_of_them_the_first_that_somebody_is_named_for() -> None:
-    many = changed(NOW, NOW - HOUR, [(mapping_id_of(f"m{number}"), "differs") for number in range(7)])
+    many = changed(NOW, NOW - HOUR, [(mapping_id_of(f"m{number}"), "differs") for number in range(7)], run_before="")
 
     assert fields(many)["message"] == (
         "The activity log does not show yet who it was; it is up to 20 minutes late. 7 mappings in all."

@@ -113,6 +113,18 @@ def test_a_first_look_says_what_is_read() -> None:
     assert looking(resource()).message == "Reading the mappings of vault dr."
 
 
+@pytest.mark.parametrize(("others", "more"), [(1, ""), (2, " (and 1 more of others)"), (3, " (and 2 more of others)")])
+def test_of_jobs_that_others_have_begun_the_oldest_is_told_and_the_rest_are_counted(others: int, more: str) -> None:
+    jobs = [Operation(mapping_id_of(name), name, NOW - HOUR, adopted=True) for name in "abc"[:others]]
+    state = VaultState(
+        operations={each.key: each for each in [*jobs, Operation(mapping_id_of("own"), "d", NOW - 24 * HOUR)]}
+    )
+
+    assert working(resource(), state).message.endswith(
+        f"eastus/east-container/a: a job that was begun elsewhere is at work on it since 2026-03-01T11:00:00Z: a{more}."
+    )
+
+
 def test_work_says_how_far_it_is() -> None:
     state = _looked(
         mapping("a"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.checks import mutants
-from tools.checks.mutant_results import count, form
+from tools.checks.mutant_results import FAILED, PASSED, UNTESTED, count, form
 from tools.checks.mutant_sample import draw, interval
 from tools.docs_build import mutation
 
@@ -52,7 +53,64 @@ def test_nothing_is_said_of_mutants_that_were_not_tested() -> None:
         count([1, None, 0, None])
     with pytest.raises(SystemExit, match="-11, which says nothing"):
         count([1, -11])
-    assert count([1, 1, 0, 33, 36]) == {"killed": 2, "endless": 1, "survived": 1, "untested": 1}
+    assert count([1, 1, 0, 33, -24]) == {"killed": 2, "endless": 1, "survived": 1, "untested": 1}
+
+
+_SUMS: Final = """
+def doubled(number):
+    return number * 2
+
+def halved(number):
+    return number / 2
+
+def limit():
+    return 7
+
+def tripled(number):
+    return number * 3
+
+LIMIT = limit()
+"""
+_TESTS: Final = """
+from vault_autoupdate.model.sums import LIMIT, doubled, halved
+
+def test_four_is_twice_two():
+    assert doubled(2) == 4
+
+def test_half_of_nothing_is_nothing():
+    assert halved(0) == 0
+
+def test_no_more_than_seven():
+    assert LIMIT == 7
+"""
+
+
+def test_a_mutant_gets_its_verdict_from_the_tests_that_come_by_it_and_from_all_if_it_is_at_work_at_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutants, "WORK", tmp_path)
+    for folder in ("src/vault_autoupdate/model", *(f"tests/unit/{room}" for room in ("decide", "model", "report"))):
+        (tmp_path / folder).mkdir(parents=True)
+    for package in ("", "model/"):
+        (tmp_path / f"src/vault_autoupdate/{package}__init__.py").touch()
+    (tmp_path / "src/vault_autoupdate/model/sums.py").write_text(_SUMS)
+    (tmp_path / "tests/unit/model/test_sums.py").write_text(_TESTS)
+    shutil.copytree(mutants.ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "setup.cfg").write_text("[mutmut]\nsource_paths=src\nalso_copy=\n    tests\n    tools\n")
+
+    mutants.make()
+    mutants.test(["model.sums"], mutants.verdicts_of(["model.sums"]))
+
+    sums = "vault_autoupdate.model.sums.x_"
+    assert mutants.verdicts_of(["model.sums"]) == {
+        f"{sums}doubled__mutmut_1": FAILED,  # number / 2
+        f"{sums}doubled__mutmut_2": FAILED,  # number * 3
+        f"{sums}halved__mutmut_1": PASSED,
+        f"{sums}halved__mutmut_2": PASSED,
+        f"{sums}limit__mutmut_1": FAILED,
+        f"{sums}tripled__mutmut_1": UNTESTED,
+        f"{sums}tripled__mutmut_2": UNTESTED,
+    }
 
 
 def test_a_module_has_another_form_once_it_does_something_else() -> None:
