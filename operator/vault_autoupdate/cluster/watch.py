@@ -41,6 +41,9 @@ _LISTED_AT_ONCE: Final = 500
 about each field, take several times the memory that is kept of them.
 """
 
+_NEXT_PAGE: Final = 2.0
+"""Seconds within which the next of them is seen."""
+
 _LOGIN_PAUSE: Final = 5.0
 """Seconds until another try, where there is nothing to log in with."""
 
@@ -105,7 +108,7 @@ async def watch(
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
     _log_in_by(registry, connection, health, calls)
-    _watch_resources(registry, work.gate, health)
+    _watch_resources(registry, work, health)
     if policies:
         _watch_policies(registry, policies.controller, health)
 
@@ -177,15 +180,23 @@ def _log_in_by(
         return await _session(connection, health, calls)
 
 
-def _watch_resources(registry: kopf.OperatorRegistry, gate: ShardGate, health: WatchHealth) -> None:
+def _watch_resources(registry: kopf.OperatorRegistry, work: VaultWork, health: WatchHealth) -> None:
+    listed = 0
+
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
+        nonlocal listed
         metadata = event["object"]["metadata"]
         health.contact(metadata["namespace"])
         if event["type"] == "DELETED":
-            gate.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
-        else:
-            gate.on_change(event["object"], initial=event["type"] is None)
+            work.gate.on_delete(ResourceKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+            return
+        is_listed = event["type"] is None
+        work.gate.on_change(event["object"], initial=is_listed)
+        listed += is_listed
+        if is_listed and listed >= _LISTED_AT_ONCE:
+            # A list has to be read within five minutes, or the API server knows its pages no more and kopf gives up.
+            work.queue.go_slow(_NEXT_PAGE)
 
 
 def _watch_policies(registry: kopf.OperatorRegistry, controller: PolicyController, health: WatchHealth) -> None:

@@ -21,6 +21,9 @@ _CRASH_MIN: Final = timedelta(seconds=1)
 _CRASH_MAX: Final = timedelta(minutes=5)
 _AT_ONCE: Final = 20
 """Keys that begin before the event loop gets to anything else: a fleet that is due as a whole must not stop it."""
+_SLOWLY: Final = 5
+_SLOW_PAUSE: Final = 0.1
+"""Seconds after each so many keys, while the queue goes slow."""
 _CANCEL_SECONDS: Final = 3.0
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class WorkQueue(Generic[K]):
         """Keys that were woken while at work."""
         self._crashes: dict[K, int] = {}
         self._changed = asyncio.Event()
+        self._slow_until = 0.0
         self._stopping = False
 
     def add(self, key: K, delay: float = 0.0) -> None:
@@ -55,6 +59,10 @@ class WorkQueue(Generic[K]):
         at = asyncio.get_running_loop().time() + delay
         if at < self._due.get(key, float("inf")):
             self._push(key, at)
+
+    def go_slow(self, seconds: float) -> None:
+        """Begin no more than fifty keys a second for so long: somebody else needs the event loop now."""
+        self._slow_until = asyncio.get_running_loop().time() + seconds
 
     @property
     def depth(self) -> int:
@@ -83,14 +91,15 @@ class WorkQueue(Generic[K]):
         loop = asyncio.get_running_loop()
         while not self._stopping:
             self._changed.clear()
-            for _ in range(_AT_ONCE):
+            is_slow = loop.time() < self._slow_until
+            for _ in range(_SLOWLY if is_slow else _AT_ONCE):
                 if (key := self._pop(loop.time())) is None:
                     break
                 self._began[key] = loop.time()
                 self._running[key] = asyncio.create_task(self._work_on(key, work), name=f"work on {key}")
             delay = max(0.0, self._heap[0][0] - loop.time()) if self._heap else None
             if delay == 0.0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(_SLOW_PAUSE if is_slow else 0)
                 continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), delay)

@@ -313,3 +313,27 @@ def test_whatever_happens_no_key_is_at_work_twice_and_none_that_was_woken_is_mis
 
     with contextlib.suppress(asyncio.CancelledError):
         play()
+
+
+@in_virtual_time
+async def test_while_it_goes_slow_few_keys_begin_and_then_all() -> None:
+    log = Log()
+    async with _running(log) as queue:
+        queue.go_slow(2.0)
+        for number in range(1000):
+            queue.add(f"key-{number}")
+        await asyncio.sleep(1.95)
+        assert 90 <= len(log.starts) <= 110, "fifty a second"
+        await asyncio.sleep(0.5)
+        assert len(log.starts) == 1000
+
+
+@in_virtual_time
+async def test_a_key_that_comes_while_it_goes_slow_does_not_wait_where_none_is_before_it() -> None:
+    log = Log()
+    async with _running(log) as queue:
+        queue.go_slow(60.0)
+        await asyncio.sleep(1.0)
+        queue.add("key")
+        await asyncio.sleep(0.2)
+        assert [at for at, _ in log.starts] == [1.0]
