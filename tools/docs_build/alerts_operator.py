@@ -116,15 +116,15 @@ OPERATOR_ALERTS = (
 )
 
 WRITE_RULES = (
-    last_grown("write_refused:timestamp_seconds", _REQUESTS, _BY_WRITE, _REFUSED),
-    last_grown("write_answered:timestamp_seconds", _REQUESTS, _BY_WRITE, f'{_WRITES},code=~"2.."'),
+    last_grown("write_refused:timestamp_seconds", _REQUESTS, _BY_WRITE, 'code=~"401|403"'),
+    last_grown("write_answered:timestamp_seconds", _REQUESTS, _BY_WRITE, 'code=~"2.."'),
     last_grown("not_written:timestamp_seconds", "reconcile_total", PROCESS, 'result="not_written"'),
     last_grown("crashed:timestamp_seconds", "reconcile_total", PROCESS, 'result="crashed"'),
     Alert(
         "StatusNotWritten",
         f"max by ({OPERATOR}) (time() - {own_series('not_written:timestamp_seconds')} < 3600) or "
-        f"max by ({OPERATOR}) (time() - {own_series('write_refused:timestamp_seconds')} < 900) or max by ({OPERATOR}) ("
-        f"{refused_last('write_refused:timestamp_seconds', 'write_answered:timestamp_seconds', _BY_WRITE)} and on ({_BY_WRITE}) "
+        f"max by ({OPERATOR}) (time() - {own_series('write_refused:timestamp_seconds', _WRITES)} < 900) or max by ({OPERATOR}) ("
+        f"{refused_last('write_refused:timestamp_seconds', 'write_answered:timestamp_seconds', _BY_WRITE, _WRITES)} and on ({_BY_WRITE}) "
         f"max by ({_BY_WRITE}) (changes({series(_REQUESTS, _REFUSED, '[49h]')})) > 1)",
         "10m",
         "warning",

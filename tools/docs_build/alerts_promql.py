@@ -125,9 +125,9 @@ def since(record: str, state: str, out_of_it: str = "") -> Record:
     return Record(f"{PREFIX}:{record}", expr)
 
 
-def own_series(record: str) -> str:
+def own_series(record: str, matchers: str = "") -> str:
     """What a rule of ours has recorded."""
-    return f"{PREFIX}:{record}{{}}"
+    return f"{PREFIX}:{record}{{{matchers}}}"
 
 
 def grown(metric: str, window: str, matchers: str = "", by: str = OPERATOR) -> str:
@@ -149,9 +149,11 @@ def last_grown(record: str, metric: str, by: str, matchers: str) -> Record:
     return Record(f"{PREFIX}:{record}", f"max by ({by}) (time() + 0 * {grows} or on ({by}) ({then}))")
 
 
-def refused_last(refused: str, answered: str, by: str) -> str:
+def refused_last(refused: str, answered: str, by: str, matchers: str) -> str:
     """Of two records of when something has grown last: when it was refused, if it has not been answered well since."""
-    return f"({own_series(refused)} unless on ({by}) {own_series(answered)} >= on ({by}) {own_series(refused)})"
+    return (
+        f"({own_series(refused, matchers)} unless on ({by}) {own_series(answered)} >= on ({by}) {own_series(refused)})"
+    )
 
 
 def refused_since(metric: str, by: str, refused: str, answered: str, *matchers: str) -> str:
