@@ -121,6 +121,24 @@ class DeadlineSession(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, DeadlineAdapter(pool_maxsize=connections))
 
+    def connections_to(self, endpoint: str) -> tuple[HTTPConnectionPool, str]:
+        """The connections to ``endpoint``, for who calls it again and again, and what goes before a path on them.
+
+        For each call by itself `requests` reads the whole environment and prepares and wraps the call, which is half of
+        its processor time. A pool belongs to one host: what is sent on it cannot go elsewhere.
+
+        Raises:
+            OSError: there is no such way: a proxy that is none, or no bundle of certificates where one is named.
+        """
+        way: Any = self.merge_environment_settings(endpoint, {}, None, None, None)
+        adapter: Any = self.get_adapter(endpoint)
+        request = requests.Request("GET", endpoint).prepare()
+        pool = adapter.get_connection_with_tls_context(request, way["verify"], way["proxies"], way["cert"])
+        adapter.cert_verify(pool, endpoint, way["verify"], way["cert"])
+        # A proxy is sent the whole URL unless there is a tunnel, as there is whenever the endpoint has TLS.
+        is_whole = adapter.request_url(request, way["proxies"]).startswith("http")
+        return pool, endpoint if is_whole else urlsplit(endpoint).path
+
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Take the settings for ``url`` from the environment, proxies for neighbours aside."""
         direct = dict(_NO_PROXY) if _is_neighbour(url) else proxies

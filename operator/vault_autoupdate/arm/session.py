@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3.exceptions import HTTPError
 
 from vault_autoupdate import __version__
@@ -136,11 +137,7 @@ class ArmSession:
         # Several identities share the connections: nothing that ARM tells one of them may go out with another's call.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update({"User-Agent": f"vault-autoupdate/{__version__}", "Accept": "application/json"})
-
-        # All calls go the same way. The session would look it up for each anew, in the whole environment.
-        self._adapter = self._session.get_adapter(self._endpoint)
-        way = self._session.merge_environment_settings(self._endpoint, {}, None, None, None)
-        self._way_out = {name: way[name] for name in ("proxies", "verify", "cert")}
+        self._common_headers = {name: str(value) for name, value in self._session.headers.items()}
 
     def close(self) -> None:
         """Close the connections."""
@@ -156,12 +153,12 @@ class ArmSession:
             CredentialError: no token.
             NotLeading: this process may not write (any more); nothing was sent.
         """
-        url = self._url(call.target)
+        target = self._target(call.target)
         tokens = call.tokens or self._tokens
         token = tokens.token()
-        status, headers, body = self._exchange(call, url, token)
+        status, headers, body = self._exchange(call, target, token)
         if status == requests.codes.unauthorized:
-            status, headers, body = self._exchange(call, url, _another(tokens, token, headers, body))
+            status, headers, body = self._exchange(call, target, _another(tokens, token, headers, body))
         if requests.codes.ok <= status < requests.codes.multiple_choices:
             return ArmReply(status, headers, body, call.request_id)
         raise classify(status, body, headers)
@@ -178,13 +175,15 @@ class ArmSession:
         """
         try:
             return greet(
-                self._session, self._url(target), timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout)
+                self._session,
+                f"{self._endpoint}{self._target(target)}",
+                timeout=(min(_CONNECT_TIMEOUT, self._timeout), self._timeout),
             )
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error) from error
 
-    def _url(self, target: str) -> str:
-        """The URL to call: the endpoint as it is configured, and of ``target`` the path and query alone.
+    def _target(self, target: str) -> str:
+        """What to call below the endpoint: of ``target`` the path and query alone.
 
         So a link may spell the host in any way that means the endpoint (``:443``, capitals), and whatever else is in it
         has no say.
@@ -195,7 +194,7 @@ class ArmSession:
         query = parts.query
         if not any(pair.lower().startswith("api-version=") for pair in query.split("&")):
             query = f"{query}&api-version={self._api_version}".lstrip("&")
-        return f"{self._endpoint}{parts.path or '/'}?{query}"
+        return f"{parts.path or '/'}?{query}"
 
     def _refuse_elsewhere(self, link: str) -> None:
         origin = _origin(link)
@@ -210,31 +209,47 @@ class ArmSession:
                 recommended_action="Azure gives no such links: look for a proxy that answers in ARM's place.",
             )
 
-    def _exchange(self, call: ArmCall, url: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
+    @cached_property
+    def _connections(self) -> tuple[HTTPConnectionPool, str]:
+        """The connections to the endpoint, and what goes before a target on them. Raises `OSError`: there is no way."""
+        return self._session.connections_to(self._endpoint)
+
+    def _exchange(self, call: ArmCall, target: str, token: str) -> tuple[int, Mapping[str, str], bytes]:
         writes = call.method != "GET"
         if writes and not self._may_write():
             raise NotLeading("Another replica may be leading by now: nothing is changed.")
+        connect = min(_WRITE_CONNECT_TIMEOUT if writes else _CONNECT_TIMEOUT, self._timeout)
         try:
-            request = self._prepared(call, url, token)
-            connect = min(_WRITE_CONNECT_TIMEOUT if writes else _CONNECT_TIMEOUT, self._timeout)
-            with self._adapter.send(
-                request, stream=True, timeout=(connect, self._timeout), **self._way_out
-            ) as response:
+            pool, before = self._connections
+            response = pool.urlopen(
+                call.method,
+                f"{before}{target}",
+                body=None if call.body is None else json.dumps(call.body, allow_nan=False).encode(),
+                headers=self._headers(call, token),
+                timeout=Timeout(connect=connect, read=self._timeout),
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            try:
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return response.status_code, headers, _read(response)
+                return response.status, headers, _read(response)
+            finally:
+                response.close()
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error) from error
 
-    def _prepared(self, call: ArmCall, url: str, token: str) -> requests.PreparedRequest:
-        """The request for ``call``. Nothing that other answers said, such as a cookie, is in it."""
-        request = requests.PreparedRequest()
+    def _headers(self, call: ArmCall, token: str) -> dict[str, str]:
+        """What goes out with ``call``. Nothing that other answers said, such as a cookie, is in it."""
         headers = {
-            **self._session.headers,
+            **self._common_headers,
+            "Authorization": f"Bearer {token}",
             "x-ms-client-request-id": call.request_id,
             "x-ms-return-client-request-id": "true",
         }
-        request.prepare(call.method, url, headers, json=call.body, auth=_Bearer(token, self._origin))
-        return request
+        return headers if call.body is None else headers | {"Content-Type": "application/json"}
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
@@ -259,20 +274,6 @@ def _another(tokens: TokenSource, refused: str, headers: Mapping[str, str], body
         raise
 
 
-class _Bearer(AuthBase):
-    """Puts the token on a request, provided it goes to where the token may go."""
-
-    def __init__(self, token: str, origin: tuple[str, str, int | None]) -> None:
-        self._token = token
-        self._allowed = origin
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if _origin(request.url or "") != self._allowed:
-            raise UntrustedLink("A token was about to go to another host.")
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what has to be equal for a URL to be the endpoint's."""
     try:
@@ -283,10 +284,10 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return (parts.scheme, parts.hostname or "", port)
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     """The body, unless it grows too large."""
     chunks, size = [], 0
-    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+    while chunk := response.read1(_CHUNK, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > _LARGEST_BODY:
