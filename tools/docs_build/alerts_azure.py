@@ -14,7 +14,7 @@ from tools.docs_build.alerts_promql import (
 )
 
 _OPTIONAL = (
-    "get_vault|list_items|get_account|list_schedules|list_job_schedules|list_account_jobs|list_usages"
+    "get_vault|locate_vaults|list_items|get_account|list_schedules|list_job_schedules|list_account_jobs|list_usages"
     "|list_role_assignments|get_role_definition|list_deny_assignments"
 )
 _REFUSED = f'code="403",operation!~"{_OPTIONAL}"'

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 from vault_autoupdate.arm.client import ArmClient, CallContext
+from vault_autoupdate.arm.locations import VaultLocations
 from vault_autoupdate.arm.paging import PagedList, pages
 from vault_autoupdate.arm.session import ArmReply
 from vault_autoupdate.arm.wire import site_recovery as wire
@@ -20,8 +21,6 @@ from vault_autoupdate.model.text import clean
 _MOST_PAGES: Final = 2000
 _ACCEPTED: Final = 202
 _OPERATION_HEADERS: Final = frozenset({"azure-asyncoperation", "operation-location"})
-_VAULT_API_VERSION: Final = "2023-02-01"
-"""Vaults are another resource provider's than what is in them, with versions of its own; this one was recorded live."""
 
 T = TypeVar("T")
 
@@ -45,11 +44,11 @@ class SiteRecovery:
 
     def __init__(self, client: ArmClient) -> None:
         self.client = client
+        self._locations = VaultLocations(client)
 
     async def vault(self, context: CallContext, vault_id: ArmId) -> Vault:
-        """Read the vault itself. Raises `AzureError`."""
-        target = f"{vault_id.text}?api-version={_VAULT_API_VERSION}"
-        return await self.client.read(context, "get_vault", target, lambda reply: wire.vault(reply.document()))
+        """Read the vault itself, for its region. Raises `AzureError`."""
+        return await self._locations.vault(context, vault_id)
 
     async def mappings(self, context: CallContext, vault_id: ArmId) -> list[ContainerMapping]:
         """Read all container mappings of the vault. Raises `AzureError`."""

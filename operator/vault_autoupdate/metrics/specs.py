@@ -23,10 +23,10 @@ DISCOVERY_OPERATIONS: Final = (
 )  # fmt: skip
 """Those that policies need, and `vault-autoupdate discover`."""
 OPERATIONS: Final = (
-    "get_vault", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job", "list_items", "get_item",
-    "update_agent", "get_account", "list_schedules", "list_job_schedules", "list_account_jobs", "list_usages",
-    "get_schedule", "get_job_schedule", "update_schedule", "list_role_assignments", "get_role_definition",
-    "list_deny_assignments", "list_activity", *DISCOVERY_OPERATIONS,
+    "get_vault", "locate_vaults", "list_mappings", "get_mapping", "update_mapping", "list_jobs", "get_job",
+    "list_items", "get_item", "update_agent", "get_account", "list_schedules", "list_job_schedules",
+    "list_account_jobs", "list_usages", "get_schedule", "get_job_schedule", "update_schedule",
+    "list_role_assignments", "get_role_definition", "list_deny_assignments", "list_activity", *DISCOVERY_OPERATIONS,
 )  # fmt: skip
 CODES: Final = ("200", "202", "401", "403", "404", "409", "429", "500", "503", "ArmUnreachable", "AuthenticationFailed")
 """Answers that are there with a zero from the start, so that a rate sees the first of them; there may be others."""

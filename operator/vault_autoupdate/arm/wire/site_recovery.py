@@ -47,6 +47,7 @@ __all__ = [
     "patch_body",
     "update_agent_body",
     "vault",
+    "vaults_page",
 ]
 
 
@@ -173,6 +174,11 @@ def vault(document: object) -> Vault:
     """Read a Recovery Services vault."""
     wire = read(_Vault, document, "a vault")
     return Vault(wire.id, wire.name, wire.location.replace(" ", "").casefold())
+
+
+def vaults_page(document: object) -> list[Vault]:
+    """Read one page of Recovery Services vaults."""
+    return read_entries(document, "vaults", vault, needed=False)
 
 
 def mappings_page(document: object) -> list[ContainerMapping]:
