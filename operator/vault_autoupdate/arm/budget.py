@@ -9,8 +9,9 @@ more than a few calls in the window (`_free`) gets of it only *spaced* calls: al
 window / quarter (1.2 s of 200 writes a minute, 1.44 s of 10,000 reads an hour). Nothing is lost of the pace for that:
 in each window three quarters may leave as they come, and the last one spaced. What was spaced comes free again in the
 same steps, so there is always a call left for a newcomer, or one within such a step: its k-th waits for k + 1 of them,
-for two gaps of the pace (`pacing_gap`, at most window / count each), and for as many more steps as other newcomers have
-had of that window. A quarter is what routine looks leave alone as well.
+for one gap of the pace (`pacing_gap`, at most window / count), and for as many more steps as other newcomers have had
+of that window. That is so up to an eighth of the limit (25 writes, 1,250 reads): who has had more uses up what is kept
+back. A quarter is what routine looks leave alone as well.
 
 A window of up to a minute is kept back only after another namespace has been there within it. Who is alone may use
 all of it at once (200 mappings of one vault, 200 PATCHes), and somebody of whom nothing was known waits for

@@ -306,11 +306,17 @@ def test_whatever_namespaces_want_no_limit_is_broken_and_everybody_gets_it(
 )
 @example(Limit(40, 3600.0), [(0, 120, 0.0)], 100, 3)
 @example(Limit(20, 3600.0), [(36, 52, 0.0), (36, 52, 0.0), (892, 57, 0.0)], 37, 11)
-@example(Limit(16, 3600.0), [(294, 74, 0.0), (294, 89, 0.0), (287, 40, 0.0)], 295, 17)  # a gap and a second
+@example(Limit(16, 3600.0), [(294, 74, 0.0), (294, 89, 0.0), (287, 40, 0.0)], 295, 17)
+@example(Limit(21, 3600.0), [(0, 1, 0.0), (0, 100, 0.0), (0, 120, 0.0)], 1, 20)
+@example(Limit(31, 3600.0), [(72, 84, 0.0), (673, 107, 0.2), (391, 42, 0.2), (153, 120, 5.0)], 601, 12)
+@example(Limit(26, 3600.0), [(900, 108, 0.2), (155, 81, 0.2), (384, 35, 0.2), (95, 116, 5.0)], 1057, 20)
 def test_a_newcomer_waits_for_each_of_its_calls_at_most_for_one_spaced_call_of_a_namespace_that_has_all(
     limit: Limit, bursts: list[tuple[int, int, float]], comes_at: int, calls: int
 ) -> None:
-    """The bound of the module `budget`: k + 1 steps of a window / quarter, two gaps of the pace, an answer's time."""
+    """The bound of the module `budget`: k + 1 steps of a window / quarter, a gap of the pace, and an answer's time.
+
+    It holds up to an eighth of the limit. Who has had about a quarter has used up what is kept back, and waits on.
+    """
 
     @in_virtual_time
     async def play() -> None:
@@ -325,9 +331,9 @@ def test_a_newcomer_waits_for_each_of_its_calls_at_most_for_one_spaced_call_of_a
         await asyncio.sleep(comes_at)
         waits = await calls_of.waits_of("newcomer", calls)
 
-        step, gap = limit.window / (limit.count // 4), limit.window / limit.count
-        for place, wait in enumerate(waits, start=1):
-            assert wait <= (place + 1) * step + 2 * gap + slowest + 0.01 * place
+        quarter, gap = limit.count // 4, limit.window / limit.count
+        for place, wait in enumerate(waits[: limit.count // 8], start=1):
+            assert wait <= (place + 1) * limit.window / quarter + gap + slowest + 0.01 * place
         for task in tasks:
             task.cancel()
         await calls_of.end()
