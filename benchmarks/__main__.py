@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure everything, or one part; ``--smoke``: a minute, for CI."""
+"""``python -m benchmarks``: measure against the limits; ``large``: what takes longer; ``--smoke``: a minute, for CI."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 from benchmarks.bounds import violations
 from benchmarks.catalogue import FULL, SMOKE
 from benchmarks.fair import measure_fairly
+from benchmarks.fleet import TO_PATCH
 from benchmarks.fleet_smoke import run_fleet_smoke
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Result
@@ -27,51 +28,25 @@ from benchmarks.table import results_table
 _POINTS: Final = 50
 """About as many points of each curve go into the file."""
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+GROUPS: Final = {"usual": ("limits", "scrapes", "scale"), "large": ("sooner", "crowd", "most", "shards", "estate")}
+"""What is measured together: within a quarter of an hour, and what takes another half."""
 
 
 def main() -> int:
     """Run what the command line asks for; 1 if something is out of bounds."""
     chosen = _parser().parse_args()
     began = time.monotonic()
-    problems: list[str] = []
-    document: dict[str, Any] = {"machine": describe_machine()}
+    parts = GROUPS.get(chosen.part, (chosen.part,))
     out = chosen.out or (None if chosen.smoke or chosen.only or chosen.resources else DOCS)
-    if chosen.smoke or chosen.part in {"limits", "all"}:
-        results, found = run_scenarios(_choose(SMOKE if chosen.smoke else FULL, chosen.only))
-        problems += found
-        document["limits"] = [_document(result) for result in results]
-        if out:
-            out.mkdir(parents=True, exist_ok=True)
-            draw(results, out / "performance.png")
-    if chosen.smoke and not chosen.only:
-        problems += run_fleet_smoke()
-    if not chosen.only and not chosen.smoke and chosen.part in {"scrapes", "all"}:
-        document["scrapes"], found = run_scrapes()
-        problems += found
-    if not chosen.smoke and not chosen.only and chosen.part in {"sooner", "all"}:
-        document["sooner"], found = run_sooner()
-        problems += found
-    if not chosen.smoke and not chosen.only and chosen.part in {"crowd", "all"}:
-        from benchmarks.crowd import CROWD, run_crowd  # noqa: PLC0415 - needs a control plane, and the rest does not
-
-        document["crowd"], found = run_crowd((chosen.resources or [CROWD])[-1])
-        problems += found
-    if not chosen.smoke and not chosen.only and chosen.part in {"scale", "all"}:
-        from benchmarks.scale import run_scale  # noqa: PLC0415 - needs a control plane, and the rest does not
-
-        sizes = chosen.resources or [500, 1000, 5000]
-        document["scale"], found = run_scale(sizes, **({"to_patch": 0} if chosen.compliant else {}))
-        problems += found
-    if not chosen.smoke and not chosen.only and chosen.part in {"shards", "all"}:
-        from benchmarks.shards import run_shards  # noqa: PLC0415 - needs a control plane, and the rest does not
-
-        document["shards"], found = run_shards((chosen.resources or [500])[-1], chosen.shards)
-        problems += found
-    if not chosen.smoke and not chosen.only and chosen.part in {"estate", "all"}:
-        from benchmarks.estate import run_policies  # noqa: PLC0415 - needs a control plane, and the rest does not
-
-        document["estate"], found = run_policies()
-        problems += found
+    document: dict[str, Any] = {"machine": describe_machine()}
+    if chosen.smoke or chosen.only:
+        document["limits"], problems = _limits(SMOKE if chosen.smoke else FULL, chosen.only, None)
+        problems += run_fleet_smoke() if chosen.smoke and not chosen.only else []
+    else:
+        problems = []
+        for part in parts:
+            document[part], found = _measure(part, chosen, out)
+            problems += found
     if out:
         out.mkdir(parents=True, exist_ok=True)
         _write(out / "performance.json", document)
@@ -81,18 +56,58 @@ def main() -> int:
     return 1 if problems else 0
 
 
+def _measure(part: str, chosen: argparse.Namespace, out: Path | None) -> tuple[Any, list[str]]:
+    """Measure one part: what was found, and what of it is out of bounds."""
+    if part == "limits":
+        return _limits(FULL, [], out)
+    if part == "scrapes":
+        return run_scrapes()
+    if part == "sooner":
+        return run_sooner()
+    return _on_a_cluster(part, chosen)
+
+
+def _limits(scenarios: Sequence[Scenario], names: Sequence[str], out: Path | None) -> tuple[Any, list[str]]:
+    results, problems = run_scenarios(_choose(scenarios, names))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        draw(results, out / "performance.png")
+    return [_document(result) for result in results], problems
+
+
+def _on_a_cluster(part: str, chosen: argparse.Namespace) -> tuple[Any, list[str]]:
+    # These need a control plane, and the rest does not.
+    from benchmarks.crowd import CROWD, run_crowd  # noqa: PLC0415 - see above
+    from benchmarks.estate import run_policies  # noqa: PLC0415 - see above
+    from benchmarks.scale import run_scale  # noqa: PLC0415 - see above
+    from benchmarks.shards import run_shards  # noqa: PLC0415 - see above
+
+    match part:
+        case "crowd":
+            return run_crowd((chosen.resources or [CROWD])[-1])
+        case "scale":
+            return run_scale(chosen.resources or [500, 1000, 5000], to_patch=0 if chosen.compliant else TO_PATCH)
+        case "most":
+            return run_scale(chosen.resources or [20_000], to_patch=0)
+        case "shards":
+            return run_shards((chosen.resources or [10_000])[-1], chosen.shards, to_patch=0)
+        case _:
+            return run_policies()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "part",
         nargs="?",
-        choices=["limits", "scrapes", "sooner", "crowd", "scale", "shards", "estate", "all"],
-        default="all",
+        choices=[*(part for group in GROUPS.values() for part in group), *GROUPS],
+        default="usual",
+        help="one part, or a group of them: %(default)s without a word",
     )
     parser.add_argument("--smoke", action="store_true", help="a few short scenarios, ours alone")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
-    parser.add_argument("--resources", type=int, action="append", help="of crowd, scale: how many (500, 1000, 5000)")
+    parser.add_argument("--resources", type=int, action="append", help="of crowd, scale, most, shards: how many")
     parser.add_argument("--compliant", action="store_true", help="of scale: all mappings are as declared already")
     parser.add_argument("--shards", type=int, default=2, help="of shards: how many, each with so many resources")
     return parser

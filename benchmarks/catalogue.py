@@ -54,7 +54,7 @@ FULL: Final = (
     Scenario(
         "first-500",
         "500 vaults of 20 in one scope, 1 to patch in each",
-        8,
+        3,
         vaults(500, 1, compliant=19),
         Bounds(ratio=1.5, reads=5000),
     ),

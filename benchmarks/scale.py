@@ -15,7 +15,7 @@ _MOST_MIB: Final = 400.0
 _MOST_REST_CPU: Final = 0.02
 _LATENCY_AT: Final = 1000
 _APPLIES: Final = 100
-_SCALES: Final = {500: 8.0, 1000: 4.0, 5000: 1.0, 20_000: 1.0}
+_SCALES: Final = {500: 3.0, 1000: 2.0, 5000: 1.0, 20_000: 1.0}
 
 __all__ = ["run_scale"]
 

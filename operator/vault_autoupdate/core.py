@@ -116,7 +116,10 @@ def open_core(
         connections=settings.max_connections,
         may_write=may_write,
     )
-    throttle = Throttle({CallKind.WRITE: settings.write_limit, CallKind.READ: settings.read_limit})
+    throttle = Throttle(
+        {CallKind.WRITE: settings.write_limit, CallKind.READ: settings.read_limit},
+        at_once=max(1, settings.max_connections * 3 // 4),
+    )
     client = _client(settings, session, throttle, calls, settings.max_connections)
     lists, graph = (
         _client(settings, session, Throttle({CallKind.READ: limits}), calls, connections)

@@ -104,7 +104,7 @@ class _Lane:
         """When the pace lets the next call leave."""
         self.timer: asyncio.TimerHandle | None = None
         self.touched_at = now
-        self._under_way = 0
+        self.under_way = 0
         self._untold: OrderedDict[str, float] = OrderedDict()
         """Per vault of which it is not known what an earlier process has called for it: until when that matters."""
         self._budgets = budgets
@@ -112,7 +112,7 @@ class _Lane:
 
     def is_over(self, now: float) -> bool:
         """Whether nobody has used the lane for so long that there is nothing left to know about it."""
-        busy = self._under_way or self.turns.backlog or self.turns.waiting or self.routine or self.paused_for(now)
+        busy = self.under_way or self.turns.backlog or self.turns.waiting or self.routine or self.paused_for(now)
         return not busy and now - self.touched_at > self._longest
 
     def wait(self, now: float, namespace: str) -> float:
@@ -131,13 +131,13 @@ class _Lane:
         taken = tuple(budget.take(now, namespace, others_seen) for budget in self._budgets)
         if any(any(each.spaced) for each in taken):
             self.turns.end_turn(namespace)
-        self._under_way += 1
+        self.under_way += 1
         turn.set_result(taken)
         return True
 
     def settle(self, taken: tuple[Taken, ...], now: float) -> None:
         """Count the answer to a call."""
-        self._under_way -= 1
+        self.under_way -= 1
         self.touched_at = now
         for budget, counted in zip(self._budgets, taken, strict=True):
             budget.settle(counted, now)
@@ -202,7 +202,23 @@ class _Lane:
 class Throttle:
     """Budgets per scope and kind, and the queues before them. All methods belong to one event loop."""
 
-    def __init__(self, limits: Mapping[CallKind, Iterable[Limit]], clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Mapping[CallKind, Iterable[Limit]],
+        clock: Callable[[], float] | None = None,
+        *,
+        at_once: int | None = None,
+    ) -> None:
+        """Begin with budgets that nobody has used.
+
+        Args:
+            limits: for each kind, Site Recovery's and then those of a subscription.
+            clock: seconds; None for the event loop's own.
+            at_once: calls of a scope and kind that may be under way at a time; None for any number. Who waits for a
+                connection has not had its turn yet: so a vault that was begun goes on before others begin, and one
+                subscription whose answers hang does not take all connections.
+        """
+        self._at_once = math.inf if at_once is None else at_once
         self._limits = {kind: tuple(values) for kind, values in limits.items()}
         self._clock = clock
         self._lanes: dict[tuple[QuotaScope, CallKind], _Lane] = {}
@@ -365,7 +381,7 @@ class Throttle:
         if lane.timer:
             lane.timer.cancel()
             lane.timer = None
-        while lane.turns.waiting:
+        while lane.turns.waiting and lane.under_way < self._at_once:  # else the next answer calls again
             now = self.now()
             gap = pacing_gap(lane.turns.backlog, lane.budget.limits[0])
             namespace = lane.turns.first()
