@@ -90,7 +90,10 @@ def _on_a_cluster(part: str, chosen: argparse.Namespace) -> tuple[Any, list[str]
         case "most":
             return run_scale(chosen.resources or [20_000], to_patch=0)
         case "shards":
-            return run_shards((chosen.resources or [10_000])[-1], chosen.shards, to_patch=0)
+            is_compliant = chosen.compliant or not chosen.resources
+            return run_shards(
+                (chosen.resources or [10_000])[-1], chosen.shards, to_patch=0 if is_compliant else TO_PATCH
+            )
         case _:
             return run_policies()
 
@@ -108,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this scenario (repeatable)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIRECTORY", help="where the files go (docs/)")
     parser.add_argument("--resources", type=int, action="append", help="of crowd, scale, most, shards: how many")
-    parser.add_argument("--compliant", action="store_true", help="of scale: all mappings are as declared already")
+    parser.add_argument(
+        "--compliant", action="store_true", help="of scale, shards: all mappings are as declared already"
+    )
     parser.add_argument("--shards", type=int, default=2, help="of shards: how many, each with so many resources")
     return parser
 
