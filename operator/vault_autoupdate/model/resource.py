@@ -366,6 +366,8 @@ def _problem_of(entry: Any) -> str:
             return f"{where}: {entry['ctx']['error']}"
         case "model_type" | "dict_type":
             return f"{where}: must be an object"
+        case "list_type" | "tuple_type":
+            return f"{where}: must be a list"
         case _:
             words = f"{entry['msg'][0].lower()}{entry['msg'][1:]}"
             return f"{where}: {words.replace('tuple', 'list')}"  # as JSON and YAML call it
