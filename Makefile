@@ -5,7 +5,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A third of what the tests do is waiting, so two cores are kept busy by four workers. With six it takes 9 min 11 s on an
+# A third of what the tests do is waiting, so two cores are kept busy by four workers. With six it takes 7 min 30 s on an
 # idle machine, but on a slow one operators and API servers then wait for each other longer than tests wait for them.
 WORKERS ?= 4
 # What was compiled is kept, whatever the environment says: else each worker compiles all tests anew.
