@@ -124,8 +124,8 @@ class DeadlineSession(requests.Session):
     def connections_to(self, endpoint: str) -> tuple[HTTPConnectionPool, str]:
         """The connections to ``endpoint``, for who calls it again and again, and what goes before a path on them.
 
-        For each call by itself `requests` reads the whole environment and prepares and wraps the call, which is half of
-        its processor time. A pool belongs to one host: what is sent on it cannot go elsewhere.
+        For each call by itself `requests` reads the whole environment, and prepares and wraps the call; what that costs
+        stands in docs/performance.md. A pool belongs to one host: what is sent on it cannot go elsewhere.
 
         Raises:
             OSError: there is no such way: a proxy that is none, or no bundle of certificates where one is named.
